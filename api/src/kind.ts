@@ -1,0 +1,48 @@
+/**
+ * What the API server knows of a kind: a description and a strategy, never a code path of its own.
+ * One file per kind under kinds/ makes one of these; kinds/all.ts lists them.
+ */
+import type { KubeObject, ResourceRef } from './client.ts';
+import type { Cause } from './errors.ts';
+
+/** meta.k8s.io/v1 TableColumnDefinition. */
+export interface TableColumn {
+  name: string;
+  type: 'string' | 'integer' | 'number' | 'boolean' | 'date';
+  format: string;
+  description: string;
+  /** 0: always shown; 1: with -o wide. */
+  priority: number;
+}
+
+/** What a write aims at: the object itself, or one of its subresources. */
+export type Target = 'object' | 'status' | 'ephemeralcontainers' | 'resize' | 'approval' | 'scale' | 'token';
+
+export interface Kind<T extends KubeObject = KubeObject> {
+  ref: ResourceRef;
+  kind: string;
+  singular: string;
+  shortNames: string[];
+  categories: string[];
+  /** Subresources that are a view of the stored object and take get/update/patch. */
+  subresources: Target[];
+  /** Field selectors beyond metadata.name and metadata.namespace: field path to its value. */
+  selectableFields: Record<string, (object: T) => string>;
+  columns: TableColumn[];
+  /** One row's cells, in the order of `columns`. */
+  row(object: T, nowMs: number): (string | number | boolean | null)[];
+  /**
+   * Structure: `wrongTypes` are messages as the Go decoder would put them (answer 400), `unknownFields` are paths such as
+   * `spec.containers[0].imagee` (400 under strict, warnings under warn).
+   */
+  checkStructure(object: unknown): { wrongTypes: string[]; unknownFields: string[] };
+  /** Fills Kubernetes' defaults in place. Idempotent. */
+  applyDefaults(object: T): void;
+  /** In place, before validation: what the strategy resets or sets on create (status, generation). */
+  prepareCreate(object: T): void;
+  /** In place: what an update to `target` may not change is taken from `old`; generation moves when the spec did. */
+  prepareUpdate(object: T, old: T, target: Target): void;
+  /** Empty when valid. Messages and fields as kube-apiserver's (apis/<group>/validation). */
+  validateCreate(object: T): Cause[];
+  validateUpdate(object: T, old: T, target: Target): Cause[];
+}

@@ -1,0 +1,217 @@
+/**
+ * The guest agent as the runtime sees it. agent-client.ts speaks guest/PROTOCOL.md over a machine's channel;
+ * fake-agent.ts runs in process for tests of the runtime.
+ *
+ * The host trusts nothing of the guest: every message is bounded and parsed; an agent that breaks the protocol gets its
+ * connection closed and every pending call rejected with InternalError "agent of sandbox X broke the protocol: ...".
+ * All calls are idempotent by the id they carry, so that a server that was killed may simply ask again.
+ */
+
+/** What a guest must be told after it was cloned (or booted): makes two Pods of one template differ. */
+export interface SandboxSetup {
+  hostname: string;
+  domainname?: string;
+  /** 32 hex digits. */
+  machineId: string;
+  /** 64 fresh random bytes, base64: re-seeds the guest's entropy pool before anything else reads from it. */
+  entropy: string;
+  /** Wall clock, nanoseconds since the epoch, decimal. */
+  timeUnixNanos: string;
+  network?: { mac: string; address: string; prefixLength: number; gateway: string; mtu: number };
+  /** Content of /etc/resolv.conf. */
+  resolvConf: string;
+  sysctls: Record<string, string>;
+  /** shareProcessNamespace: one PID namespace for the Pod, held by a pause process. */
+  sharePidNamespace: boolean;
+  /** Disk slots to bring up now; 'scratch' is mounted as the Pod's writable space. */
+  disks: string[];
+  /** cgroup limits of all containers together; bytes. */
+  memoryLimitBytes?: number;
+}
+
+/** One file, directory or link of a volume that the host fills (configMap, secret, projected, downwardAPI, /etc/hosts...). */
+export interface VolumeFile {
+  /** Relative, no '..', at most 4096 bytes. */
+  path: string;
+  type: 'file' | 'dir' | 'symlink';
+  mode: number;
+  uid: number;
+  gid: number;
+  /** base64, for a file. */
+  content?: string;
+  /** for a symlink */
+  target?: string;
+}
+
+export interface GuestVolume {
+  id: string;
+  /**
+   * 'files': filled by putFiles, on tmpfs; 'tmpfs': memory, sizeBytes; 'disk': a directory on the scratch disk, sizeBytes enforced by the host through stats;
+   * 'file': one file, filled by putFiles with path ''.
+   */
+  kind: 'files' | 'file' | 'tmpfs' | 'disk';
+  sizeBytes?: number;
+  mode?: number;
+  uid?: number;
+  gid?: number;
+}
+
+/** A mount of a volume (or a part of it) into a container. */
+export interface GuestMount {
+  volumeId: string;
+  /** Below the volume's root; resolved inside it (openat2 RESOLVE_IN_ROOT), created as a directory when missing. */
+  subPath?: string;
+  containerPath: string;
+  readOnly: boolean;
+}
+
+export interface CreateContainer {
+  id: string;
+  /** Disk slot with the image. */
+  imageSlot: string;
+  /** The OCI runtime-spec config (v1.0.2) less root and volume mounts, which the agent adds. */
+  spec: object;
+  mounts: GuestMount[];
+  readOnlyRootfs: boolean;
+  tty: boolean;
+  /** Keep stdin open for attach. */
+  stdin: boolean;
+  stdinOnce: boolean;
+  /** Resolve this user ("name", "uid", "name:group", "uid:gid") in the image's /etc/passwd and /etc/group; and put its HOME in env. */
+  user?: { name: string; supplementalGroups: number[] };
+  /** Process that this container shares the PID namespace with: the id of another container (ephemeral debug, targetContainerName). */
+  pidNamespaceOf?: string;
+}
+
+export type ExitReason = 'Completed' | 'Error' | 'OOMKilled' | 'StartError';
+
+export interface ExitInfo {
+  /** 0-255; 128+N for signal N. */
+  exitCode: number;
+  signal: number;
+  reason: ExitReason;
+  /** Nanoseconds since the epoch by the guest's clock. */
+  startedAtUnixNanos: bigint;
+  finishedAtUnixNanos: bigint;
+  message: string;
+}
+
+export interface GuestContainerStatus {
+  id: string;
+  state: 'created' | 'running' | 'exited';
+  pid: number;
+  startedAtUnixNanos: bigint;
+  exit?: ExitInfo;
+}
+
+/** A piece of a container's output. `offset` counts the stream's bytes from the container's start. */
+export interface OutputChunk {
+  stream: 'stdout' | 'stderr';
+  offset: bigint;
+  /** When the agent read it, nanoseconds since the epoch. */
+  timeUnixNanos: bigint;
+  data: Uint8Array;
+}
+
+export interface ContainerUsage {
+  id: string;
+  cpuNanos: bigint;
+  /** memory.current less inactive_file. */
+  memoryWorkingSetBytes: number;
+  memoryUsageBytes: number;
+  memoryRssBytes: number;
+  pageFaults: number;
+  majorPageFaults: number;
+  pids: number;
+  /** Bytes in the container's writable layer. */
+  rootfsUsedBytes: number;
+  rootfsInodes: number;
+}
+
+export interface GuestStats {
+  containers: ContainerUsage[];
+  memoryTotalBytes: number;
+  memoryAvailableBytes: number;
+  cpuNanos: bigint;
+  scratch: { totalBytes: number; usedBytes: number; inodesUsed: number };
+  volumes: { id: string; usedBytes: number; inodes: number }[];
+  network: { rxBytes: bigint; txBytes: bigint; rxErrors: bigint; txErrors: bigint };
+}
+
+/** A process started in a container beside its own, or a TCP connection from inside the guest. Flow-controlled both ways. */
+export interface GuestSession extends AsyncDisposable {
+  readonly stdin: WritableStream<Uint8Array>;
+  readonly stdout: ReadableStream<Uint8Array>;
+  readonly stderr: ReadableStream<Uint8Array>;
+  resize(columns: number, rows: number): Promise<void>;
+  /** Resolves when the process has ended and its output was delivered. For a dialled connection: exitCode 0. */
+  readonly exited: Promise<{ exitCode: number; signal: number }>;
+  /** Kills the process (SIGKILL to its group) or closes the connection. Idempotent. */
+  kill(): void;
+}
+
+export interface ExecRequest {
+  containerId: string;
+  args: string[];
+  env?: string[];
+  cwd?: string;
+  tty: boolean;
+  stdin: boolean;
+  /** Initial terminal size. */
+  columns?: number;
+  rows?: number;
+}
+
+export type AgentEvent =
+  | { type: 'exited'; containerId: string; exit: ExitInfo }
+  | { type: 'oom'; containerId: string }
+  /** The channel is gone: the machine died, or the agent broke the protocol. The last event there is. */
+  | { type: 'closed'; error: Error };
+
+export interface Agent {
+  /** Idempotent: a sandbox that is set up stays as it is. */
+  setup(setup: SandboxSetup): Promise<void>;
+  /** Binds drivers to a disk slot that was attached after setup. */
+  bindDisk(slot: string): Promise<void>;
+  createVolume(volume: GuestVolume): Promise<void>;
+  /** Replaces the content of a 'files' volume atomically as kubelet's AtomicWriter does (or writes a 'file' volume in place). At most 8 MiB together. */
+  putFiles(volumeId: string, files: VolumeFile[]): Promise<void>;
+  /** A 'file' volume's content, at most `limitBytes` from its end. */
+  readFile(volumeId: string, limitBytes: number): Promise<Uint8Array>;
+  createContainer(request: CreateContainer): Promise<void>;
+  /** Runs crun. Throws InternalError with crun's words when the process cannot be started (exit code 128, StartError). */
+  startContainer(id: string): Promise<{ startedAtUnixNanos: bigint }>;
+  /** Sends a signal to the container's first process, or to all. Ok when it has already exited. */
+  signal(id: string, signal: number, all?: boolean): Promise<void>;
+  /** Kills what is left, unmounts, forgets. Idempotent. */
+  removeContainer(id: string): Promise<void>;
+  updateResources(id: string, resources: object): Promise<void>;
+  /** Everything the guest knows of: how a restarted server finds its containers. */
+  listContainers(): Promise<GuestContainerStatus[]>;
+  stats(): Promise<GuestStats>;
+  /**
+   * The container's output from `from` (offsets the log already holds). The agent keeps what was not acknowledged (256 KiB a stream, then the
+   * container blocks, as on a full pipe): the reader acknowledges by acknowledge(). Ends after both streams ended. One reader at a time.
+   */
+  output(id: string, from: { stdout: bigint; stderr: bigint }): AsyncIterable<OutputChunk>;
+  acknowledge(id: string, upTo: { stdout: bigint; stderr: bigint }): void;
+  /** Writes to a container's stdin (attach). */
+  writeStdin(id: string, data: Uint8Array): Promise<void>;
+  closeStdin(id: string): Promise<void>;
+  resizeTty(id: string, columns: number, rows: number): Promise<void>;
+  exec(request: ExecRequest): Promise<GuestSession>;
+  /** Connects to 127.0.0.1:port inside the guest (port-forward). Throws ServiceUnavailable when refused. */
+  dial(port: number): Promise<GuestSession>;
+  /** Events since the connection was made; every container's exit is told (again) to each new connection through listContainers. */
+  events(signal: AbortSignal): AsyncIterable<AgentEvent>;
+  close(): Promise<void>;
+}
+
+/** Connects to a machine's channel; retries until the guest answers or `timeoutMs` passed (Timeout). */
+export type ConnectAgent = (options: {
+  channelPath: string;
+  sandboxId: string;
+  timeoutMs: number;
+  /** True when a server before us may have spoken on this channel: frames may be torn. */
+  adopted: boolean;
+}) => Promise<Agent>;

@@ -1,0 +1,110 @@
+/**
+ * The VMM seam: one small virtual machine per Pod sandbox.
+ *
+ * Owns: VMM processes, templates, the files in a machine's directory, the machine's channel socket and disks' backends.
+ * Does not own: what runs inside (runtime/agent), addresses (network), images.
+ *
+ *   create ──▶ running ──pause──▶ paused ──resume──▶ running
+ *                 └──── guest halts, panics, VMM dies, destroy ────▶ gone
+ *
+ * A machine is its directory: whoever holds the directory finds the machine again after any crash. Every driver
+ * passes vmm/vmm-suite.ts. Drivers: qemu, fake (later: firecracker, cloud-hypervisor).
+ */
+
+/** What must be equal for two machines to come from one template. */
+export interface MachineShape {
+  vcpus: number;
+  memoryMib: number;
+}
+
+/** A guest's disk slot. Slots are fixed in a template: the guest knows them by name before it knows what is in them. */
+export interface DiskAttachment {
+  /** 'scratch' (writable, ext4) or 'image0'..'image7' (read-only EROFS) or 'volume0'..'volume3'. */
+  slot: string;
+  /** A file on the host (raw). */
+  path: string;
+  readOnly: boolean;
+}
+
+export interface NicAttachment {
+  /** Name of a tap device that exists in the host's (the server's) network namespace; the VMM is handed its open descriptor. */
+  tapName: string;
+  mac: string;
+}
+
+export interface MachineSpec {
+  /** Unique; a DNS label. */
+  id: string;
+  /** Where everything of this machine lives, on tmpfs; made by create, removed by destroy. */
+  directory: string;
+  shape: MachineShape;
+  disks: DiskAttachment[];
+  nic?: NicAttachment;
+  /** Host CPU ceiling of the whole VMM in millicores; absent: shape.vcpus * 1000. */
+  cpuLimitMillicores?: number;
+}
+
+export type Acceleration = 'kvm' | 'tcg' | 'none';
+
+export interface VmmCapabilities {
+  driver: string;
+  /** 'none' for a driver that runs no guest code (fake). */
+  acceleration: Acceleration;
+  /** Why that acceleration, for doctor, the log and the Node object. */
+  accelerationReason: string;
+  pause: boolean;
+  /** Disks can be put into a slot of a running machine. */
+  attachDisk: boolean;
+}
+
+export interface MachineExit {
+  /** 'halted': the guest powered off or reset; 'panicked': the guest kernel panicked; 'killed': the VMM process ended otherwise. */
+  kind: 'halted' | 'panicked' | 'killed';
+  /** Human-readable; at most 1 KiB; from the VMM's events, its stderr or the guest console's tail. */
+  message: string;
+}
+
+export interface MachineStats {
+  /** CPU time of the VMM process so far. */
+  cpuNanos: bigint;
+  /** Proportional set size of the VMM process, bytes. */
+  pssBytes: number;
+}
+
+export interface Machine {
+  readonly id: string;
+  readonly directory: string;
+  readonly shape: MachineShape;
+  /** 'template' or 'cold': how it was started. */
+  readonly origin: 'template' | 'cold';
+  /** Unix socket that carries the agent channel (guest/PROTOCOL.md); one connection at a time, the newest wins. */
+  readonly channelPath: string;
+  /** Resolves once when the machine is gone, however it went. Never rejects. */
+  readonly exited: Promise<MachineExit>;
+  /** Puts a disk into an empty slot of the running machine. Throws FailedPrecondition when the slot is taken. */
+  attachDisk(disk: DiskAttachment): Promise<void>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  stats(): Promise<MachineStats>;
+  /** The guest console's last bytes (bounded, hostile text). */
+  consoleTail(): Promise<string>;
+}
+
+export interface Vmm {
+  capabilities(): Promise<VmmCapabilities>;
+  /**
+   * Starts a machine: cloned from the shape's template where there is one, else booted cold (and the template is
+   * made ready in the background for the next). Resolves when the VMM runs and the channel socket can be connected to; the guest may still be booting.
+   * Idempotent by directory: a machine that already runs there is returned. On error nothing is left behind.
+   * Throws ResourceExhausted (no memory, disk full), InternalError (VMM refused; the message has its words).
+   */
+  create(spec: MachineSpec): Promise<Machine>;
+  /** Finds the machine of a directory again; undefined when there is none or its VMM is dead (then call destroy). */
+  find(directory: string): Promise<Machine | undefined>;
+  /** Kills the VMM and removes the directory. Idempotent; resolves when nothing is left. */
+  destroy(directory: string): Promise<void>;
+  /** Makes the template of a shape ready ahead of need. Idempotent; concurrent calls share one boot. */
+  prepareTemplate(shape: MachineShape): Promise<void>;
+  /** Stops background work of this object. Machines go on. */
+  close(): Promise<void>;
+}
