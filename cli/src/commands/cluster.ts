@@ -1,0 +1,89 @@
+/** Commands that use the API as any client would: run, ps, logs, exec, rm, image. */
+import { type Command, Option } from 'commander';
+
+const collect = (value: string, all: string[]): string[] => [...all, value];
+
+export function clusterCommands(program: Command): void {
+  program
+    .command('run')
+    .description('run an image in a VM of its own and show its output; the exit code is the container\'s')
+    .argument('<image>')
+    .argument('[command...]', 'after --: instead of the image\'s own command')
+    .option('--rm', 'remove the Pod when it ends')
+    .option('-i, --interactive', 'keep stdin open')
+    .option('-t, --tty', 'give it a terminal')
+    .option('-d, --detach', 'print the name and return')
+    .option('-e, --env <name=value>', 'set a variable (may be repeated)', collect, [])
+    .option('--cpus <n>', 'CPU limit, such as 0.5 or 250m')
+    .option('--memory <size>', 'memory limit, such as 256Mi')
+    .option('--name <name>', 'name of the Pod (default: made from the image)')
+    .option('-n, --namespace <name>', 'namespace', 'default')
+    .option('--pull <policy>', 'Always, IfNotPresent or Never', 'IfNotPresent')
+    .addOption(new Option('-o, --output <format>', 'with --detach').choices(['json']))
+    .passThroughOptions()
+    .addHelpText('after', '\nExamples:\n  ./sampan run --rm -it localhost/demo -- sh\n  ./sampan run --rm -e NAME=you localhost/demo -- sh -c \'echo hello $NAME; exit 3\'; echo $?\n  ./sampan run -d --cpus 0.25 --memory 128Mi --name web localhost/demo -- httpd -f -h /var/www')
+    .action(async (image: string, command: string[], options) => (await import('./run.ts')).run(image, command, options));
+  program
+    .command('ps')
+    .description('list Pods')
+    .option('-A, --all-namespaces', 'of every namespace')
+    .option('-n, --namespace <name>', 'namespace', 'default')
+    .addOption(new Option('-o, --output <format>').choices(['json', 'yaml', 'wide']))
+    .action(async (options) => (await import('./ps.ts')).ps(options));
+  program
+    .command('logs')
+    .description('show the output of a Pod')
+    .argument('<pod>')
+    .option('-f, --follow', 'go on as it grows')
+    .option('-c, --container <name>')
+    .option('--tail <n>', 'only the last lines')
+    .option('--previous', "of the container's run before this one")
+    .option('-n, --namespace <name>', 'namespace', 'default')
+    .action(async (pod: string, options) => (await import('./logs.ts')).logs(pod, options));
+  program
+    .command('exec')
+    .description('run a command in a running Pod; the exit code is the command\'s')
+    .argument('<pod>')
+    .argument('<command...>')
+    .option('-i, --interactive', 'pass stdin on')
+    .option('-t, --tty', 'give it a terminal')
+    .option('-c, --container <name>')
+    .option('-n, --namespace <name>', 'namespace', 'default')
+    .passThroughOptions()
+    .addHelpText('after', '\nExample:\n  ./sampan exec -it web -- sh')
+    .action(async (pod: string, command: string[], options) => (await import('./exec.ts')).exec(pod, command, options));
+  program
+    .command('rm')
+    .description('delete Pods; their VMs are released')
+    .argument('<pods...>')
+    .option('-f, --force', 'at once, without grace')
+    .option('-n, --namespace <name>', 'namespace', 'default')
+    .action(async (pods: string[], options) => (await import('./rm.ts')).rm(pods, options));
+  imageCommands(program.command('image').description('images on this node'));
+}
+
+function imageCommands(image: Command): void {
+  image
+    .command('ls')
+    .description('list images')
+    .addOption(new Option('-o, --output <format>').choices(['json']))
+    .action(async (options) => (await import('./image.ts')).list(options));
+  image
+    .command('pull')
+    .description('pull an image from its registry')
+    .argument('<image>')
+    .option('--user <name:password>', 'credentials; the password may come from SAMPAN_REGISTRY_PASSWORD instead')
+    .action(async (name: string, options) => (await import('./image.ts')).pull(name, options));
+  image
+    .command('import')
+    .description('import an OCI or docker-save archive')
+    .argument('<archive>', 'a tar file, plain, gzip or zstd')
+    .option('--as <name>', 'name it where the archive does not')
+    .addHelpText('after', '\nExample:\n  docker save my/app:1 | gzip > app.tar.gz; ./sampan image import app.tar.gz')
+    .action(async (archive: string, options) => (await import('./image.ts')).importArchive(archive, options));
+  image
+    .command('rm')
+    .description('remove images')
+    .argument('<images...>')
+    .action(async (names: string[]) => (await import('./image.ts')).remove(names));
+}

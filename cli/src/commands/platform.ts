@@ -1,0 +1,50 @@
+/** Commands about the platform itself: up, down, status, doctor, kubeconfig, test, bench. */
+import type { Command } from 'commander';
+import { currentInstance, kubeconfigPath } from '../instance.ts';
+
+/** Each action is imported when it is used, so that a command pays only for what it needs. */
+export function platformCommands(program: Command): void {
+  program
+    .command('up')
+    .description('set up what is missing and start the platform; it keeps running')
+    .option('--demo', 'run a demo Pod in its own VM, show its log and how to go on')
+    .addHelpText('after', '\nExamples:\n  ./sampan up\n  ./sampan up --demo\n  SAMPAN_HOME=/tmp/two SAMPAN_LISTEN=127.0.0.1:6444 ./sampan up    a second instance')
+    .action(async (options: { demo?: boolean }) => (await import('./up.ts')).up(options));
+  program
+    .command('down')
+    .description('stop the platform; Pods go on unless --pods is given')
+    .option('--pods', 'also stop every Pod and remove what the platform made on this host')
+    .addHelpText('after', '\nExamples:\n  ./sampan down           the server stops, Pods keep running, up adopts them\n  ./sampan down --pods    everything stops')
+    .action(async (options: { pods?: boolean }) => (await import('./down.ts')).down(options));
+  program
+    .command('status')
+    .description('say whether the platform runs, and what runs on it')
+    .option('-o, --output <format>', 'json')
+    .action(async (options: { output?: string }) => (await import('./status.ts')).status(options));
+  program
+    .command('doctor')
+    .description('say what this machine can and cannot do, and how to mend it')
+    .option('-o, --output <format>', 'json')
+    .action(async (options: { output?: string }) => (await import('./doctor.ts')).doctor(options));
+  program
+    .command('kubeconfig')
+    .description("print the path of the admin's kubeconfig")
+    .addHelpText('after', '\nExample:\n  export KUBECONFIG=$(./sampan kubeconfig); kubectl get pods -A')
+    .action(() => {
+      process.stdout.write(`${kubeconfigPath(currentInstance())}\n`);
+    });
+  program
+    .command('test')
+    .description('set up what is missing and run every test, real microVMs included')
+    .option('--unit', 'only the checks and unit tests')
+    .argument('[files...]', 'only these test files')
+    .action(async (files: string[], options: { unit?: boolean }) => (await import('./test.ts')).test(files, options));
+  program
+    .command('bench')
+    .description('measure: start (the time a Pod takes to start, and its memory)')
+    .argument('<name>', 'start')
+    .option('--json', 'one JSON document instead of a table')
+    .option('--runs <n>', 'runs of each thing compared', '20')
+    .addHelpText('after', '\nExample:\n  ./sampan bench start --json')
+    .action(async (name: string, options: { json?: boolean; runs: string }) => (await import('./bench.ts')).bench(name, options));
+}

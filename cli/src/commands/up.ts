@@ -1,0 +1,77 @@
+/** `sampan up`: packages, guest, launcher, server; then, with --demo, a Pod. A second `up` finds all of it done. */
+import { Listr } from 'listr2';
+import { Failure } from '../failure.ts';
+import { currentInstance, kubeconfigPath, runningServer, type ServerInfo } from '../instance.ts';
+import { type Artifact, artifacts, buildArtifact } from '../setup/artifacts.ts';
+import { installPackages, missingPackages, type PackageNeed, runtimePackages } from '../setup/packages.ts';
+import { startServer } from '../setup/server-process.ts';
+
+interface Context {
+  artifacts: Artifact[];
+  server?: ServerInfo;
+}
+
+export async function up(options: { demo?: boolean }): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    throw new Failure('sampan up needs root', { why: 'it makes bridges, taps and cgroups', mend: 'run it with sudo' });
+  }
+  const instance = currentInstance();
+  const already = await runningServer(instance);
+  const context: Context = { artifacts: [] };
+  await prepare(context, runtimePackages).run(context);
+  if (!already) {
+    await new Listr<Context>(
+      [{ title: 'Starting the platform', task: async (ctx) => { ctx.server = await startServer(instance, ctx.artifacts); } }],
+      listrOptions,
+    ).run(context);
+  }
+  const server = context.server ?? already!;
+  process.stdout.write(`\nSampan ${already ? 'already runs' : 'runs'} at ${server.url} (node ${server.nodeName}).\n`);
+  if (options.demo) await (await import('../demo/demo.ts')).demo(instance);
+  process.stdout.write(nextSteps(kubeconfigPath(instance)));
+}
+
+const listrOptions = { rendererOptions: { collapseSubtasks: false }, fallbackRenderer: 'simple' as const };
+
+/** The steps that make this machine ready; shared by up, test and bench. */
+export function prepare(context: Context, needs: PackageNeed[]): Listr<Context> {
+  const instance = currentInstance();
+  let missing: PackageNeed[] = [];
+  return new Listr<Context>(
+    [
+      {
+        title: 'Packages',
+        task: async (_, task) => {
+          missing = await missingPackages(needs);
+          if (missing.length === 0) return task.skip('Packages: all there');
+          task.title = `Installing ${missing.map((need) => need.name).join(', ')}`;
+          await installPackages(missing, (line) => { task.output = line; });
+        },
+      },
+      {
+        title: 'Guest and launcher',
+        task: async (ctx, task) => {
+          ctx.artifacts = await artifacts(instance);
+          for (const artifact of ctx.artifacts.filter((one) => !one.built)) {
+            task.title = `Building ${artifact.name === 'guest' ? 'the guest: kernel, miniOS, agent' : 'the VMM launcher'} (once)`;
+            await buildArtifact(instance, artifact, (line) => { task.output = line; });
+          }
+          task.title = 'Guest and launcher: ready';
+        },
+      },
+    ],
+    listrOptions,
+  );
+}
+
+function nextSteps(kubeconfig: string): string {
+  return `
+How to go on:
+  export KUBECONFIG=${kubeconfig}
+  kubectl get pods -A                      any Kubernetes client works
+  kubectl apply -f examples/hello.yaml     a Pod in its own VM
+  ./sampan run --rm -it demo -- sh         a shell in a fresh VM
+  ./sampan ps                              what runs
+  ./sampan down                            stop (--pods also stops Pods)
+`;
+}

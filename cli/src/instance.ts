@@ -1,0 +1,57 @@
+/** What the CLI knows of an instance without asking it: where its home is, and what the server last said of itself there. */
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+
+export interface CliInstance {
+  home: string;
+  cache: string;
+  listen: string;
+  /** The checkout (or installation) this command runs from. */
+  root: string;
+}
+
+export function currentInstance(env: NodeJS.ProcessEnv = process.env): CliInstance {
+  return {
+    home: resolve(env.SAMPAN_HOME || '/var/lib/sampan'),
+    cache: resolve(env.SAMPAN_CACHE || '/var/cache/sampan'),
+    listen: env.SAMPAN_LISTEN || '127.0.0.1:6443',
+    root: env.SAMPAN_ROOT || resolve(import.meta.dirname, '../..'),
+  };
+}
+
+export const kubeconfigPath = (instance: CliInstance): string => join(instance.home, 'admin.kubeconfig');
+export const serverLogPath = (instance: CliInstance): string => join(instance.home, 'logs', 'server.log');
+
+/** What the server writes to <home>/server.json once it serves. */
+const serverFile = z.object({
+  pid: z.number().int().positive(),
+  /** Field 22 of /proc/<pid>/stat: tells this process from a later one with its number. */
+  startTime: z.string(),
+  version: z.string(),
+  run: z.string(),
+  tag: z.string(),
+  url: z.string(),
+  nodeName: z.string(),
+});
+export type ServerInfo = z.infer<typeof serverFile>;
+
+/** The running server of this home, or undefined when none runs (a stale file counts as none). */
+export async function runningServer(instance: CliInstance): Promise<ServerInfo | undefined> {
+  try {
+    const info = serverFile.parse(JSON.parse(await readFile(join(instance.home, 'server.json'), 'utf8')));
+    return (await processStartTime(info.pid)) === info.startTime ? info : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export async function processStartTime(pid: number): Promise<string | undefined> {
+  try {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,72 @@
+/** The Debian packages Sampan stands on, each with its reason, and how missing ones are installed. */
+import { constants } from 'node:fs';
+import { access, writeFile, rm } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { Failure } from '../failure.ts';
+import { runCommand } from './run-command.ts';
+
+export interface PackageNeed {
+  name: string;
+  reason: string;
+  /** A command or absolute file that shows the package is there. */
+  probe: string;
+}
+
+export const runtimePackages: PackageNeed[] = [
+  { name: 'qemu-system-x86', reason: 'the VMM', probe: 'qemu-system-x86_64' },
+  { name: 'iproute2', reason: 'bridges and taps', probe: 'ip' },
+  { name: 'nftables', reason: 'NAT and filtering', probe: 'nft' },
+  { name: 'e2fsprogs', reason: "formats a Pod's scratch disk", probe: 'mkfs.ext4' },
+  { name: 'erofs-utils', reason: 'writes block images', probe: 'mkfs.erofs' },
+  { name: 'util-linux', reason: 'mounts while the miniOS is built', probe: 'mount' },
+  { name: 'kmod', reason: "reads the guest kernel's module order", probe: 'modinfo' },
+  { name: 'cpio', reason: "packs the guest's initramfs", probe: 'cpio' },
+  { name: 'xz-utils', reason: 'unpacks Debian packages for the miniOS', probe: 'xz' },
+  { name: 'cargo', reason: 'builds the guest agent and the VMM launcher', probe: 'cargo' },
+  { name: 'gcc', reason: 'links them', probe: 'cc' },
+  { name: 'libc6-dev', reason: 'links them statically', probe: '/usr/lib/x86_64-linux-gnu/libc.a' },
+];
+
+export const testPackages: PackageNeed[] = [
+  { name: 'docker-registry', reason: 'the registry images are pulled from', probe: 'docker-registry' },
+  { name: 'skopeo', reason: 'pushes test images', probe: 'skopeo' },
+  { name: 'apache2-utils', reason: 'htpasswd for the registry with basic auth', probe: 'htpasswd' },
+  { name: 'mmdebstrap', reason: 'makes test images of Debian packages', probe: 'mmdebstrap' },
+  { name: 'busybox-static', reason: 'the smallest test image', probe: 'busybox' },
+];
+
+export async function missingPackages(needs: PackageNeed[]): Promise<PackageNeed[]> {
+  const found = await Promise.all(needs.map((need) => isThere(need.probe)));
+  return needs.filter((_, index) => !found[index]);
+}
+
+async function isThere(probe: string): Promise<boolean> {
+  const homeCargo = join(process.env.HOME ?? '/root', '.cargo/bin');
+  const path = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin${delimiter}${homeCargo}`;
+  const places = probe.startsWith('/') ? [probe] : path.split(delimiter).map((folder) => join(folder, probe));
+  for (const place of places) {
+    if (await access(place, constants.F_OK).then(() => true, () => false)) return true;
+  }
+  return false;
+}
+
+/** Installs with apt-get, without starting any service a package brings. */
+export async function installPackages(needs: PackageNeed[], onLine: (line: string) => void): Promise<void> {
+  if (needs.length === 0) return;
+  const names = needs.map((need) => need.name);
+  if (process.getuid?.() !== 0) {
+    throw new Failure(`${names.join(', ')} missing`, { why: 'only root can install packages', mend: 'run this command as root' });
+  }
+  const policy = '/usr/sbin/policy-rc.d';
+  const ours = await writeFile(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755, flag: 'wx' }).then(() => true, () => false);
+  try {
+    const install = ['install', '-y', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=120', ...names];
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    const first = await runCommand('apt-get', install, { env, onLine, failOk: true });
+    if (first.code === 0) return;
+    await runCommand('apt-get', ['update'], { env, onLine });
+    await runCommand('apt-get', install, { env, onLine });
+  } finally {
+    if (ours) await rm(policy, { force: true });
+  }
+}

@@ -1,0 +1,63 @@
+/** Starts and stops the server process of an instance. */
+import { spawn } from 'node:child_process';
+import { mkdir, open, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Failure } from '../failure.ts';
+import { type CliInstance, processStartTime, runningServer, type ServerInfo, serverLogPath } from '../instance.ts';
+import type { Artifact } from './artifacts.ts';
+
+const startTimeoutMs = 60_000;
+
+/** Starts the server in a session of its own and waits until it serves. Returns at once when it already runs. */
+export async function startServer(instance: CliInstance, built: Artifact[]): Promise<ServerInfo> {
+  const running = await runningServer(instance);
+  if (running) return running;
+  const logPath = serverLogPath(instance);
+  await mkdir(dirname(logPath), { recursive: true, mode: 0o700 });
+  const log = await open(logPath, 'a', 0o600);
+  const directoryOf = (name: Artifact['name']) => built.find((artifact) => artifact.name === name)?.directory;
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(instance.root, 'platform/src/cmd/server.ts')], {
+    detached: true,
+    stdio: ['ignore', log.fd, log.fd],
+    cwd: '/',
+    env: {
+      ...process.env,
+      SAMPAN_GUEST_DIR: directoryOf('guest'),
+      SAMPAN_HOST_DIR: directoryOf('host'),
+      NODE_COMPILE_CACHE: join(instance.cache, 'node-compile-cache'),
+    },
+  });
+  child.unref();
+  await log.close();
+  let exited: number | undefined;
+  child.on('exit', (code) => {
+    exited = code ?? 128;
+  });
+  const deadline = performance.now() + startTimeoutMs;
+  while (performance.now() < deadline) {
+    const info = await runningServer(instance);
+    if (info) return info;
+    if (exited !== undefined) break;
+    await delay(30);
+  }
+  throw new Failure(exited === undefined ? 'the server did not come up within 60 s' : `the server ended (exit ${exited})`, {
+    why: (await tail(logPath, 6)) || 'it wrote no log',
+    mend: `read ${logPath}, run ./sampan doctor`,
+  });
+}
+
+/** Asks the server to end and waits; Pods go on. */
+export async function stopServer(info: ServerInfo): Promise<void> {
+  process.kill(info.pid, 'SIGTERM');
+  for (let waited = 0; waited < 20_000; waited += 50) {
+    if ((await processStartTime(info.pid)) !== info.startTime) return;
+    await delay(50);
+  }
+  process.kill(info.pid, 'SIGKILL');
+}
+
+async function tail(path: string, lines: number): Promise<string> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  return text.trimEnd().split('\n').slice(-lines).join('\n        ');
+}
