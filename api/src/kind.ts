@@ -16,7 +16,7 @@ export interface TableColumn {
 }
 
 /** What a write aims at: the object itself, or one of its subresources. */
-export type Target = 'object' | 'status' | 'ephemeralcontainers' | 'resize' | 'approval' | 'scale' | 'token';
+export type Target = 'object' | 'status' | 'ephemeralcontainers' | 'resize' | 'approval' | 'scale' | 'token' | 'finalize';
 
 export interface Kind<T extends KubeObject = KubeObject> {
   ref: ResourceRef;
@@ -45,4 +45,13 @@ export interface Kind<T extends KubeObject = KubeObject> {
   /** Empty when valid. Messages and fields as kube-apiserver's (apis/<group>/validation). */
   validateCreate(object: T): Cause[];
   validateUpdate(object: T, old: T, target: Target): Cause[];
+  /**
+   * Seconds between a delete and the end, for kinds that somebody has to wind down first (Pod: CheckGracefulDelete of its strategy).
+   * `requested` is what the caller asked for. 0: at once. Absent: the kind has no grace, ever.
+   */
+  gracePeriodSeconds?(object: T, requested: number | undefined): number;
+  /** In place, when a deletionTimestamp is first set: Namespace turns Terminating. */
+  prepareDelete?(object: T): void;
+  /** What keeps a deleted object beside metadata.finalizers: Namespace's spec.finalizers. */
+  extraFinalizers?(object: T): string[];
 }
