@@ -2,6 +2,7 @@
  * What the API server asks of a node for logs, exec, attach, port-forward and statistics: the kubelet's server API, as an interface.
  * In process it is a call; a remote node serves the same over HTTPS.
  */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { StreamSession } from '../runtime/runtime.ts';
 
 /** PodLogOptions of core/v1. */
@@ -39,4 +40,9 @@ export interface NodeGateway {
   portForward(pod: PodKey, port: number): Promise<StreamSession>;
   /** kubelet's stats/summary (k8s.io/kubelet stats/v1alpha1). */
   statsSummary(): Promise<object>;
+  /**
+   * Any other request to the node's server, by way of nodes/<name>/proxy/<path> (already authorised): /images, /stats/summary, /healthz.
+   * `url` has the path below proxy and the query. Throws SampanError before the answer began; NotFound for an unknown path.
+   */
+  proxy?(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void>;
 }

@@ -1,0 +1,114 @@
+/**
+ * The node's image endpoints, reached as /api/v1/nodes/<name>/proxy/images...: list, pull, import, remove.
+ * Owns: parsing these requests and their answers. Who may call is decided before (nodes/proxy in the API server).
+ *
+ *   GET    /images                 {"images": [Image]}
+ *   POST   /images/pull            {"image", "auth"?}; answers JSON lines {"progress": {...}}* then {"image"} or {"error"}
+ *   POST   /images/import?as=NAME  body: the archive; answers {"images": [Image]}
+ *   DELETE /images?name=REF        204
+ */
+import { createWriteStream } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { isReason, messageOf, SampanError } from '@sampan/api/errors.ts';
+import { z } from 'zod';
+import { randomHex } from '../../base/ids.ts';
+import type { ImageStore } from '../../images/images.ts';
+
+const maxPullBody = 64 * 1024;
+
+const pullBody = z.object({
+  image: z.string().min(1).max(1024),
+  auth: z
+    .object({ username: z.string(), password: z.string(), identityToken: z.string(), registryToken: z.string() })
+    .partial()
+    .optional(),
+});
+
+export interface ImageEndpoints {
+  /** True when the path was one of ours and the answer is on its way. */
+  handle(request: IncomingMessage, response: ServerResponse, url: URL): Promise<boolean>;
+}
+
+export function createImageEndpoints(images: ImageStore, uploadDirectory: string): ImageEndpoints {
+  const routes: Record<string, (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void>> = {
+    'GET /images': async (_, response) => sendJson(response, 200, { images: await images.list() }),
+    'POST /images/pull': (request, response) => pull(images, request, response),
+    'POST /images/import': (request, response, url) =>
+      importArchive(images, uploadDirectory, { request, response, url }),
+    'DELETE /images': async (_, response, url) => {
+      await images.remove(url.searchParams.get('name') ?? '');
+      response.writeHead(204).end();
+    },
+  };
+  return {
+    async handle(request, response, url) {
+      const route = routes[`${request.method} ${url.pathname}`];
+      if (!route) return false;
+      await route(request, response, url);
+      return true;
+    },
+  };
+}
+
+async function pull(images: ImageStore, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const body = pullBody.safeParse(JSON.parse(await readBounded(request, maxPullBody)));
+  if (!body.success) throw new SampanError('BadRequest', `the body is no pull request: ${z.prettifyError(body.error)}`);
+  const gone = new AbortController();
+  response.on('close', () => gone.abort(new SampanError('Timeout', 'the client went away')));
+  response.writeHead(200, { 'content-type': 'application/json-seq' });
+  const line = (value: object) => response.write(`${JSON.stringify(value)}\n`);
+  try {
+    const image = await images.pull(body.data.image, {
+      auth: body.data.auth,
+      signal: gone.signal,
+      onProgress: (progress) => line({ progress }),
+    });
+    line({ image });
+  } catch (error) {
+    line({ error: { reason: isReason(error) ? error.reason : 'InternalError', message: messageOf(error) } });
+  }
+  response.end();
+}
+
+async function importArchive(
+  images: ImageStore,
+  uploadDirectory: string,
+  { request, response, url }: { request: IncomingMessage; response: ServerResponse; url: URL },
+): Promise<void> {
+  await mkdir(uploadDirectory, { recursive: true, mode: 0o700 });
+  const file = join(uploadDirectory, `${randomHex(8)}.tar`);
+  try {
+    await pipeline(request, createWriteStream(file, { flags: 'wx', mode: 0o600 }));
+    const as = url.searchParams.get('as');
+    sendJson(response, 200, { images: await images.import(file, as ? { as } : {}) });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    throw new SampanError(
+      'ResourceExhausted',
+      `the node's disk is full while the archive arrived in ${uploadDirectory}`,
+    );
+  } finally {
+    await rm(file, { force: true });
+  }
+}
+
+async function readBounded(request: IncomingMessage, limit: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += (chunk as Buffer).length;
+    if (size > limit) throw new SampanError('RequestEntityTooLarge', `the body is larger than ${limit} bytes`);
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function sendJson(response: ServerResponse, status: number, body: object): void {
+  const text = JSON.stringify(body);
+  response
+    .writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
+    .end(text);
+}
