@@ -8,12 +8,23 @@ import { type CliInstance, kubeconfigPath } from './instance.ts';
 
 const kubeconfig = z.object({
   'current-context': z.string(),
-  contexts: z.array(z.object({ name: z.string(), context: z.object({ cluster: z.string(), user: z.string(), namespace: z.string().optional() }) })),
-  clusters: z.array(z.object({ name: z.string(), cluster: z.object({ server: z.url(), 'certificate-authority-data': z.string() }) })),
+  contexts: z.array(
+    z.object({
+      name: z.string(),
+      context: z.object({ cluster: z.string(), user: z.string(), namespace: z.string().optional() }),
+    }),
+  ),
+  clusters: z.array(
+    z.object({ name: z.string(), cluster: z.object({ server: z.url(), 'certificate-authority-data': z.string() }) }),
+  ),
   users: z.array(
     z.object({
       name: z.string(),
-      user: z.object({ token: z.string().optional(), 'client-certificate-data': z.string().optional(), 'client-key-data': z.string().optional() }),
+      user: z.object({
+        token: z.string().optional(),
+        'client-certificate-data': z.string().optional(),
+        'client-key-data': z.string().optional(),
+      }),
     }),
   ),
 });
@@ -37,7 +48,10 @@ export async function loadCredentials(path: string): Promise<Credentials> {
   const cluster = config.clusters.find((one) => one.name === context?.cluster)?.cluster;
   const user = config.users.find((one) => one.name === context?.user)?.user;
   if (!context || !cluster || !user) {
-    throw new Failure(`${path} has no usable current context`, { why: `current-context is "${config['current-context']}"`, mend: 'kubectl config use-context' });
+    throw new Failure(`${path} has no usable current context`, {
+      why: `current-context is "${config['current-context']}"`,
+      mend: 'kubectl config use-context',
+    });
   }
   const decode = (data?: string) => (data === undefined ? undefined : Buffer.from(data, 'base64'));
   return {

@@ -6,9 +6,9 @@ const collect = (value: string, all: string[]): string[] => [...all, value];
 export function clusterCommands(program: Command): void {
   program
     .command('run')
-    .description('run an image in a VM of its own and show its output; the exit code is the container\'s')
+    .description("run an image in a VM of its own and show its output; the exit code is the container's")
     .argument('<image>')
-    .argument('[command...]', 'after --: instead of the image\'s own command')
+    .argument('[command...]', "after --: instead of the image's own command")
     .option('--rm', 'remove the Pod when it ends')
     .option('-i, --interactive', 'keep stdin open')
     .option('-t, --tty', 'give it a terminal')
@@ -21,8 +21,13 @@ export function clusterCommands(program: Command): void {
     .option('--pull <policy>', 'Always, IfNotPresent or Never', 'IfNotPresent')
     .addOption(new Option('-o, --output <format>', 'with --detach').choices(['json']))
     .passThroughOptions()
-    .addHelpText('after', '\nExamples:\n  ./sampan run --rm -it localhost/demo -- sh\n  ./sampan run --rm -e NAME=you localhost/demo -- sh -c \'echo hello $NAME; exit 3\'; echo $?\n  ./sampan run -d --cpus 0.25 --memory 128Mi --name web localhost/demo -- httpd -f -h /var/www')
-    .action(async (image: string, command: string[], options) => (await import('./run.ts')).run(image, command, options));
+    .addHelpText(
+      'after',
+      "\nExamples:\n  ./sampan run --rm -it localhost/demo -- sh\n  ./sampan run --rm -e NAME=you localhost/demo -- sh -c 'echo hello $NAME; exit 3'; echo $?\n  ./sampan run -d --cpus 0.25 --memory 128Mi --name web localhost/demo -- httpd -f -h /var/www",
+    )
+    .action(async (image: string, command: string[], options) =>
+      (await import('./run.ts')).run(image, command, options),
+    );
   program
     .command('ps')
     .description('list Pods')
@@ -42,7 +47,7 @@ export function clusterCommands(program: Command): void {
     .action(async (pod: string, options) => (await import('./logs.ts')).logs(pod, options));
   program
     .command('exec')
-    .description('run a command in a running Pod; the exit code is the command\'s')
+    .description("run a command in a running Pod; the exit code is the command's")
     .argument('<pod>')
     .argument('<command...>')
     .option('-i, --interactive', 'pass stdin on')

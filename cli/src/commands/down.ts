@@ -18,7 +18,13 @@ export async function down(options: { pods?: boolean }): Promise<void> {
   }
   if (server) await stopServer(server);
   if (options.pods) await teardown(instance);
-  process.stdout.write(options.pods ? 'Sampan is down; no Pod runs.\n' : server ? 'Sampan is down; Pods go on (./sampan up adopts them).\n' : 'Sampan was not running.\n');
+  process.stdout.write(
+    options.pods
+      ? 'Sampan is down; no Pod runs.\n'
+      : server
+        ? 'Sampan is down; Pods go on (./sampan up adopts them).\n'
+        : 'Sampan was not running.\n',
+  );
 }
 
 async function deleteAllPods(instance: CliInstance): Promise<void> {
@@ -28,10 +34,18 @@ async function deleteAllPods(instance: CliInstance): Promise<void> {
     const { items } = await client.list(resources.pods);
     if (items.length === 0) return;
     if (performance.now() > deadlineMs) {
-      throw new Failure(`${items.length} Pods did not end within 120 s`, { why: items.slice(0, 5).map((pod) => `${pod.metadata?.namespace}/${pod.metadata?.name}`).join(', '), mend: 'kubectl delete pod --force --grace-period=0, then run this again' });
+      throw new Failure(`${items.length} Pods did not end within 120 s`, {
+        why: items
+          .slice(0, 5)
+          .map((pod) => `${pod.metadata?.namespace}/${pod.metadata?.name}`)
+          .join(', '),
+        mend: 'kubectl delete pod --force --grace-period=0, then run this again',
+      });
     }
     for (const pod of items.filter((one) => !one.metadata?.deletionTimestamp)) {
-      await client.delete(resources.pods, pod.metadata!.name!, { namespace: pod.metadata!.namespace, gracePeriodSeconds: 2 }).catch(() => {});
+      await client
+        .delete(resources.pods, pod.metadata!.name!, { namespace: pod.metadata!.namespace, gracePeriodSeconds: 2 })
+        .catch(() => {});
     }
     await delay(200);
   }
@@ -41,5 +55,6 @@ async function deleteAllPods(instance: CliInstance): Promise<void> {
 async function teardown(instance: CliInstance): Promise<void> {
   const child = spawn(process.execPath, [join(instance.root, 'platform/src/cmd/teardown.ts')], { stdio: 'inherit' });
   const code = await new Promise<number>((resolve) => child.on('close', (status) => resolve(status ?? 128)));
-  if (code !== 0) throw new Failure('not everything could be removed', { why: 'see above', mend: 'run ./sampan down --pods again' });
+  if (code !== 0)
+    throw new Failure('not everything could be removed', { why: 'see above', mend: 'run ./sampan down --pods again' });
 }

@@ -8,13 +8,19 @@ export function platformCommands(program: Command): void {
     .command('up')
     .description('set up what is missing and start the platform; it keeps running')
     .option('--demo', 'run a demo Pod in its own VM, show its log and how to go on')
-    .addHelpText('after', '\nExamples:\n  ./sampan up\n  ./sampan up --demo\n  SAMPAN_HOME=/tmp/two SAMPAN_LISTEN=127.0.0.1:6444 ./sampan up    a second instance')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  ./sampan up\n  ./sampan up --demo\n  SAMPAN_HOME=/tmp/two SAMPAN_LISTEN=127.0.0.1:6444 ./sampan up    a second instance',
+    )
     .action(async (options: { demo?: boolean }) => (await import('./up.ts')).up(options));
   program
     .command('down')
     .description('stop the platform; Pods go on unless --pods is given')
     .option('--pods', 'also stop every Pod and remove what the platform made on this host')
-    .addHelpText('after', '\nExamples:\n  ./sampan down           the server stops, Pods keep running, up adopts them\n  ./sampan down --pods    everything stops')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  ./sampan down           the server stops, Pods keep running, up adopts them\n  ./sampan down --pods    everything stops',
+    )
     .action(async (options: { pods?: boolean }) => (await import('./down.ts')).down(options));
   program
     .command('status')
@@ -46,5 +52,7 @@ export function platformCommands(program: Command): void {
     .option('--json', 'one JSON document instead of a table')
     .option('--runs <n>', 'runs of each thing compared', '20')
     .addHelpText('after', '\nExample:\n  ./sampan bench start --json')
-    .action(async (name: string, options: { json?: boolean; runs: string }) => (await import('./bench.ts')).bench(name, options));
+    .action(async (name: string, options: { json?: boolean; runs: string }) =>
+      (await import('./bench.ts')).bench(name, options),
+    );
 }

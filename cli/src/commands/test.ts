@@ -4,7 +4,7 @@ import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { Failure } from '../failure.ts';
 import { currentInstance } from '../instance.ts';
-import { type Artifact, } from '../setup/artifacts.ts';
+import type { Artifact } from '../setup/artifacts.ts';
 import { runtimePackages, testPackages } from '../setup/packages.ts';
 import { prepare } from './up.ts';
 
@@ -15,7 +15,8 @@ export async function test(files: string[], options: { unit?: boolean }): Promis
   const instance = currentInstance();
   const context: { artifacts: Artifact[] } = { artifacts: [] };
   if (!options.unit) await prepare(context, [...runtimePackages, ...testPackages]).run(context);
-  const directoryOf = (name: Artifact['name']) => context.artifacts.find((artifact) => artifact.name === name)?.directory;
+  const directoryOf = (name: Artifact['name']) =>
+    context.artifacts.find((artifact) => artifact.name === name)?.directory;
   const env = {
     ...process.env,
     PATH: `${join(process.execPath, '..')}:${process.env.PATH}:/usr/sbin:/sbin`,
@@ -23,7 +24,10 @@ export async function test(files: string[], options: { unit?: boolean }): Promis
     NODE_COMPILE_CACHE: join(instance.cache, 'node-compile-cache'),
   };
   const root = instance.root;
-  const expand = (patterns: string[]) => patterns.flatMap((pattern) => globSync(pattern, { cwd: root, exclude: (name) => name.includes('node_modules') })).sort();
+  const expand = (patterns: string[]) =>
+    patterns
+      .flatMap((pattern) => globSync(pattern, { cwd: root, exclude: (name) => name.includes('node_modules') }))
+      .sort();
   if (files.length > 0) return runTests(root, files, env);
   await run(root, 'tools/tidy.ts', [], env);
   await run(root, 'node_modules/typescript/bin/tsc', ['--noEmit', '-p', 'tsconfig.json'], env);
@@ -33,11 +37,21 @@ export async function test(files: string[], options: { unit?: boolean }): Promis
 
 /** One run over all files, so that one closing count stands at the end. */
 function runTests(root: string, files: string[], env: NodeJS.ProcessEnv): Promise<void> {
-  return run(root, '--test', ['--disable-warning=ExperimentalWarning', '--test-concurrency=1', '--test-timeout=600000', ...files], env);
+  return run(
+    root,
+    '--test',
+    ['--disable-warning=ExperimentalWarning', '--test-concurrency=1', '--test-timeout=600000', ...files],
+    env,
+  );
 }
 
 async function run(root: string, script: string, args: string[], env: NodeJS.ProcessEnv): Promise<void> {
   const child = spawn(process.execPath, [script, ...args], { cwd: root, env, stdio: 'inherit' });
   const code = await new Promise<number>((resolve) => child.on('close', (status) => resolve(status ?? 128)));
-  if (code !== 0) throw new Failure(`${script} failed (exit ${code})`, { why: 'its output is above', mend: 'mend what it names and run ./sampan test again', exitCode: 1 });
+  if (code !== 0)
+    throw new Failure(`${script} failed (exit ${code})`, {
+      why: 'its output is above',
+      mend: 'mend what it names and run ./sampan test again',
+      exitCode: 1,
+    });
 }

@@ -21,7 +21,14 @@ export async function up(options: { demo?: boolean }): Promise<void> {
   await prepare(context, runtimePackages).run(context);
   if (!already) {
     await new Listr<Context>(
-      [{ title: 'Starting the platform', task: async (ctx) => { ctx.server = await startServer(instance, ctx.artifacts); } }],
+      [
+        {
+          title: 'Starting the platform',
+          task: async (ctx) => {
+            ctx.server = await startServer(instance, ctx.artifacts);
+          },
+        },
+      ],
       listrOptions,
     ).run(context);
   }
@@ -45,7 +52,9 @@ export function prepare(context: Context, needs: PackageNeed[]): Listr<Context> 
           missing = await missingPackages(needs);
           if (missing.length === 0) return task.skip('Packages: all there');
           task.title = `Installing ${missing.map((need) => need.name).join(', ')}`;
-          await installPackages(missing, (line) => { task.output = line; });
+          await installPackages(missing, (line) => {
+            task.output = line;
+          });
         },
       },
       {
@@ -54,7 +63,9 @@ export function prepare(context: Context, needs: PackageNeed[]): Listr<Context> 
           ctx.artifacts = await artifacts(instance);
           for (const artifact of ctx.artifacts.filter((one) => !one.built)) {
             task.title = `Building ${artifact.name === 'guest' ? 'the guest: kernel, miniOS, agent' : 'the VMM launcher'} (once)`;
-            await buildArtifact(instance, artifact, (line) => { task.output = line; });
+            await buildArtifact(instance, artifact, (line) => {
+              task.output = line;
+            });
           }
           task.title = 'Guest and launcher: ready';
         },

@@ -27,8 +27,18 @@ export function allChecks(instance: CliInstance): (() => Promise<Finding>)[] {
     checkKvm,
     checkCgroups,
     () => checkTried('tun', 'tap devices', ['ip', 'tuntap', 'add', 'sampantest', 'mode', 'tap'], 'modprobe tun'),
-    () => checkTried('bridge', 'Linux bridges', ['ip', 'link', 'add', 'sampantest', 'type', 'bridge'], 'modprobe bridge'),
-    () => checkTried('nftables', 'nft NAT', ['nft', 'add table ip t; add chain ip t c { type nat hook postrouting priority 100; }; add rule ip t c masquerade'], 'modprobe nf_tables nft_masq nf_nat'),
+    () =>
+      checkTried('bridge', 'Linux bridges', ['ip', 'link', 'add', 'sampantest', 'type', 'bridge'], 'modprobe bridge'),
+    () =>
+      checkTried(
+        'nftables',
+        'nft NAT',
+        [
+          'nft',
+          'add table ip t; add chain ip t c { type nat hook postrouting priority 100; }; add rule ip t c masquerade',
+        ],
+        'modprobe nf_tables nft_masq nf_nat',
+      ),
     () => checkPackages('tools', runtimePackages, 'fail'),
     () => checkPackages('test tools', testPackages, 'warn'),
     () => checkPort(instance),
@@ -42,19 +52,46 @@ async function checkSystem(): Promise<Finding> {
   const name = /^PRETTY_NAME="?([^"\n]*)/m.exec(release)?.[1] ?? 'unknown';
   const kernel = (await readFile('/proc/sys/kernel/osrelease', 'utf8')).trim();
   const found = `${name}, Linux ${kernel}, ${process.arch}, ${process.getuid?.() === 0 ? 'root' : 'not root'}`;
-  if (process.arch !== 'x64') return { check: 'system', state: 'fail', found, mend: 'use an x86-64 machine; other architectures are not built yet' };
-  if (process.getuid?.() !== 0) return { check: 'system', state: 'fail', found, mend: 'run as root: bridges, taps and cgroups need it' };
-  return { check: 'system', state: /debian|ubuntu/i.test(release) ? 'ok' : 'warn', found, ...(/debian|ubuntu/i.test(release) ? {} : { mend: 'install the packages doctor names by hand' }) };
+  if (process.arch !== 'x64')
+    return {
+      check: 'system',
+      state: 'fail',
+      found,
+      mend: 'use an x86-64 machine; other architectures are not built yet',
+    };
+  if (process.getuid?.() !== 0)
+    return { check: 'system', state: 'fail', found, mend: 'run as root: bridges, taps and cgroups need it' };
+  return {
+    check: 'system',
+    state: /debian|ubuntu/i.test(release) ? 'ok' : 'warn',
+    found,
+    ...(/debian|ubuntu/i.test(release) ? {} : { mend: 'install the packages doctor names by hand' }),
+  };
 }
 
 /** KVM counts only with the CPU's own support: on paravirtual hosts /dev/kvm opens and then runs no stock kernel. */
 async function checkKvm(): Promise<Finding> {
   const flags = /^flags\s*:(.*)$/m.exec(await readFile('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
   const cpu = / (vmx|svm)\b/.exec(flags)?.[1];
-  const device = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(() => true, () => false);
-  if (cpu && device) return { check: 'kvm', state: 'ok', found: `/dev/kvm and CPU flag ${cpu}; the server boots a probe VM before it relies on them` };
+  const device = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  if (cpu && device)
+    return {
+      check: 'kvm',
+      state: 'ok',
+      found: `/dev/kvm and CPU flag ${cpu}; the server boots a probe VM before it relies on them`,
+    };
   const found = `${device ? '/dev/kvm is there' : 'no /dev/kvm'}, ${cpu ? `CPU flag ${cpu}` : 'the CPU shows neither vmx nor svm'}: VMs run under QEMU's TCG, about ten times slower`;
-  return { check: 'kvm', state: 'warn', found, mend: cpu ? 'load the kvm_intel or kvm_amd module' : 'enable virtualisation in the firmware, or nested virtualisation on the hypervisor above' };
+  return {
+    check: 'kvm',
+    state: 'warn',
+    found,
+    mend: cpu
+      ? 'load the kvm_intel or kvm_amd module'
+      : 'enable virtualisation in the firmware, or nested virtualisation on the hypervisor above',
+  };
 }
 
 async function checkCgroups(): Promise<Finding> {
@@ -65,11 +102,21 @@ async function checkCgroups(): Promise<Finding> {
     const controllers = await readFile('/sys/fs/cgroup/cgroup.controllers', 'utf8').catch(() => '');
     const missing = ['cpu', 'memory'].filter((name) => !controllers.split(/\s+/).includes(name));
     if (missing.length === 0) return { check: 'cgroups', state: 'ok', found: 'cgroup v2 with cpu and memory' };
-    return { check: 'cgroups', state: 'warn', found: `cgroup v2 without ${missing.join(', ')}`, mend: 'boot with cgroup_enable=memory' };
+    return {
+      check: 'cgroups',
+      state: 'warn',
+      found: `cgroup v2 without ${missing.join(', ')}`,
+      mend: 'boot with cgroup_enable=memory',
+    };
   }
   const missing = ['cpu', 'memory'].filter((name) => !v1.some((mount) => mount.split(',').includes(name)));
   if (missing.length === 0) return { check: 'cgroups', state: 'ok', found: `cgroup v1 (${v1.join(' ')})` };
-  return { check: 'cgroups', state: 'warn', found: `no cgroup ${missing.join(', ')} controller is mounted: a VM's CPU is bounded by its vCPUs only`, mend: 'mount the cgroup v2 hierarchy at /sys/fs/cgroup' };
+  return {
+    check: 'cgroups',
+    state: 'warn',
+    found: `no cgroup ${missing.join(', ')} controller is mounted: a VM's CPU is bounded by its vCPUs only`,
+    mend: 'mount the cgroup v2 hierarchy at /sys/fs/cgroup',
+  };
 }
 
 async function checkTried(check: string, what: string, command: string[], mend: string): Promise<Finding> {
@@ -77,7 +124,10 @@ async function checkTried(check: string, what: string, command: string[], mend: 
     await exec('unshare', ['-n', ...command], { timeout: 10_000 });
     return { check, state: 'ok', found: `${what} can be made` };
   } catch (error) {
-    const words = String((error as { stderr?: string }).stderr || (error as Error).message).trim().split('\n').pop();
+    const words = String((error as { stderr?: string }).stderr || (error as Error).message)
+      .trim()
+      .split('\n')
+      .pop();
     return { check, state: 'fail', found: `${what} cannot be made: ${words}`, mend };
   }
 }
@@ -86,7 +136,12 @@ async function checkPackages(check: string, needs: PackageNeed[], state: 'warn' 
   const missing = await missingPackages(needs);
   if (missing.length === 0) return { check, state: 'ok', found: needs.map((need) => need.name).join(' ') };
   const found = missing.map((need) => `${need.name} (${need.reason})`).join(', ');
-  return { check, state, found: `missing: ${found}`, mend: `./sampan ${state === 'fail' ? 'up' : 'test'} installs them` };
+  return {
+    check,
+    state,
+    found: `missing: ${found}`,
+    mend: `./sampan ${state === 'fail' ? 'up' : 'test'} installs them`,
+  };
 }
 
 async function checkPort(instance: CliInstance): Promise<Finding> {
@@ -95,23 +150,36 @@ async function checkPort(instance: CliInstance): Promise<Finding> {
   const [host = '', port = ''] = instance.listen.split(/:(?=\d+$)/);
   const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
     const probe = createServer().once('error', resolve);
-    probe.listen({ host: host.replace(/^\[|\]$/g, '') || '0.0.0.0', port: Number(port) }, () => probe.close(() => resolve(undefined)));
+    probe.listen({ host: host.replace(/^\[|\]$/g, '') || '0.0.0.0', port: Number(port) }, () =>
+      probe.close(() => resolve(undefined)),
+    );
   });
   if (!error) return { check: 'port', state: 'ok', found: `${instance.listen} is free` };
-  return { check: 'port', state: 'fail', found: `${instance.listen}: ${error.code}`, mend: `find who holds it (ss -ltnp 'sport = :${port}') or set SAMPAN_LISTEN` };
+  return {
+    check: 'port',
+    state: 'fail',
+    found: `${instance.listen}: ${error.code}`,
+    mend: `find who holds it (ss -ltnp 'sport = :${port}') or set SAMPAN_LISTEN`,
+  };
 }
 
 async function checkDisk(instance: CliInstance): Promise<Finding> {
   const free = await freeBytes(instance.home);
   const found = `${(free / gib).toFixed(1)} GiB free for ${instance.home}`;
-  if (free < 2 * gib) return { check: 'disk', state: 'fail', found, mend: 'free some space, or set SAMPAN_HOME to a larger disk' };
+  if (free < 2 * gib)
+    return { check: 'disk', state: 'fail', found, mend: 'free some space, or set SAMPAN_HOME to a larger disk' };
   if (free < 10 * gib) return { check: 'disk', state: 'warn', found, mend: 'images and Pods want 10 GiB' };
   return { check: 'disk', state: 'ok', found };
 }
 
 async function freeBytes(path: string): Promise<number> {
   for (let folder = path; ; folder = dirname(folder)) {
-    if (await stat(folder).then(() => true, () => false)) {
+    if (
+      await stat(folder).then(
+        () => true,
+        () => false,
+      )
+    ) {
       const info = await statfs(folder);
       return info.bavail * info.bsize;
     }
@@ -119,8 +187,10 @@ async function freeBytes(path: string): Promise<number> {
 }
 
 async function checkMemory(): Promise<Finding> {
-  const available = Number(/MemAvailable:\s+(\d+)/.exec(await readFile('/proc/meminfo', 'utf8'))?.[1] ?? freemem() / 1024) * 1024;
+  const available =
+    Number(/MemAvailable:\s+(\d+)/.exec(await readFile('/proc/meminfo', 'utf8'))?.[1] ?? freemem() / 1024) * 1024;
   const found = `${(available / gib).toFixed(1)} of ${(totalmem() / gib).toFixed(1)} GiB available, ${availableParallelism()} cores`;
-  if (available < 512 * mib) return { check: 'memory', state: 'fail', found, mend: 'free some memory: a default Pod wants 512 MiB' };
+  if (available < 512 * mib)
+    return { check: 'memory', state: 'fail', found, mend: 'free some memory: a default Pod wants 512 MiB' };
   return { check: 'memory', state: 'ok', found };
 }

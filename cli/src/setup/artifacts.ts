@@ -24,10 +24,18 @@ export async function artifacts(instance: CliInstance): Promise<Artifact[]> {
 }
 
 /** Builds one into the cache; its script prints progress. The script itself writes OUTDIR; `.complete` is ours and comes last. */
-export async function buildArtifact(instance: CliInstance, artifact: Artifact, onLine: (line: string) => void): Promise<void> {
+export async function buildArtifact(
+  instance: CliInstance,
+  artifact: Artifact,
+  onLine: (line: string) => void,
+): Promise<void> {
   const script = join(instance.root, artifact.name, 'build.sh');
   const path = `${process.env.PATH}:${process.env.HOME ?? '/root'}/.cargo/bin:/usr/sbin:/sbin`;
-  await runCommand('sh', [script, artifact.directory], { onLine, cwd: instance.root, env: { ...process.env, PATH: path } });
+  await runCommand('sh', [script, artifact.directory], {
+    onLine,
+    cwd: instance.root,
+    env: { ...process.env, PATH: path },
+  });
   await runCommand('touch', [join(artifact.directory, '.complete')]);
 }
 

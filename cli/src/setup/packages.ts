@@ -1,6 +1,6 @@
 /** The Debian packages Sampan stands on, each with its reason, and how missing ones are installed. */
 import { constants } from 'node:fs';
-import { access, writeFile, rm } from 'node:fs/promises';
+import { access, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { Failure } from '../failure.ts';
 import { runCommand } from './run-command.ts';
@@ -45,7 +45,13 @@ async function isThere(probe: string): Promise<boolean> {
   const path = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin${delimiter}${homeCargo}`;
   const places = probe.startsWith('/') ? [probe] : path.split(delimiter).map((folder) => join(folder, probe));
   for (const place of places) {
-    if (await access(place, constants.F_OK).then(() => true, () => false)) return true;
+    if (
+      await access(place, constants.F_OK).then(
+        () => true,
+        () => false,
+      )
+    )
+      return true;
   }
   return false;
 }
@@ -55,10 +61,16 @@ export async function installPackages(needs: PackageNeed[], onLine: (line: strin
   if (needs.length === 0) return;
   const names = needs.map((need) => need.name);
   if (process.getuid?.() !== 0) {
-    throw new Failure(`${names.join(', ')} missing`, { why: 'only root can install packages', mend: 'run this command as root' });
+    throw new Failure(`${names.join(', ')} missing`, {
+      why: 'only root can install packages',
+      mend: 'run this command as root',
+    });
   }
   const policy = '/usr/sbin/policy-rc.d';
-  const ours = await writeFile(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755, flag: 'wx' }).then(() => true, () => false);
+  const ours = await writeFile(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755, flag: 'wx' }).then(
+    () => true,
+    () => false,
+  );
   try {
     const install = ['install', '-y', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=120', ...names];
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };

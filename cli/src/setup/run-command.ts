@@ -11,8 +11,16 @@ export interface CommandOptions {
   failOk?: boolean;
 }
 
-export async function runCommand(command: string, args: string[], options: CommandOptions = {}): Promise<{ code: number; last: string[] }> {
-  const child = spawn(command, args, { env: options.env ?? process.env, cwd: options.cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+export async function runCommand(
+  command: string,
+  args: string[],
+  options: CommandOptions = {},
+): Promise<{ code: number; last: string[] }> {
+  const child = spawn(command, args, {
+    env: options.env ?? process.env,
+    cwd: options.cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const last: string[] = [];
   const take = (line: string) => {
     last.push(line);

@@ -17,17 +17,21 @@ export async function startServer(instance: CliInstance, built: Artifact[]): Pro
   await mkdir(dirname(logPath), { recursive: true, mode: 0o700 });
   const log = await open(logPath, 'a', 0o600);
   const directoryOf = (name: Artifact['name']) => built.find((artifact) => artifact.name === name)?.directory;
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(instance.root, 'platform/src/cmd/server.ts')], {
-    detached: true,
-    stdio: ['ignore', log.fd, log.fd],
-    cwd: '/',
-    env: {
-      ...process.env,
-      SAMPAN_GUEST_DIR: directoryOf('guest'),
-      SAMPAN_HOST_DIR: directoryOf('host'),
-      NODE_COMPILE_CACHE: join(instance.cache, 'node-compile-cache'),
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', join(instance.root, 'platform/src/cmd/server.ts')],
+    {
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+      cwd: '/',
+      env: {
+        ...process.env,
+        SAMPAN_GUEST_DIR: directoryOf('guest'),
+        SAMPAN_HOST_DIR: directoryOf('host'),
+        NODE_COMPILE_CACHE: join(instance.cache, 'node-compile-cache'),
+      },
     },
-  });
+  );
   child.unref();
   await log.close();
   let exited: number | undefined;
@@ -41,10 +45,13 @@ export async function startServer(instance: CliInstance, built: Artifact[]): Pro
     if (exited !== undefined) break;
     await delay(30);
   }
-  throw new Failure(exited === undefined ? 'the server did not come up within 60 s' : `the server ended (exit ${exited})`, {
-    why: (await tail(logPath, 6)) || 'it wrote no log',
-    mend: `read ${logPath}, run ./sampan doctor`,
-  });
+  throw new Failure(
+    exited === undefined ? 'the server did not come up within 60 s' : `the server ended (exit ${exited})`,
+    {
+      why: (await tail(logPath, 6)) || 'it wrote no log',
+      mend: `read ${logPath}, run ./sampan doctor`,
+    },
+  );
 }
 
 /** Asks the server to end and waits; Pods go on. */

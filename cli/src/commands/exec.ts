@@ -1,0 +1,25 @@
+/** `sampan exec`: runs a command in a running container; the exit code is passed through. */
+import { connection } from '../connect.ts';
+import { streamStdio } from '../stream.ts';
+
+export interface ExecOptions {
+  interactive?: boolean;
+  tty?: boolean;
+  container?: string;
+  namespace: string;
+}
+
+export async function exec(pod: string, command: string[], options: ExecOptions): Promise<void> {
+  const { credentials } = await connection();
+  const query = new URLSearchParams(command.map((part) => ['command', part]));
+  query.set('stdout', 'true');
+  if (!options.tty) query.set('stderr', 'true');
+  if (options.interactive) query.set('stdin', 'true');
+  if (options.tty) query.set('tty', 'true');
+  if (options.container) query.set('container', options.container);
+  const path = `/api/v1/namespaces/${options.namespace}/pods/${encodeURIComponent(pod)}/exec?${query}`;
+  process.exitCode = await streamStdio(credentials, path, {
+    stdin: Boolean(options.interactive),
+    tty: Boolean(options.tty),
+  });
+}

@@ -1,0 +1,108 @@
+/** `sampan image`: the node's images, through nodes/<name>/proxy/images. */
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { type Reason, SampanError } from '@sampan/api/errors.ts';
+import { type Credentials, connection } from '../connect.ts';
+import { Failure } from '../failure.ts';
+import { getJson, open, readText } from '../https.ts';
+import { printTable } from '../table.ts';
+
+interface Image {
+  id: string;
+  repoTags: string[];
+  repoDigests: string[];
+  sizeBytes: number;
+}
+
+const mib = 1024 * 1024;
+
+export async function list(options: { output?: string }): Promise<void> {
+  const { credentials, nodeName } = await connection();
+  const { images } = await getJson<{ images: Image[] }>(credentials, endpoint(nodeName, ''));
+  if (options.output === 'json') process.stdout.write(`${JSON.stringify(images, undefined, 2)}\n`);
+  else {
+    const rows = images.flatMap((image) =>
+      (image.repoTags.length > 0 ? image.repoTags : image.repoDigests.slice(0, 1)).map((name) => [
+        name,
+        image.id.slice(7, 19),
+        `${(image.sizeBytes / mib).toFixed(1)} MiB`,
+      ]),
+    );
+    printTable(['IMAGE', 'ID', 'SIZE'], rows);
+  }
+}
+
+export async function pull(name: string, options: { user?: string }): Promise<void> {
+  const { credentials, nodeName } = await connection();
+  const body = JSON.stringify({ image: name, auth: authOf(options.user) });
+  const answer = await open(credentials, {
+    method: 'POST',
+    path: endpoint(nodeName, '/pull'),
+    body,
+    headers: { 'content-type': 'application/json' },
+  });
+  for await (const text of createInterface({ input: answer })) {
+    const line = JSON.parse(text) as {
+      progress?: { phase: string; doneBytes: number; totalBytes: number };
+      image?: Image;
+      error?: { reason: Reason; message: string };
+    };
+    if (line.error) throw new SampanError(line.error.reason, line.error.message);
+    if (line.progress && process.stderr.isTTY)
+      process.stderr.write(
+        `\r\x1b[K${line.progress.phase} ${(line.progress.doneBytes / mib).toFixed(1)}${line.progress.totalBytes ? ` of ${(line.progress.totalBytes / mib).toFixed(1)}` : ''} MiB`,
+      );
+    if (line.image) process.stdout.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}${line.image.id}\n`);
+  }
+}
+
+function authOf(user: string | undefined): { username: string; password: string } | undefined {
+  if (user === undefined) return undefined;
+  const [username = '', ...rest] = user.split(':');
+  const password = rest.length > 0 ? rest.join(':') : process.env.SAMPAN_REGISTRY_PASSWORD;
+  if (password === undefined)
+    throw new Failure('--user has no password', {
+      why: 'wanted name:password',
+      mend: 'set SAMPAN_REGISTRY_PASSWORD, which keeps it off the command line',
+    });
+  return { username, password };
+}
+
+export async function importArchive(archive: string, options: { as?: string }): Promise<void> {
+  const { credentials, nodeName } = await connection();
+  for (const image of await uploadArchive(credentials, nodeName, archive, options.as)) {
+    process.stdout.write(`${image.repoTags.join(' ') || image.id}\n`);
+  }
+}
+
+export async function uploadArchive(
+  credentials: Credentials,
+  nodeName: string,
+  archive: string,
+  as?: string,
+): Promise<Image[]> {
+  const { size } = await stat(archive).catch((error: Error) => {
+    throw new Failure(`cannot read ${archive}`, { why: error.message, mend: 'name an OCI or docker-save archive' });
+  });
+  const query = as ? `?as=${encodeURIComponent(as)}` : '';
+  const answer = await open(credentials, {
+    method: 'POST',
+    path: `${endpoint(nodeName, '/import')}${query}`,
+    body: createReadStream(archive),
+    headers: { 'content-type': 'application/x-tar', 'content-length': String(size) },
+  });
+  return (JSON.parse(await readText(answer)) as { images: Image[] }).images;
+}
+
+export async function remove(names: string[]): Promise<void> {
+  const { credentials, nodeName } = await connection();
+  for (const name of names) {
+    await readText(
+      await open(credentials, { method: 'DELETE', path: `${endpoint(nodeName, '')}?name=${encodeURIComponent(name)}` }),
+    );
+    process.stdout.write(`${name}\n`);
+  }
+}
+
+const endpoint = (nodeName: string, path: string): string => `/api/v1/nodes/${nodeName}/proxy/images${path}`;

@@ -1,0 +1,119 @@
+/**
+ * `sampan run`: a Pod from an image, its output here, its exit code ours.
+ * Interactive runs attach; others follow the log, which holds every line from the first.
+ */
+import { type KubeClient, resources } from '@sampan/api/client.ts';
+import { isReason } from '@sampan/api/errors.ts';
+import { connection } from '../connect.ts';
+import { Failure } from '../failure.ts';
+import { podOf, type RunOptions, type RunPod } from '../run-pod.ts';
+import { streamStdio } from '../stream.ts';
+import { copyLogs } from './logs.ts';
+import { deletePod } from './rm.ts';
+
+export async function run(image: string, command: string[], options: RunOptions): Promise<void> {
+  const { client, credentials } = await connection();
+  const created = await client.create<RunPod>(resources.pods, podOf(image, command, options), {
+    namespace: options.namespace,
+  });
+  const name = created.metadata!.name!;
+  if (options.detach) {
+    process.stdout.write(options.output === 'json' ? `${JSON.stringify(created)}\n` : `${name}\n`);
+    return;
+  }
+  const { namespace } = options;
+  const release = options.rm ? removeOnExit(client, name, namespace) : async () => {};
+  try {
+    await waitFor(client, created, hasStarted);
+    if (options.interactive) {
+      const query = new URLSearchParams({
+        stdin: 'true',
+        stdout: 'true',
+        ...(options.tty ? { tty: 'true' } : { stderr: 'true' }),
+      });
+      await streamStdio(credentials, `/api/v1/namespaces/${namespace}/pods/${name}/attach?${query}`, {
+        stdin: true,
+        tty: Boolean(options.tty),
+      }).catch(async (error) => {
+        // The container may have ended before we attached: then its log is the whole output.
+        const pod = await client.get<RunPod>(resources.pods, name, namespace);
+        if (!pod.status?.containerStatuses?.[0]?.state?.terminated) throw error;
+        await copyLogs(credentials, name, { namespace });
+      });
+    } else await copyLogs(credentials, name, { namespace, follow: true });
+    const ended = await waitFor(
+      client,
+      created,
+      (pod) => pod.status?.containerStatuses?.[0]?.state?.terminated !== undefined,
+    );
+    process.exitCode = ended.status?.containerStatuses?.[0]?.state?.terminated?.exitCode ?? 1;
+  } finally {
+    await release();
+  }
+}
+
+/** Removes the Pod when the run is over, also when the user interrupts it. */
+function removeOnExit(client: KubeClient, name: string, namespace: string): () => Promise<void> {
+  const remove = () =>
+    deletePod(client, name, { namespace, gracePeriodSeconds: 0 }).catch((error) => {
+      if (!isReason(error, 'NotFound')) throw error;
+    });
+  const onSignal = () => {
+    void remove().finally(() => process.exit(130));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, onSignal);
+  return remove;
+}
+
+function hasStarted(pod: RunPod): boolean {
+  const status = pod.status?.containerStatuses?.[0];
+  const reason = status?.state?.waiting?.reason ?? '';
+  if (
+    [
+      'ErrImagePull',
+      'ImagePullBackOff',
+      'InvalidImageName',
+      'ErrImageNeverPull',
+      'CreateContainerConfigError',
+      'RunContainerError',
+    ].includes(reason)
+  ) {
+    throw new Failure(`${pod.metadata?.name} cannot start: ${reason}`, {
+      why: status?.state?.waiting?.message ?? reason,
+      mend: 'check the image name; ./sampan image ls shows what is here already',
+    });
+  }
+  const unschedulable = pod.status?.conditions?.find((one) => one.type === 'PodScheduled' && one.status === 'False');
+  if (unschedulable)
+    throw new Failure(`${pod.metadata?.name} does not fit`, {
+      why: unschedulable.message ?? 'unschedulable',
+      mend: 'ask for less with --cpus and --memory, or remove other Pods (./sampan ps -A)',
+    });
+  return (
+    status?.state?.running !== undefined || status?.state?.terminated !== undefined || pod.status?.phase === 'Failed'
+  );
+}
+
+/** Watches the Pod until `done` says so; throws when the Pod is deleted meanwhile. */
+async function waitFor(client: KubeClient, created: RunPod, done: (pod: RunPod) => boolean): Promise<RunPod> {
+  const { name = '', namespace = '' } = created.metadata ?? {};
+  const stop = new AbortController();
+  try {
+    const now = await client.list<RunPod>(resources.pods, { namespace, fieldSelector: `metadata.name=${name}` });
+    const pod = now.items[0];
+    if (!pod) throw new Failure(`${name} is gone`, { why: 'somebody deleted it', mend: 'run it again' });
+    if (done(pod)) return pod;
+    const events = client.watch<RunPod>(
+      resources.pods,
+      { namespace, fieldSelector: `metadata.name=${name}`, resourceVersion: now.resourceVersion },
+      stop.signal,
+    );
+    for await (const event of events) {
+      if (event.type === 'DELETED') break;
+      if (event.type !== 'BOOKMARK' && done(event.object)) return event.object;
+    }
+    throw new Failure(`${name} is gone`, { why: 'it was deleted while it ran', mend: 'run it again' });
+  } finally {
+    stop.abort();
+  }
+}

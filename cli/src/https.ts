@@ -1,0 +1,80 @@
+/** HTTPS requests to the API with an instance's credentials: streams in and out, Kubernetes' Status answers as errors. */
+import type { IncomingMessage } from 'node:http';
+import { Agent, request as httpsRequest } from 'node:https';
+import { httpStatusOf, type Reason, SampanError } from '@sampan/api/errors.ts';
+import type { Credentials } from './connect.ts';
+import { Failure } from './failure.ts';
+
+export interface ApiRequest {
+  method?: string;
+  path: string;
+  headers?: Record<string, string>;
+  body?: string | NodeJS.ReadableStream;
+  signal?: AbortSignal;
+}
+
+/** One connection pool a process. */
+const agents = new WeakMap<Credentials, Agent>();
+
+export function agentFor(credentials: Credentials): Agent {
+  let agent = agents.get(credentials);
+  if (!agent) {
+    agent = new Agent({ ca: credentials.ca, cert: credentials.cert, key: credentials.key, keepAlive: true });
+    agents.set(credentials, agent);
+  }
+  return agent;
+}
+
+/** The answer once its head has arrived, whatever its status. */
+export function send(credentials: Credentials, wanted: ApiRequest): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const url = new URL(wanted.path, credentials.server);
+    const headers: Record<string, string> = { accept: 'application/json', ...wanted.headers };
+    if (credentials.token) headers.authorization = `Bearer ${credentials.token}`;
+    const request = httpsRequest(url, {
+      method: wanted.method ?? 'GET',
+      headers,
+      agent: agentFor(credentials),
+      signal: wanted.signal,
+    });
+    request.on('response', resolve);
+    request.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(error, credentials)));
+    if (wanted.body && typeof wanted.body !== 'string') wanted.body.pipe(request);
+    else request.end(wanted.body);
+  });
+}
+
+/** The answer's body as it comes; throws what the server's Status says when it is no success. */
+export async function open(credentials: Credentials, wanted: ApiRequest): Promise<IncomingMessage> {
+  const response = await send(credentials, wanted);
+  if ((response.statusCode ?? 500) < 400) return response;
+  const text = await readText(response);
+  let status: { message?: string; reason?: string; details?: object } = {};
+  try {
+    status = JSON.parse(text);
+  } catch {}
+  const reason = (status.reason && status.reason in httpStatusOf ? status.reason : 'InternalError') as Reason;
+  throw new SampanError(
+    reason,
+    status.message ?? `${wanted.path} answered ${response.statusCode}`,
+    status.details ?? {},
+  );
+}
+
+export async function readText(stream: NodeJS.ReadableStream): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+export async function getJson<T>(credentials: Credentials, path: string, accept = 'application/json'): Promise<T> {
+  return JSON.parse(await readText(await open(credentials, { path, headers: { accept } }))) as T;
+}
+
+function unreachable(error: NodeJS.ErrnoException, credentials: Credentials): Error {
+  if (error.code !== 'ECONNREFUSED') return error;
+  return new Failure(`nothing answers at ${credentials.server}`, {
+    why: error.message,
+    mend: 'start the platform: ./sampan up',
+  });
+}
