@@ -5,7 +5,21 @@
  * The host trusts nothing of the guest: every message is bounded and parsed; an agent that breaks the protocol gets its
  * connection closed and every pending call rejected with InternalError "agent of sandbox X broke the protocol: ...".
  * All calls are idempotent by the id they carry, so that a server that was killed may simply ask again.
+ *
+ * Calls may be pipelined: the guest carries out setup, bindDisk, createVolume, putFiles, createContainer and startContainer in the order
+ * in which they were made, so a caller need not await one before it makes the next. Each call tells its own outcome.
  */
+
+/** Places of the guest that a container's spec may bind: written by setup, there before any container. */
+export const guestPaths = {
+  hosts: '/run/sampan/etc/hosts',
+  hostname: '/run/sampan/etc/hostname',
+  resolvConf: '/run/sampan/etc/resolv.conf',
+  /** tmpfs of 64 MiB that the Pod's containers share as /dev/shm. */
+  shm: '/run/sampan/shm',
+  /** cgroup (v2) under which the containers' own lie: linux.cgroupsPath is `/pod/<container id>`. */
+  cgroup: '/pod',
+} as const;
 
 /** What a guest must be told after it was cloned (or booted): makes two Pods of one template differ. */
 export interface SandboxSetup {
