@@ -1,0 +1,101 @@
+//! From the kernel's first breath to a frozen template: what happens before any host speaks to the agent.
+//!
+//!   initramfs: mount /proc /sys /dev, load modules, find the disk `root` ──▶ switch root ──▶ writable places, cgroups
+//!   ──▶ learn the slots, unbind the spares ──▶ "ready" (the machine may be frozen here)
+
+use std::fs;
+use std::path::Path;
+
+use crate::disks::Devices;
+use crate::failure::{Context, Failure, Outcome};
+use crate::sys;
+
+const NEW_ROOT: &str = "/newroot";
+const NODEV: libc::c_ulong = libc::MS_NODEV | libc::MS_NOSUID | libc::MS_NOEXEC;
+
+pub fn boot() -> Outcome<Devices> {
+    mount_kernel_filesystems()?;
+    load_modules()?;
+    let devices = Devices::probe()?;
+    let root = devices.node_of("root").ok_or_else(|| {
+        Failure::not_found(format!("no disk with serial 'root' among the {} found", devices.count()))
+    })?;
+    switch_root(&root)?;
+    make_writable_places()?;
+    make_cgroups()?;
+    trim_kernel();
+    devices.unbind_spares()?;
+    Ok(devices)
+}
+
+fn mount_kernel_filesystems() -> Outcome<()> {
+    for (kind, target) in [("devtmpfs", "/dev"), ("proc", "/proc"), ("sysfs", "/sys")] {
+        let _ = fs::create_dir(target);
+        mount(kind, target, if kind == "devtmpfs" { libc::MS_NOSUID } else { NODEV }, "")?;
+    }
+    Ok(())
+}
+
+/// /modules/order lists the files of /modules, one a line, in the order in which they must be loaded.
+fn load_modules() -> Outcome<()> {
+    let order = fs::read_to_string("/modules/order").context(|| "read /modules/order".into())?;
+    for name in order.lines() {
+        let path = Path::new("/modules").join(name);
+        let image = fs::File::open(&path).context(|| format!("open kernel module {}", name))?;
+        sys::load_module(&image).context(|| format!("load kernel module {}", name))?;
+    }
+    // The initramfs is memory that every clone would carry along.
+    fs::remove_dir_all("/modules").context(|| "remove the modules from memory".into())
+}
+
+fn switch_root(disk: &Path) -> Outcome<()> {
+    fs::create_dir_all(NEW_ROOT).context(|| "make the new root's mount point".into())?;
+    sys::mount(disk, Path::new(NEW_ROOT), "erofs", libc::MS_RDONLY | libc::MS_NODEV, "")
+        .context(|| format!("mount {} as root", disk.display()))?;
+    for place in ["/dev", "/proc", "/sys"] {
+        let target = format!("{}{}", NEW_ROOT, place);
+        sys::mount(Path::new(place), Path::new(&target), "", libc::MS_MOVE, "").context(|| format!("move {}", place))?;
+    }
+    let _ = fs::remove_file("/init");
+    std::env::set_current_dir(NEW_ROOT).context(|| "enter the new root".into())?;
+    sys::mount(Path::new("."), Path::new("/"), "", libc::MS_MOVE, "").context(|| "move the new root".into())?;
+    sys::check(unsafe { libc::chroot(b".\0".as_ptr().cast()) }).context(|| "change root".into())?;
+    std::env::set_current_dir("/").context(|| "enter /".into())
+}
+
+fn make_writable_places() -> Outcome<()> {
+    mount("tmpfs", "/run", NODEV & !libc::MS_NOEXEC, "mode=755")?;
+    mount("tmpfs", "/tmp", NODEV, "mode=1777")?;
+    for (place, kind, data) in [("/dev/pts", "devpts", "ptmxmode=666,mode=620,gid=5"), ("/dev/mqueue", "mqueue", "")] {
+        let _ = fs::create_dir(place);
+        mount(kind, place, NODEV & !libc::MS_NODEV, data)?;
+    }
+    for place in ["image", "containers", "volumes", "etc", "shm", "scratch"] {
+        let path = Path::new("/run/sampan").join(place);
+        fs::create_dir_all(&path).context(|| format!("make {}", path.display()))?;
+    }
+    mount("tmpfs", "/run/sampan/shm", NODEV, "mode=1777,size=64m")?;
+    sys::mount(Path::new(""), Path::new("/"), "", libc::MS_REC | libc::MS_PRIVATE, "").context(|| "make mounts private".into())
+}
+
+/// All containers live below /sys/fs/cgroup/pod, whose limits are the Pod's.
+fn make_cgroups() -> Outcome<()> {
+    mount("cgroup2", "/sys/fs/cgroup", NODEV, "memory_recursiveprot")?;
+    let controllers = "+cpu +memory +pids +io +cpuset";
+    fs::create_dir("/sys/fs/cgroup/pod").context(|| "make the Pod's cgroup".into())?;
+    for group in ["/sys/fs/cgroup", "/sys/fs/cgroup/pod"] {
+        fs::write(Path::new(group).join("cgroup.subtree_control"), controllers)
+            .context(|| format!("enable controllers of {}", group))?;
+    }
+    Ok(())
+}
+
+/// Huge pages and writeback ticks make a clone touch memory it would otherwise share with its template. Best effort.
+fn trim_kernel() {
+    let _ = fs::write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+    let _ = fs::write("/proc/sys/kernel/printk", "4 4 1 4");
+}
+
+fn mount(kind: &str, target: &str, flags: libc::c_ulong, data: &str) -> Outcome<()> {
+    sys::mount(Path::new(kind), Path::new(target), kind, flags, data).context(|| format!("mount {} on {}", kind, target))
+}

@@ -1,0 +1,94 @@
+//! The virtio devices of the machine: which disk stands in which slot, and which have their driver bound.
+//!
+//! A template is frozen with all drivers unbound but the root disk's, so that every clone's probe reads the clone's own
+//! backend (size, MAC). `Devices` remembers which bus device is which slot; that does not change between clones.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Context, Failure, Outcome};
+
+const BUS: &str = "/sys/bus/virtio";
+const BLOCK_DRIVER: &str = "/sys/bus/virtio/drivers/virtio_blk";
+const NET_DRIVER: &str = "/sys/bus/virtio/drivers/virtio_net";
+
+#[derive(Default)]
+pub struct Devices {
+    /// Slot name (the disk's serial) to bus device (`virtio3`).
+    slots: BTreeMap<String, String>,
+    nic: Option<String>,
+}
+
+impl Devices {
+    /// Reads the serial of every disk that is bound now.
+    pub fn probe() -> Outcome<Devices> {
+        let mut devices = Devices::default();
+        for entry in fs::read_dir("/sys/block").context(|| "list /sys/block".into())?.flatten() {
+            let serial = fs::read_to_string(entry.path().join("serial")).unwrap_or_default();
+            let device = fs::read_link(entry.path().join("device")).unwrap_or_default();
+            let name = device.file_name().map(|name| name.to_string_lossy().into_owned());
+            if let (false, Some(name)) = (serial.trim().is_empty(), name) {
+                devices.slots.insert(serial.trim().to_string(), name);
+            }
+        }
+        devices.nic = names_in(NET_DRIVER).into_iter().next();
+        Ok(devices)
+    }
+
+    /// `/dev/vdX` of a slot whose driver is bound.
+    pub fn node_of(&self, slot: &str) -> Option<PathBuf> {
+        let device = self.slots.get(slot)?;
+        let name = first_name(&Path::new(BUS).join("devices").join(device).join("block"))?;
+        Some(Path::new("/dev").join(name))
+    }
+
+    /// Binds the driver of a slot, if it is not bound yet, and says where the disk is.
+    pub fn bind_disk(&self, slot: &str) -> Outcome<PathBuf> {
+        if let Some(node) = self.node_of(slot) {
+            return Ok(node);
+        }
+        let device = self.slots.get(slot).ok_or_else(|| Failure::not_found(format!("this machine has no disk slot {}", slot)))?;
+        fs::write(Path::new(BLOCK_DRIVER).join("bind"), device).context(|| format!("bind disk slot {}", slot))?;
+        self.node_of(slot).ok_or_else(|| Failure::internal(format!("disk slot {} was bound but has no block device", slot)))
+    }
+
+    /// Binds the network device and gives its interface's name.
+    pub fn bind_nic(&self) -> Outcome<String> {
+        let device = self.nic.as_ref().ok_or_else(|| Failure::not_found("this machine has no network device"))?;
+        let net = Path::new(BUS).join("devices").join(device).join("net");
+        if let Some(name) = first_name(&net) {
+            return Ok(name);
+        }
+        fs::write(Path::new(NET_DRIVER).join("bind"), device).context(|| "bind the network device".into())?;
+        first_name(&net).ok_or_else(|| Failure::internal("the network device was bound but has no interface"))
+    }
+
+    /// Lets go of everything but the root disk, and keeps the kernel from binding by itself.
+    pub fn unbind_spares(&self) -> Outcome<()> {
+        fs::write(Path::new(BUS).join("drivers_autoprobe"), "0").context(|| "stop driver probing".into())?;
+        let spares = self.slots.iter().filter(|(slot, _)| slot.as_str() != "root");
+        for (slot, device) in spares {
+            fs::write(Path::new(BLOCK_DRIVER).join("unbind"), device).context(|| format!("unbind disk slot {}", slot))?;
+        }
+        if let Some(nic) = &self.nic {
+            fs::write(Path::new(NET_DRIVER).join("unbind"), nic).context(|| "unbind the network device".into())?;
+        }
+        Ok(())
+    }
+
+    pub fn count(&self) -> usize {
+        self.slots.len()
+    }
+}
+
+fn names_in(directory: &str) -> Vec<String> {
+    let entries: io::Result<fs::ReadDir> = fs::read_dir(directory);
+    let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("virtio")).collect()
+}
+
+fn first_name(directory: &Path) -> Option<String> {
+    Some(fs::read_dir(directory).ok()?.flatten().next()?.file_name().to_string_lossy().into_owned())
+}

@@ -1,0 +1,161 @@
+#!/bin/sh
+# Builds what a Sampan machine boots from Debian packages and the agent's source:
+#
+#   OUTDIR/vmlinuz        Debian's cloud kernel
+#   OUTDIR/initrd.img     the agent as /init, and the kernel modules it loads
+#   OUTDIR/rootfs.erofs   the miniOS: crun, its libraries, empty directories
+#   OUTDIR/version        names this very content
+#
+# Usage: guest/build.sh [--refresh] OUTDIR
+# OUTDIR becomes a symbolic link to a directory named by the version that stands beside it: whoever boots from it
+# resolves the link first, so that a later build cannot change the files under a template. With nothing changed in guest/ a second
+# run does nothing; --refresh looks for newer Debian packages. Needs root only for the host's apt.
+# Host packages: build-essential-like linker (gcc, libc6-dev), cargo, cpio, kmod, erofs-utils; with librust-libc-dev and
+# librust-serde-json-dev the crates need no network.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+refresh=no
+[ "${1:-}" = --refresh ] && { refresh=yes; shift; }
+[ $# -eq 1 ] || { echo "usage: guest/build.sh [--refresh] OUTDIR" >&2; exit 2; }
+case $1 in /*) out=$1 ;; *) out=$PWD/$1 ;; esac
+shelf=$(dirname "$out")
+arch=$(dpkg --print-architecture)
+triple=$(uname -m)-unknown-linux-gnu
+step_name='start'
+
+say() { step_name=$1; echo "guest: $1"; }
+fail() { echo "guest: FAILED while: $step_name: $1" >&2; exit 1; }
+need() { command -v "$1" >/dev/null 2>&1 || fail "'$1' is not installed; apt-get install $2"; }
+
+sources_hash() {
+  (cd "$here" && find agent/src agent/Cargo.toml agent/Cargo.lock build.sh modules -type f | LC_ALL=C sort | xargs sha256sum; echo "$arch") |
+    sha256sum | cut -c1-16
+}
+
+sources=$(sources_hash)
+if [ $refresh = no ] && [ "$(cat "$out/sources" 2>/dev/null)" = "$sources" ]; then
+  echo "guest: $(cat "$out/version") is up to date"
+  exit 0
+fi
+
+say 'checking tools'
+need apt-get apt; need dpkg-deb dpkg; need cargo cargo; need cc gcc; need cpio cpio; need depmod kmod; need mkfs.erofs erofs-utils
+PATH=$PATH:/usr/sbin:/sbin
+mkdir -p "$shelf"
+work=$(mktemp -d "$shelf/.build.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+exec 9>"$shelf/.lock"
+command -v flock >/dev/null && flock 9
+
+# --- packages -------------------------------------------------------------------------------------------------------
+
+# Newest kernel that the metapackage asks for.
+kernel_package() {
+  apt-cache depends "linux-image-cloud-$arch" 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1
+}
+
+closure() {
+  apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$@" |
+    grep -E '^[a-z0-9]' | grep -vE '^(debconf|gcc-|cdebconf|perl|dpkg|install-info)' | sort -u
+}
+
+say 'finding Debian packages'
+kernel=$(kernel_package)
+if [ -z "$kernel" ]; then
+  apt-get update -q >"$work/log" 2>&1 || fail "apt-get update: $(tail -n 3 "$work/log")"
+  kernel=$(kernel_package)
+fi
+[ -n "$kernel" ] || fail "apt knows no linux-image-cloud-$arch; the guest is built from Debian packages"
+packages="$kernel $(closure crun | tr '\n' ' ')"
+
+say "downloading $kernel and crun"
+mkdir "$work/debs" && chmod 777 "$work" "$work/debs"
+# shellcheck disable=SC2086
+(cd "$work/debs" && apt-get download -q $packages) >"$work/log" 2>&1 || {
+  apt-get update -q >>"$work/log" 2>&1 || true
+  # shellcheck disable=SC2086
+  (cd "$work/debs" && apt-get download -q $packages) >"$work/log" 2>&1 || fail "$(tail -n 3 "$work/log")"
+}
+version=$( (echo "$sources"; cd "$work/debs" && ls) | sha256sum | cut -c1-16)
+
+say 'unpacking'
+for deb in "$work"/debs/*.deb; do
+  case ${deb##*/} in linux-image-*) into=$work/kernel ;; *) into=$work/debian ;; esac
+  dpkg-deb -x "$deb" "$into" 2>"$work/log" || fail "$(cat "$work/log")"
+done
+
+# --- agent ----------------------------------------------------------------------------------------------------------
+
+# Debian's own copies of the crates, where they have exactly the versions of Cargo.lock.
+crates=/usr/share/cargo/registry
+crate_options() {
+  [ -d $crates/libc-0.2.139 ] && [ -d $crates/serde_json-1.0.87 ] && [ -d $crates/serde-1.0.152 ] || return 0
+  echo "--config=source.crates-io.replace-with=\"debian\" --config=source.debian.directory=\"$crates\""
+}
+
+say "building the agent with $(cargo --version)"
+# shellcheck disable=SC2046
+(cd "$here/agent" && RUSTFLAGS='-C target-feature=+crt-static' CARGO_TARGET_DIR="$shelf/.target" \
+  cargo build --release --locked --target "$triple" $(crate_options)) >"$work/log" 2>&1 || { cat "$work/log" >&2; fail 'cargo build'; }
+agent=$shelf/.target/$triple/release/sampan-agent
+
+# --- initrd ---------------------------------------------------------------------------------------------------------
+
+say 'packing the initrd'
+release=$(ls "$work/kernel/lib/modules")
+depmod -b "$work/kernel" "$release" || fail 'depmod'
+initrd=$work/initrd
+mkdir -p "$initrd/modules" "$initrd/dev" "$initrd/proc" "$initrd/sys"
+cp "$agent" "$initrd/init"
+grep -v '^#' "$here/modules" | while read -r module; do
+  modprobe -d "$work/kernel" -S "$release" --show-depends "$module" || exit 1
+done >"$work/insmod" || fail 'a module of guest/modules is not in this kernel'
+sed -n 's/^insmod \([^ ]*\).*/\1/p' "$work/insmod" | awk '!seen[$0]++' | while read -r path; do
+  name=$(basename "$path")
+  cp "$path" "$initrd/modules/$name"
+  echo "$name"
+done >"$initrd/modules/order"
+made=$work/made
+mkdir "$made"
+(cd "$initrd" && find . | LC_ALL=C sort | cpio --quiet --reproducible -R 0:0 -o -H newc) >"$made/initrd.img" || fail 'cpio'
+
+# --- miniOS ---------------------------------------------------------------------------------------------------------
+
+say 'packing the miniOS'
+root=$work/root
+for place in dev proc sys run tmp etc usr/bin usr/lib lib64; do mkdir -p "$root/$place"; done
+ln -s usr/bin "$root/bin"; ln -s usr/lib "$root/lib"
+for name in hostname machine-id resolv.conf; do ln -s /run/sampan/etc/$name "$root/etc/$name"; done
+printf 'root:x:0:0:root:/:/bin/false\n' >"$root/etc/passwd"
+printf 'root:x:0:\n' >"$root/etc/group"
+cp "$work/debian/usr/bin/crun" "$root/usr/bin/"
+
+# Copies the libraries that a binary asks for, found in the unpacked packages, not on the host.
+copy_libraries() {
+  objdump -p "$1" | sed -n 's/^ *NEEDED *//p' | while read -r library; do
+    [ -e "$root/usr/lib/$library" ] && continue
+    found=$(find "$work/debian/lib" "$work/debian/usr/lib" -name "$library" | head -n 1)
+    [ -n "$found" ] || exit 1
+    case $library in ld-*) cp -L "$found" "$root/lib64/$library" ;; *) cp -L "$found" "$root/usr/lib/$library" ;; esac
+    copy_libraries "$found"
+  done
+}
+copy_libraries "$root/usr/bin/crun" || fail 'a library that crun needs is in none of its packages'
+[ "$(ls "$root/lib64")" ] || cp -L "$(find "$work/debian" -name 'ld-linux*.so*' | head -n 1)" "$root/lib64/"
+mkfs.erofs --all-root -T 0 -U 00000000-0000-0000-0000-000000000000 "$made/rootfs.erofs" "$root" >"$work/log" 2>&1 ||
+  fail "mkfs.erofs: $(tail -n 3 "$work/log")"
+
+# --- publish --------------------------------------------------------------------------------------------------------
+
+cp "$work/kernel/boot/vmlinuz-$release" "$made/vmlinuz"
+(cd "$work/debs" && ls) >"$made/packages"
+echo "$sources" >"$made/sources"
+version=$version-$(cat "$made/vmlinuz" "$made/initrd.img" "$made/rootfs.erofs" | sha256sum | cut -c1-8)
+echo "$version" >"$made/version"
+chmod 755 "$made" && chmod 644 "$made"/*
+rm -rf "$shelf/$version" && mv "$made" "$shelf/$version"
+[ -L "$out" ] || rm -rf "$out"
+ln -s "$version" "$out.new" && mv -T "$out.new" "$out"
+say "built $version: $(cd "$out/" && du -h vmlinuz initrd.img rootfs.erofs | awk '{printf "%s %s  ", $2, $1}')"
