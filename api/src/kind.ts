@@ -16,7 +16,15 @@ export interface TableColumn {
 }
 
 /** What a write aims at: the object itself, or one of its subresources. */
-export type Target = 'object' | 'status' | 'ephemeralcontainers' | 'resize' | 'approval' | 'scale' | 'token' | 'finalize';
+export type Target =
+  | 'object'
+  | 'status'
+  | 'ephemeralcontainers'
+  | 'resize'
+  | 'approval'
+  | 'scale'
+  | 'token'
+  | 'finalize';
 
 export interface Kind<T extends KubeObject = KubeObject> {
   ref: ResourceRef;

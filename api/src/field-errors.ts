@@ -1,0 +1,56 @@
+/**
+ * Causes of an Invalid answer, worded as Kubernetes words them (apimachinery util/validation/field), and the answer they make together.
+ * A field is a path such as `spec.containers[0].name` or `metadata.labels[example.com/a]`.
+ */
+import { type Cause, SampanError } from './errors.ts';
+
+export function required(field: string, detail = ''): Cause {
+  return cause('FieldValueRequired', field, 'Required value', detail);
+}
+
+export function invalid(field: string, value: unknown, detail: string): Cause {
+  return cause('FieldValueInvalid', field, `Invalid value: ${show(value)}`, detail);
+}
+
+export function notSupported(field: string, value: unknown, supported: readonly string[]): Cause {
+  const detail = `supported values: ${[...supported].sort().map(show).join(', ')}`;
+  return cause('FieldValueNotSupported', field, `Unsupported value: ${show(value)}`, detail);
+}
+
+export function forbidden(field: string, detail: string): Cause {
+  return cause('FieldValueForbidden', field, 'Forbidden', detail);
+}
+
+export function duplicate(field: string, value: unknown): Cause {
+  return cause('FieldValueDuplicate', field, `Duplicate value: ${show(value)}`, '');
+}
+
+export function notFound(field: string, value: unknown): Cause {
+  return cause('FieldValueNotFound', field, `Not found: ${show(value)}`, '');
+}
+
+export function tooLong(field: string, maxBytes: number): Cause {
+  return cause('FieldValueTooLong', field, 'Too long', `may not be more than ${maxBytes} bytes`);
+}
+
+export function tooMany(field: string, actual: number, max: number): Cause {
+  return cause('FieldValueTooMany', field, `Too many: ${actual}`, `must have at most ${max} items`);
+}
+
+function cause(reason: string, field: string, head: string, detail: string): Cause {
+  return { reason, field, message: detail ? `${head}: ${detail}` : head };
+}
+
+function show(value: unknown): string {
+  return value === undefined ? 'null' : JSON.stringify(value);
+}
+
+/** The 422 answer for an object with these causes (at least one). */
+export function invalidError(about: { group?: string; kind: string; name?: string; causes: Cause[] }): SampanError {
+  const { group, kind, name = '', causes } = about;
+  const lines = [...new Set(causes.map(({ field, message }) => `${field}: ${message}`))];
+  const text = lines.length === 1 ? lines[0] : `[${lines.join(', ')}]`;
+  const title = group ? `${kind}.${group}` : kind;
+  const details = { ...(group && { group }), kind, ...(name && { name }), causes };
+  return new SampanError('Invalid', `${title} ${JSON.stringify(name)} is invalid: ${text}`, details);
+}

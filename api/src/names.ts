@@ -1,0 +1,142 @@
+/**
+ * Names: which are legal, and Kubernetes' sentences about those that are not (apimachinery util/validation). Each check returns the sentences,
+ * none when the value is good.
+ */
+
+const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+const subdomain = `${label}(\\.${label})*`;
+const label1035 = '[a-z]([-a-z0-9]*[a-z0-9])?';
+const qualified = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]';
+const envName = '[-._a-zA-Z][-._a-zA-Z0-9]*';
+const configKey = '[-._a-zA-Z0-9]+';
+const headerName = '[-A-Za-z0-9]+';
+
+const whole = (pattern: string) => new RegExp(`^${pattern}$`);
+const patterns = {
+  label: whole(label),
+  subdomain: whole(subdomain),
+  label1035: whole(label1035),
+  qualified: whole(qualified),
+  labelValue: whole(`(${qualified})?`),
+  envName: whole(envName),
+  configKey: whole(configKey),
+  headerName: whole(headerName),
+};
+
+export const maxLengthMessage = (length: number) => `must be no more than ${length} bytes`;
+export const rangeMessage = (low: number, high: number) => `must be between ${low} and ${high}, inclusive`;
+
+/** The tail that names examples and the pattern. */
+export function patternMessage(sentence: string, pattern: string, ...examples: string[]): string {
+  const list = examples.map((example) => `'${example}'`).join(',  or ');
+  return `${sentence} (${list ? `e.g. ${list}, ` : ''}regex used for validation is '${pattern}')`;
+}
+
+export function dnsLabelProblems(value: string): string[] {
+  const problems = tooLongProblems(value, 63);
+  if (patterns.label.test(value)) return problems;
+  if (patterns.subdomain.test(value)) return [...problems, 'must not contain dots'];
+  const sentence =
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
+  return [...problems, patternMessage(sentence, label, 'my-name', '123-abc')];
+}
+
+export function dnsSubdomainProblems(value: string): string[] {
+  const problems = tooLongProblems(value, 253);
+  if (patterns.subdomain.test(value)) return problems;
+  const sentence =
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
+  return [...problems, patternMessage(sentence, subdomain, 'example.com')];
+}
+
+export function dns1035LabelProblems(value: string): string[] {
+  const problems = tooLongProblems(value, 63);
+  if (patterns.label1035.test(value)) return problems;
+  const sentence =
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
+  return [...problems, patternMessage(sentence, label1035, 'my-name', 'abc-123')];
+}
+
+/** A label or annotation key, a finalizer, a condition type: `name` or `prefix/name`. */
+export function qualifiedNameProblems(value: string): string[] {
+  const sentence =
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+  const examples = ['MyName', 'my.name', '123-abc'];
+  const parts = value.split('/');
+  const name = parts.at(-1)!;
+  if (parts.length > 2) {
+    const message = patternMessage(`a qualified name ${sentence}`, qualified, ...examples);
+    return [`${message} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`];
+  }
+  const problems: string[] = [];
+  if (parts.length === 2) {
+    if (parts[0] === '') problems.push('prefix part must be non-empty');
+    else problems.push(...dnsSubdomainProblems(parts[0]!).map((message) => `prefix part ${message}`));
+  }
+  if (name === '') problems.push('name part must be non-empty');
+  else problems.push(...tooLongProblems(name, 63).map((message) => `name part ${message}`));
+  if (!patterns.qualified.test(name)) problems.push(`name part ${patternMessage(sentence, qualified, ...examples)}`);
+  return problems;
+}
+
+export function labelValueProblems(value: string): string[] {
+  const problems = tooLongProblems(value, 63);
+  if (patterns.labelValue.test(value)) return problems;
+  const sentence =
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+  return [...problems, patternMessage(sentence, `(${qualified})?`, 'MyValue', 'my_value', '12345')];
+}
+
+export function configKeyProblems(value: string): string[] {
+  const problems = tooLongProblems(value, 253);
+  if (!patterns.configKey.test(value)) {
+    const sentence = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
+    problems.push(patternMessage(sentence, configKey, 'key.name', 'KEY_NAME', 'key-name'));
+  }
+  return [...problems, ...dotPrefixProblems(value)];
+}
+
+/** Any printable ASCII but '=', as Kubernetes has it since 1.32. */
+export function envNameProblems(value: string): string[] {
+  if (value === '') return ['environment variable name must be non-empty'];
+  if (/^[\x20-\x3c\x3e-\x7e]+$/.test(value)) return [];
+  return ["a valid environment variable name must consist only of printable ASCII characters other than '='"];
+}
+
+export function headerNameProblems(value: string): string[] {
+  if (patterns.headerName.test(value)) return [];
+  const sentence = "a valid HTTP header must consist of alphanumeric characters or '-'";
+  return [patternMessage(sentence, headerName, 'X-Header-Name')];
+}
+
+/** IANA service names: a port's name. */
+export function portNameProblems(value: string): string[] {
+  const problems = tooLongProblems(value, 15);
+  if (!/^[-a-z0-9]+$/.test(value)) {
+    problems.push('must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)');
+  }
+  if (!/[a-z]/.test(value)) problems.push('must contain at least one letter (a-z)');
+  if (value.includes('--')) problems.push('must not contain consecutive hyphens');
+  if (value.startsWith('-') || value.endsWith('-')) problems.push('must not begin or end with a hyphen');
+  return problems;
+}
+
+export function portNumberProblems(value: number): string[] {
+  return value >= 1 && value <= 65535 ? [] : [rangeMessage(1, 65535)];
+}
+
+/** Names that could climb out of the directory they are written to. */
+function dotPrefixProblems(value: string): string[] {
+  if (value === '.') return ["must not be '.'"];
+  if (value === '..') return ["must not be '..'"];
+  return value.startsWith('..') ? ["must not start with '..'"] : [];
+}
+
+function tooLongProblems(value: string, max: number): string[] {
+  return new TextEncoder().encode(value).length > max ? [maxLengthMessage(max)] : [];
+}
+
+/** A generated name keeps room for its five-character suffix within 63 characters. */
+export function generatedName(prefix: string, suffix: string): string {
+  return `${prefix.slice(0, 63 - suffix.length)}${suffix}`;
+}
