@@ -1,0 +1,56 @@
+/** All controllers of an instance, as clients of its API. */
+import type { KubeClient, ResourceRef } from '@sampan/api/client.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import { Expiry } from './expiry.ts';
+import { NamespaceDefaults } from './namespace-defaults.ts';
+import { NamespaceController } from './namespaces.ts';
+import { Scheduler } from './scheduler.ts';
+
+export interface ControllerOptions {
+  /** A client for each controller's own user name. */
+  clientFor: (component: string) => KubeClient;
+  log: Logger;
+  clock?: Clock;
+  /** Every kind that lives in namespaces. */
+  namespaced: ResourceRef[];
+  /** PEM of the CA that Pods verify the API server with. */
+  caCertificate: string;
+}
+
+export interface Controllers {
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function createControllers(options: ControllerOptions): Controllers {
+  const { clientFor, log, clock = systemClock, namespaced, caCertificate } = options;
+  const all = [
+    new Scheduler({ client: clientFor('system:kube-scheduler'), log: log.child({ controller: 'scheduler' }), clock }),
+    new NamespaceController({
+      client: clientFor('system:serviceaccount:kube-system:namespace-controller'),
+      log: log.child({ controller: 'namespace' }),
+      clock,
+      namespaced,
+    }),
+    new NamespaceDefaults({
+      client: clientFor('system:serviceaccount:kube-system:service-account-controller'),
+      log: log.child({ controller: 'namespace-defaults' }),
+      clock,
+      caCertificate,
+    }),
+    new Expiry({
+      client: clientFor('system:serviceaccount:kube-system:generic-garbage-collector'),
+      log: log.child({ controller: 'expiry' }),
+      clock,
+    }),
+  ];
+  return {
+    async start() {
+      await Promise.all(all.map((controller) => controller.start()));
+    },
+    async close() {
+      await Promise.all(all.map((controller) => controller.close()));
+    },
+  };
+}

@@ -1,0 +1,72 @@
+/** Whether a Pod's nodeSelector, required node affinity and tolerations allow a node: pure, after kube-scheduler's NodeAffinity and TaintToleration plugins. */
+import type { KubeObject } from '@sampan/api/client.ts';
+import type {
+  Node,
+  NodeSelectorRequirement,
+  NodeSelectorTerm,
+  Pod,
+  Taint,
+  Toleration,
+} from 'kubernetes-types/core/v1.js';
+
+export type NodeObject = Node & KubeObject;
+export type PodObject = Pod & KubeObject;
+
+/** nodeSelector and nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution; terms are ORed, requirements ANDed. */
+export function matchesSelectors(pod: PodObject, node: NodeObject): boolean {
+  const labels = node.metadata?.labels ?? {};
+  const selector = Object.entries(pod.spec?.nodeSelector ?? {});
+  if (!selector.every(([key, value]) => labels[key] === value)) return false;
+  const terms = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
+  return terms === undefined || terms.some((term) => matchesTerm(term, node));
+}
+
+function matchesTerm(term: NodeSelectorTerm, node: NodeObject): boolean {
+  const expressions = term.matchExpressions ?? [];
+  const fields = term.matchFields ?? [];
+  if (expressions.length + fields.length === 0) return false;
+  const labels = node.metadata?.labels ?? {};
+  const fieldValues: Record<string, string> = { 'metadata.name': node.metadata?.name ?? '' };
+  return (
+    expressions.every((requirement) => matchesRequirement(requirement, labels)) &&
+    fields.every((requirement) => matchesRequirement(requirement, fieldValues))
+  );
+}
+
+function matchesRequirement(
+  { key, operator, values = [] }: NodeSelectorRequirement,
+  from: Record<string, string>,
+): boolean {
+  const value = from[key];
+  switch (operator) {
+    case 'In':
+      return value !== undefined && values.includes(value);
+    case 'NotIn':
+      return value === undefined || !values.includes(value);
+    case 'Exists':
+      return value !== undefined;
+    case 'DoesNotExist':
+      return value === undefined;
+    case 'Gt':
+      return value !== undefined && Number(value) > Number(values[0]);
+    case 'Lt':
+      return value !== undefined && Number(value) < Number(values[0]);
+    default:
+      return false;
+  }
+}
+
+/** The first taint that keeps the Pod away (NoSchedule and NoExecute), or undefined. */
+export function untoleratedTaint(pod: PodObject, node: NodeObject): Taint | undefined {
+  const tolerations = pod.spec?.tolerations ?? [];
+  return (node.spec?.taints ?? []).find(
+    (taint) => taint.effect !== 'PreferNoSchedule' && !tolerations.some((toleration) => tolerates(toleration, taint)),
+  );
+}
+
+function tolerates(toleration: Toleration, taint: Taint): boolean {
+  if (toleration.effect && toleration.effect !== taint.effect) return false;
+  if (toleration.key && toleration.key !== taint.key) return false;
+  if (toleration.operator === 'Exists') return true;
+  return Boolean(toleration.key) && (toleration.value ?? '') === (taint.value ?? '');
+}

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Size } from '@sampan/api/pod-size.ts';
+import type { NodeObject, PodObject } from './node-selection.ts';
+import { schedule } from './schedule-decision.ts';
+
+const gib = 2 ** 30;
+const node = (name: string, more: object = {}): NodeObject =>
+  ({
+    metadata: { name, labels: { zone: name } },
+    spec: {},
+    status: { conditions: [{ type: 'Ready', status: 'True' }] },
+    ...more,
+  }) as unknown as NodeObject;
+const pod = (cpuMillicores: number, memoryBytes = gib, spec: object = {}): PodObject & { needs: Size } =>
+  ({
+    metadata: { name: 'p', uid: String(Math.random()) },
+    spec,
+    needs: { cpuMillicores, memoryBytes, ephemeralStorageBytes: 0 },
+  }) as unknown as PodObject & { needs: Size };
+const decide = (one: PodObject, nodes: NodeObject[], bound: PodObject[] = []) =>
+  schedule({
+    pod: one,
+    nodes,
+    bound,
+    needs: (any) => (any as PodObject & { needs: Size }).needs,
+    allocatable: () => ({ cpuMillicores: 2000, memoryBytes: 4 * gib, ephemeralStorageBytes: gib, pods: 3 }),
+  });
+
+test('a Pod goes where the most memory is free', () => {
+  assert.deepEqual(decide(pod(500), [node('a'), node('b')], [pod(100, gib, { nodeName: 'a' })]), { node: 'b' });
+});
+
+test('a refusal counts the nodes by reason, as kube-scheduler words it', () => {
+  assert.deepEqual(decide(pod(3000, 9 * gib), [node('a')]), {
+    message: '0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.',
+  });
+  assert.deepEqual(decide(pod(1), []), { message: 'no nodes available to schedule pods' });
+});
+
+test('what bound Pods ask for is taken, to the last millicore', () => {
+  const taken = [pod(1500, gib, { nodeName: 'a' })];
+  assert.deepEqual(decide(pod(500), [node('a')], taken), { node: 'a' });
+  assert.deepEqual(decide(pod(501), [node('a')], taken), { message: '0/1 nodes are available: 1 Insufficient cpu.' });
+});
+
+test('a node full of Pods takes no more', () => {
+  const three = [1, 2, 3].map(() => pod(1, 1, { nodeName: 'a' }));
+  assert.deepEqual(decide(pod(1), [node('a')], three), { message: '0/1 nodes are available: 1 Too many pods.' });
+});
+
+test('selectors, affinity and taints keep a Pod away', () => {
+  const nodes = [node('a'), node('b', { spec: { taints: [{ key: 'gpu', value: 'yes', effect: 'NoSchedule' }] } })];
+  assert.deepEqual(decide(pod(1, 1, { nodeSelector: { zone: 'c' } }), nodes), {
+    message:
+      "0/2 nodes are available: 1 node(s) had untolerated taint {gpu: yes}, 2 node(s) didn't match Pod's node affinity/selector.",
+  });
+  const tolerations = [{ key: 'gpu', operator: 'Exists' }];
+  assert.deepEqual(decide(pod(1, 1, { nodeSelector: { zone: 'b' }, tolerations }), nodes), { node: 'b' });
+  const affinity = {
+    nodeAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: {
+        nodeSelectorTerms: [{ matchExpressions: [{ key: 'zone', operator: 'NotIn', values: ['a'] }] }],
+      },
+    },
+  };
+  assert.deepEqual(decide(pod(1, 1, { affinity, tolerations }), nodes), { node: 'b' });
+});
+
+test('a node that is not ready or cordoned takes nothing', () => {
+  assert.match(JSON.stringify(decide(pod(1), [node('a', { status: {} })])), /not ready/);
+  assert.match(JSON.stringify(decide(pod(1), [node('a', { spec: { unschedulable: true } })])), /unschedulable/);
+});

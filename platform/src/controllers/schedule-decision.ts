@@ -1,0 +1,60 @@
+/**
+ * Which node a Pod goes to, and if none, why: pure. Counts what the Pods of a node ask for (requests and overhead; the default size where a
+ * Pod says nothing) against what the node can give, and words a refusal as kube-scheduler does.
+ */
+import type { Size } from '@sampan/api/pod-size.ts';
+import { matchesSelectors, type NodeObject, type PodObject, untoleratedTaint } from './node-selection.ts';
+
+export interface ScheduleInput {
+  pod: PodObject;
+  nodes: NodeObject[];
+  /** Pods already bound and not ended. */
+  bound: PodObject[];
+  needs: (pod: PodObject) => Size;
+  allocatable: (node: NodeObject) => Size & { pods: number };
+}
+
+export type ScheduleDecision = { node: string } | { message: string };
+
+export function schedule(input: ScheduleInput): ScheduleDecision {
+  const refusals = new Map<string, number>();
+  let best: { node: string; free: number } | undefined;
+  for (const node of input.nodes) {
+    const verdict = examine(input, node);
+    for (const reason of verdict.reasons) refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
+    if (verdict.reasons.length === 0 && (!best || verdict.free > best.free))
+      best = { node: node.metadata!.name!, free: verdict.free };
+  }
+  if (best) return { node: best.node };
+  if (input.nodes.length === 0) return { message: 'no nodes available to schedule pods' };
+  const reasons = [...refusals].map(([reason, count]) => `${count} ${reason}`).sort();
+  return { message: `0/${input.nodes.length} nodes are available: ${reasons.join(', ')}.` };
+}
+
+function examine(input: ScheduleInput, node: NodeObject): { reasons: string[]; free: number } {
+  const { pod } = input;
+  const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready')?.status === 'True';
+  const taint = untoleratedTaint(pod, node);
+  const reasons: string[] = [];
+  if (node.spec?.unschedulable) reasons.push('node(s) were unschedulable');
+  if (!ready) reasons.push('node(s) were not ready');
+  if (taint) reasons.push(`node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`);
+  if (!matchesSelectors(pod, node)) reasons.push("node(s) didn't match Pod's node affinity/selector");
+  const here = input.bound.filter((other) => other.spec?.nodeName === node.metadata?.name);
+  const free = subtract(input.allocatable(node), here.map(input.needs));
+  const wanted = input.needs(pod);
+  if (here.length >= input.allocatable(node).pods) reasons.push('Too many pods');
+  if (wanted.cpuMillicores > free.cpuMillicores) reasons.push('Insufficient cpu');
+  if (wanted.memoryBytes > free.memoryBytes) reasons.push('Insufficient memory');
+  if (wanted.ephemeralStorageBytes > free.ephemeralStorageBytes) reasons.push('Insufficient ephemeral-storage');
+  return { reasons, free: free.memoryBytes };
+}
+
+function subtract(from: Size, taken: Size[]): Size {
+  const sum = (pick: (amounts: Size) => number) => taken.reduce((total, amounts) => total + pick(amounts), 0);
+  return {
+    cpuMillicores: from.cpuMillicores - sum((amounts) => amounts.cpuMillicores),
+    memoryBytes: from.memoryBytes - sum((amounts) => amounts.memoryBytes),
+    ephemeralStorageBytes: from.ephemeralStorageBytes - sum((amounts) => amounts.ephemeralStorageBytes),
+  };
+}
