@@ -1,0 +1,236 @@
+/**
+ * A whole Sampan instance for a test: its own home, port, bridge and cgroups; real server process, real VMs.
+ * stop() deletes every Pod, tears the instance down and then looks for anything that was left behind.
+ */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type KubeClient, resources } from '@sampan/api/client.ts';
+import { connectWith, loadCredentials } from '../../../../cli/src/connect.ts';
+import { currentInstance } from '../../../../cli/src/instance.ts';
+import { artifacts } from '../../../../cli/src/setup/artifacts.ts';
+
+const root = join(import.meta.dirname, '../../../..');
+
+export interface CommandResult {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export class TestInstance {
+  readonly home: string;
+  readonly port: number;
+  readonly env: NodeJS.ProcessEnv;
+  client!: KubeClient;
+  /** Where the server keeps what is volatile; known once it has served. */
+  run = '';
+  tag = '';
+  #server: ChildProcess | undefined;
+
+  constructor(home: string, port: number, env: NodeJS.ProcessEnv) {
+    this.home = home;
+    this.port = port;
+    this.env = env;
+  }
+
+  get kubeconfig(): string {
+    return join(this.home, 'admin.kubeconfig');
+  }
+
+  get logPath(): string {
+    return join(this.home, 'server.log');
+  }
+
+  /** Starts (again) the server and waits until it serves. */
+  async start(): Promise<void> {
+    const log = await open(this.logPath, 'a');
+    const server = spawn(
+      process.execPath,
+      ['--disable-warning=ExperimentalWarning', join(root, 'platform/src/cmd/server.ts')],
+      { env: this.env, stdio: ['ignore', log.fd, log.fd], cwd: '/' },
+    );
+    await log.close();
+    this.#server = server;
+    const infoPath = join(this.home, 'server.json');
+    for (let waited = 0; waited < 60_000; waited += 25) {
+      if (server.exitCode !== null) break;
+      const info = existsSync(infoPath) ? JSON.parse((await readFile(infoPath, 'utf8')) || '{}') : {};
+      if (info.pid === server.pid) {
+        this.run = info.run;
+        this.tag = info.tag;
+        this.client = connectWith(await loadCredentials(this.kubeconfig));
+        return;
+      }
+      await delay(25);
+    }
+    throw new Error(`the server did not come up:\n${(await readFile(this.logPath, 'utf8')).slice(-2000)}`);
+  }
+
+  /** kill -9: what a crash does. */
+  async kill9(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const server = this.#server;
+    if (!server || server.exitCode !== null || server.signalCode !== null) return;
+    const gone = new Promise((resolve) => server.once('close', resolve));
+    server.kill(signal);
+    await gone;
+  }
+
+  async kubectl(
+    args: string[],
+    options: { input?: string; version?: string; timeoutMs?: number } = {},
+  ): Promise<CommandResult> {
+    const binary = options.version ? kubectlBinary(options.version)! : 'kubectl';
+    return command(binary, ['--kubeconfig', this.kubeconfig, ...args], {
+      ...options,
+      env: { ...this.env, KUBECONFIG: this.kubeconfig },
+    });
+  }
+
+  async sampan(args: string[], options: { input?: string; timeoutMs?: number } = {}): Promise<CommandResult> {
+    return command(
+      process.execPath,
+      ['--disable-warning=ExperimentalWarning', join(root, 'cli/src/main.ts'), ...args],
+      { ...options, env: this.env },
+    );
+  }
+
+  async stop(): Promise<void> {
+    try {
+      if (this.client) await this.#deletePods();
+    } finally {
+      await this.#end('SIGTERM');
+      const teardown = await command(
+        process.execPath,
+        ['--disable-warning=ExperimentalWarning', join(root, 'platform/src/cmd/teardown.ts')],
+        { env: this.env, timeoutMs: 60_000 },
+      );
+      const leaks = teardown.code === 0 ? findLeaks(this) : [`teardown: ${teardown.stderr}`];
+      if (!process.env.SAMPAN_KEEP) await rm(this.home, { recursive: true, force: true });
+      if (leaks.length > 0) throw new Error(`left behind by ${this.home}:\n${leaks.join('\n')}`);
+    }
+  }
+
+  async #deletePods(): Promise<void> {
+    for (let waited = 0; waited < 90_000; waited += 100) {
+      const { items } = await this.client.list(resources.pods);
+      if (items.length === 0) return;
+      const unasked = items.filter((pod) => !pod.metadata?.deletionTimestamp);
+      await Promise.all(
+        unasked.map((pod) =>
+          this.client
+            .delete(resources.pods, pod.metadata!.name!, { namespace: pod.metadata!.namespace, gracePeriodSeconds: 1 })
+            .catch(() => {}),
+        ),
+      );
+      await delay(100);
+    }
+    throw new Error('Pods did not go away');
+  }
+}
+
+/** Starts an instance; the caller stops it in `after`. */
+export async function startInstance(name: string): Promise<TestInstance> {
+  const home = await mkdtemp(`/var/tmp/sampan-${name}-`);
+  const port = await freePort();
+  const built = await artifacts(currentInstance());
+  const missing = built.find((artifact) => !artifact.built);
+  const directoryOf = (what: string) => built.find((artifact) => artifact.name === what)!.directory;
+  const env = {
+    ...process.env,
+    SAMPAN_HOME: home,
+    SAMPAN_LISTEN: `127.0.0.1:${port}`,
+    SAMPAN_LOG_LEVEL: 'debug',
+    SAMPAN_GUEST_DIR: process.env.SAMPAN_GUEST_DIR ?? directoryOf('guest'),
+    SAMPAN_HOST_DIR: process.env.SAMPAN_HOST_DIR ?? directoryOf('host'),
+    PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
+  };
+  if (missing && !process.env.SAMPAN_GUEST_DIR)
+    throw new Error(`the ${missing.name} is not built: run ./sampan test, which builds it`);
+  const instance = new TestInstance(home, port, env);
+  await instance.start();
+  return instance;
+}
+
+/** Path of a kubectl of a minor version ("1.27"), where this machine has one. */
+export function kubectlBinary(version: string): string | undefined {
+  return [`/usr/lib/google-cloud-sdk/bin/kubectl.${version}`, `/usr/local/bin/kubectl.${version}`].find((path) =>
+    existsSync(path),
+  );
+}
+
+export const kubectlVersions: string[] = ['1.27', '1.28', '1.29', '1.30', '1.31', '1.32', '1.33'].filter(kubectlBinary);
+
+export const hasKubectl: boolean = (process.env.PATH ?? '')
+  .split(':')
+  .some((folder) => existsSync(join(folder, 'kubectl')));
+
+export function command(
+  file: string,
+  args: string[],
+  options: { input?: string; env?: NodeJS.ProcessEnv; timeoutMs?: number } = {},
+): Promise<CommandResult> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      file,
+      args,
+      {
+        env: options.env ?? process.env,
+        timeout: options.timeoutMs ?? 60_000,
+        killSignal: 'SIGKILL',
+        maxBuffer: 64 << 20,
+      },
+      (error, stdout, stderr) => {
+        const code = error ? (typeof error.code === 'number' ? error.code : 128) : 0;
+        resolve({ code, stdout, stderr: error && code === 128 ? `${stderr}\n${error.message}` : stderr });
+      },
+    );
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(options.input ?? '');
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Everything on this host that carries the instance's tag or directories: there must be nothing after teardown. */
+function findLeaks(instance: TestInstance): string[] {
+  const leaks: string[] = [];
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
+    const line = readOr(`/proc/${pid}/cmdline`).replaceAll('\0', ' ');
+    if (line.includes(instance.run) || line.includes(instance.home))
+      leaks.push(`process ${pid}: ${line.slice(0, 200)}`);
+  }
+  for (const device of readdirSync('/sys/class/net'))
+    if (device.includes(instance.tag)) leaks.push(`network device ${device}`);
+  for (const line of readOr('/proc/mounts').split('\n'))
+    if (line.includes(instance.run) || line.includes(instance.home)) leaks.push(`mount ${line}`);
+  for (const line of readOr('/proc/net/unix').split('\n'))
+    if (line.includes(instance.run)) leaks.push(`socket ${line}`);
+  if (existsSync(instance.run)) leaks.push(`directory ${instance.run}: ${readdirSync(instance.run).join(' ')}`);
+  for (const controller of ['cpu', 'memory', 'unified', '']) {
+    const cgroup = join('/sys/fs/cgroup', controller, `sampan-${instance.tag}`);
+    if (existsSync(cgroup)) leaks.push(`cgroup ${cgroup}`);
+  }
+  return leaks;
+}
+
+function readOr(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
