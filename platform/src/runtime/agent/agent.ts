@@ -228,4 +228,6 @@ export type ConnectAgent = (options: {
   timeoutMs: number;
   /** True when a server before us may have spoken on this channel: frames may be torn. */
   adopted: boolean;
+  /** Gives up at once: the machine is gone. Rejects with the signal's reason. */
+  signal?: AbortSignal;
 }) => Promise<Agent>;
