@@ -1,0 +1,10 @@
+/** The admission plugins every server has, in kube-apiserver's order. */
+import type { AdmissionPlugin } from './admission.ts';
+import { defaultTolerations } from './default-tolerations.ts';
+import { namespaceLifecycle } from './namespace-lifecycle.ts';
+import { podPriority } from './pod-priority.ts';
+import { serviceAccountAdmission } from './service-account.ts';
+
+export function builtInAdmission(): AdmissionPlugin[] {
+  return [namespaceLifecycle, serviceAccountAdmission, podPriority, defaultTolerations];
+}

@@ -1,0 +1,135 @@
+/**
+ * The API server: a store, the kinds, and the ways in. It owns putting the machinery together and the server's own background work
+ * (store compaction, bookmarks, certificate renewal); each part stands in its own folder.
+ *
+ *   front door (HTTPS) ─┐                              ┌─ admission
+ *                       ├─▶ authorizer ─▶ verbs ──────▶├─ kind (defaults, validation)
+ *   in-process client ──┘                 │  ▲         └─ store.commit
+ *                                         ▼  │
+ *                                    watch cache ◀── store.watch
+ */
+import type { KubeClient } from '@sampan/api/client.ts';
+import { messageOf } from '@sampan/api/errors.ts';
+import type { Kind } from '@sampan/api/kind.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { NodeGateway } from '../node/gateway.ts';
+import type { Store } from '../store/store.ts';
+import { AdmissionChain, type AdmissionPlugin } from './admission/admission.ts';
+import { builtInAdmission } from './admission/built-in.ts';
+import { Authenticator, adminTokenVerifier } from './auth/authenticator.ts';
+import {
+  type Authorizer,
+  AuthorizerChain,
+  discoveryAuthorizer,
+  mastersAuthorizer,
+  nodeAuthorizer,
+} from './auth/authorizer.ts';
+import type { UserInfo } from './auth/user.ts';
+import { ensureSystemNamespaces } from './bootstrap.ts';
+import { WatchCache } from './cache/watch-cache.ts';
+import { Discovery } from './http/discovery.ts';
+import { FrontDoor } from './http/front-door.ts';
+import { createPaths } from './http/paths.ts';
+import { InProcessClient } from './in-process.ts';
+import { KindTable } from './meta/kinds.ts';
+import type { Pki } from './pki/pki.ts';
+import type { StreamingHook } from './streaming-hook.ts';
+import { type VersionInfo, versionDocument } from './version.ts';
+
+export interface ApiServerOptions {
+  store: Store;
+  kinds: Kind[];
+  log: Logger;
+  clock?: Clock;
+  /** Asked at every call: the node may come and go. */
+  gateway: () => NodeGateway | undefined;
+  pki: Pki;
+  version: VersionInfo;
+  /** After the built-in ones, in order. */
+  admission?: AdmissionPlugin[];
+  /** After masters, nodes and discovery: RBAC. */
+  authorizers?: Authorizer[];
+  /** log, exec, attach, port-forward; absent: answered 503. */
+  streaming?: StreamingHook;
+}
+
+export interface ApiServer {
+  /** The API as `user`, without HTTP. Cheap: make one a part. */
+  inProcess(user: UserInfo): KubeClient;
+  /** May be called once; throws FailedPrecondition when an address is taken. */
+  listen(addresses: { host: string; port: number }[]): Promise<{ port: number }>;
+  /** Ends watches and connections. The store stays open: it is the caller's. */
+  close(): Promise<void>;
+}
+
+const compactEveryMs = 5 * 60_000;
+const bookmarkEveryMs = 60_000;
+const renewEveryMs = 12 * 3_600_000;
+
+export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const { store, log, pki, clock = systemClock } = options;
+  const kinds = new KindTable(options.kinds);
+  const cache = await WatchCache.start({ store, kinds: options.kinds, clock, log });
+  const admission = new AdmissionChain([...builtInAdmission(), ...(options.admission ?? [])]);
+  const context = { store, cache, kinds, admission, clock, log };
+  const authorizer = new AuthorizerChain([
+    mastersAuthorizer,
+    nodeAuthorizer,
+    discoveryAuthorizer,
+    ...(options.authorizers ?? []),
+  ]);
+  const authenticator = new Authenticator({ tokens: [adminTokenVerifier(pki.adminToken)], clock });
+  const actions: never[] = [];
+  const discovery = new Discovery(kinds, actions);
+  const parts = { context, authorizer, actions };
+  const paths = createPaths({ context, discovery, version: versionDocument(options.version) });
+  const { gateway, streaming } = options;
+  const door = new FrontDoor({ ...parts, gateway, streaming, pki, log, authenticator, paths });
+
+  const stop = new AbortController();
+  const every = (ms: number, work: () => void | Promise<void>) =>
+    void repeat({ clock, log, ms, signal: stop.signal, work });
+  every(bookmarkEveryMs, () => cache.bookmark());
+  every(renewEveryMs, () => door.renewCertificate());
+  let compactTo = cache.revision;
+  every(compactEveryMs, async () => {
+    // What was current five minutes ago: pages of a list begun since then stay readable.
+    await store.compact(compactTo);
+    compactTo = cache.revision;
+  });
+  await ensureSystemNamespaces(context);
+
+  return {
+    inProcess: (user) => new InProcessClient(parts, user),
+    listen: (addresses) => door.listen(addresses),
+    async close() {
+      stop.abort();
+      await door.close();
+      await cache.close();
+    },
+  };
+}
+
+interface Repeat {
+  clock: Clock;
+  log: Logger;
+  ms: number;
+  signal: AbortSignal;
+  work(): void | Promise<void>;
+}
+
+async function repeat({ clock, log, ms, signal, work }: Repeat): Promise<void> {
+  for (;;) {
+    try {
+      await clock.sleep(ms, signal);
+    } catch {
+      return;
+    }
+    try {
+      await work();
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'background work of the API server failed, it will be tried again');
+    }
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * The authorisation seam: may this user do that? Authorizers are asked in turn; the first that allows ends it, none means no.
+ * Owns the question and the built-in answers for admins, nodes and discovery; RBAC joins the chain as another Authorizer.
+ */
+import { SampanError } from '@sampan/api/errors.ts';
+import { forbidden } from '../meta/failures.ts';
+import { authenticated, masters, nodesGroup, type UserInfo } from './user.ts';
+
+/** authorization.k8s.io ResourceAttributes or NonResourceAttributes. */
+export type Attributes =
+  | {
+      user: UserInfo;
+      verb: string;
+      group: string;
+      version: string;
+      resource: string;
+      subresource: string;
+      /** '' when cluster-scoped or all namespaces. */
+      namespace: string;
+      name: string;
+      path?: undefined;
+    }
+  | { user: UserInfo; verb: string; path: string };
+
+export type ResourceAttributes = Extract<Attributes, { resource: string }>;
+
+export interface ResourceRule {
+  verbs: string[];
+  apiGroups: string[];
+  resources: string[];
+  resourceNames?: string[];
+}
+
+export interface NonResourceRule {
+  verbs: string[];
+  nonResourceURLs: string[];
+}
+
+export interface Rules {
+  resourceRules: ResourceRule[];
+  nonResourceRules: NonResourceRule[];
+}
+
+export interface Authorizer {
+  authorize(attributes: Attributes): Promise<{ allowed: boolean; reason?: string }>;
+  /** What the user may do in a namespace, for `kubectl auth can-i --list`. */
+  rulesFor(user: UserInfo, namespace: string): Promise<Rules>;
+}
+
+export class AuthorizerChain implements Authorizer {
+  readonly #authorizers: readonly Authorizer[];
+
+  constructor(authorizers: readonly Authorizer[]) {
+    this.#authorizers = authorizers;
+  }
+
+  async authorize(attributes: Attributes): Promise<{ allowed: boolean; reason?: string }> {
+    const reasons: string[] = [];
+    for (const authorizer of this.#authorizers) {
+      const answer = await authorizer.authorize(attributes);
+      if (answer.allowed) return answer;
+      if (answer.reason) reasons.push(answer.reason);
+    }
+    return { allowed: false, reason: reasons.join('; ') };
+  }
+
+  async rulesFor(user: UserInfo, namespace: string): Promise<Rules> {
+    const all = await Promise.all(this.#authorizers.map((one) => one.rulesFor(user, namespace)));
+    return {
+      resourceRules: all.flatMap((rules) => rules.resourceRules),
+      nonResourceRules: all.flatMap((rules) => rules.nonResourceRules),
+    };
+  }
+}
+
+/** Throws Forbidden in the words of apiserver/pkg/endpoints/handlers/responsewriters. */
+export async function demand(authorizer: Authorizer, attributes: Attributes): Promise<void> {
+  const { allowed, reason } = await authorizer.authorize(attributes);
+  if (!allowed) throw denial(attributes, reason);
+}
+
+function denial(attributes: Attributes, reason: string | undefined): SampanError {
+  const tail = reason ? `: ${reason}` : '';
+  const user = `User "${attributes.user.name}"`;
+  if (attributes.path !== undefined) {
+    const message = `${user} cannot ${attributes.verb} path "${attributes.path}"${tail}`;
+    return new SampanError('Forbidden', `forbidden: ${message}`);
+  }
+  const { verb, group, resource, subresource, namespace, name } = attributes as ResourceAttributes;
+  const what = subresource ? `${resource}/${subresource}` : resource;
+  const where = namespace ? `in the namespace "${namespace}"` : 'at the cluster scope';
+  return forbidden(
+    { group, resource },
+    name,
+    `${user} cannot ${verb} resource "${what}" in API group "${group}" ${where}${tail}`,
+  );
+}
+
+/** A fixed set of rules for one group of users. */
+export function groupAuthorizer(group: string, rules: Rules): Authorizer {
+  const none = { resourceRules: [], nonResourceRules: [] };
+  return {
+    async authorize(attributes) {
+      if (!attributes.user.groups.includes(group)) return { allowed: false };
+      return { allowed: permits(rules, attributes) };
+    },
+    async rulesFor(user) {
+      return user.groups.includes(group) ? rules : none;
+    },
+  };
+}
+
+export function permits(rules: Rules, attributes: Attributes): boolean {
+  if (attributes.path !== undefined) {
+    const { verb, path } = attributes;
+    return rules.nonResourceRules.some(
+      (rule) => holds(rule.verbs, verb) && rule.nonResourceURLs.some((pattern) => matchesPath(pattern, path)),
+    );
+  }
+  const { verb, group, resource, subresource, name } = attributes as ResourceAttributes;
+  const full = subresource ? `${resource}/${subresource}` : resource;
+  return rules.resourceRules.some(
+    (rule) =>
+      holds(rule.verbs, verb) &&
+      holds(rule.apiGroups, group) &&
+      (holds(rule.resources, full) || (subresource !== '' && rule.resources.includes(`*/${subresource}`))) &&
+      (!rule.resourceNames?.length || rule.resourceNames.includes(name)),
+  );
+}
+
+const holds = (list: string[], value: string) => list.includes('*') || list.includes(value);
+
+function matchesPath(pattern: string, path: string): boolean {
+  return pattern.endsWith('*') ? path.startsWith(pattern.slice(0, -1)) : pattern === path;
+}
+
+/** Who may do anything. */
+export const mastersAuthorizer = groupAuthorizer(masters, {
+  resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }],
+  nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }],
+});
+
+export const openPaths = ['/healthz', '/livez', '/readyz', '/version', '/version/'];
+
+/** Everybody who is somebody may discover the API and ask about himself (system:discovery, system:basic-user). */
+export const discoveryAuthorizer = groupAuthorizer(authenticated, {
+  resourceRules: [
+    {
+      verbs: ['create'],
+      apiGroups: ['authorization.k8s.io'],
+      resources: ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'],
+    },
+    { verbs: ['create'], apiGroups: ['authentication.k8s.io'], resources: ['selfsubjectreviews'] },
+  ],
+  nonResourceRules: [
+    {
+      verbs: ['get'],
+      nonResourceURLs: [...openPaths, '/api', '/api/*', '/apis', '/apis/*', '/openapi', '/openapi/*'],
+    },
+    { verbs: ['get'], nonResourceURLs: ['/.well-known/openid-configuration', '/openid/v1/jwks'] },
+  ],
+});
+
+/** What a kubelet does (system:node without the graph that narrows it to the node's own Pods: RBAC's issue). */
+export const nodeAuthorizer = groupAuthorizer(nodesGroup, {
+  resourceRules: [
+    { verbs: ['get', 'list', 'watch', 'delete'], apiGroups: [''], resources: ['pods'] },
+    { verbs: ['update', 'patch'], apiGroups: [''], resources: ['pods/status'] },
+    { verbs: ['create'], apiGroups: [''], resources: ['pods', 'pods/eviction', 'serviceaccounts/token'] },
+    {
+      verbs: ['get', 'list', 'watch'],
+      apiGroups: [''],
+      resources: ['configmaps', 'secrets', 'services', 'namespaces', 'serviceaccounts'],
+    },
+    { verbs: ['create', 'get', 'list', 'watch', 'update', 'patch'], apiGroups: [''], resources: ['nodes'] },
+    { verbs: ['update', 'patch'], apiGroups: [''], resources: ['nodes/status'] },
+    { verbs: ['create', 'update', 'patch'], apiGroups: ['', 'events.k8s.io'], resources: ['events'] },
+    {
+      verbs: ['create', 'get', 'list', 'watch', 'update', 'patch', 'delete'],
+      apiGroups: ['coordination.k8s.io'],
+      resources: ['leases'],
+    },
+    { verbs: ['create'], apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'] },
+    { verbs: ['create'], apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'] },
+  ],
+  nonResourceRules: [],
+});

@@ -1,0 +1,102 @@
+/** Query parameters of writes, lists and deletes, checked. */
+import type { IncomingMessage } from 'node:http';
+import type { DeleteOptions } from '@sampan/api/client.ts';
+import { badRequest, invalid } from '../meta/failures.ts';
+import { isObject } from '../meta/object.ts';
+import type { IncludeObject } from '../meta/present.ts';
+import type { Caller, FieldValidation } from '../verbs/context.ts';
+import type { ListQuery } from '../verbs/list-options.ts';
+import type { Exchange } from './exchange.ts';
+import { isTrue } from './request-info.ts';
+
+/** Throws Invalid for options Kubernetes would not take either. */
+export function callerOf(exchange: Exchange): Caller {
+  const { query, user, request, warnings } = exchange;
+  const fieldValidation = query.get('fieldValidation') ?? 'Warn';
+  if (!['Strict', 'Warn', 'Ignore'].includes(fieldValidation)) {
+    throw optionError(
+      'fieldValidation',
+      `Unsupported value: "${fieldValidation}": supported values: "Ignore", "Strict", "Warn"`,
+    );
+  }
+  return {
+    user,
+    dryRun: isDryRun(query.getAll('dryRun')),
+    fieldManager: query.get('fieldManager') || managerFrom(request),
+    fieldValidation: fieldValidation as FieldValidation,
+    warn: (text) => warnings.add(text),
+  };
+}
+
+function isDryRun(values: string[]): boolean {
+  const asked = values.filter((value) => value !== '');
+  if (asked.some((value) => value !== 'All')) {
+    throw optionError('dryRun', `Unsupported value: "${asked.join(',')}": supported values: "All"`);
+  }
+  return asked.length > 0;
+}
+
+/** As apiserver's managerOrUserAgent: the part of the User-Agent before the first slash. */
+function managerFrom(request: IncomingMessage): string {
+  return (request.headers['user-agent'] ?? '').split('/')[0]?.slice(0, 128) || 'unknown';
+}
+
+function optionError(field: string, message: string) {
+  return invalid({ group: 'meta.k8s.io', kind: 'UpdateOptions' }, '', [
+    { reason: 'FieldValueNotSupported', message, field },
+  ]);
+}
+
+export function listQueryOf(query: URLSearchParams, namespace: string | undefined, name: string): ListQuery {
+  const text = (key: string) => query.get(key) || undefined;
+  const flag = (key: string) => (query.has(key) ? isTrue(query.get(key)) : undefined);
+  const byName = name ? `metadata.name=${name}` : undefined;
+  const asked = text('fieldSelector');
+  return {
+    namespace,
+    labelSelector: text('labelSelector'),
+    fieldSelector: byName && asked ? `${byName},${asked}` : (byName ?? asked),
+    limit: wholeNumber(query, 'limit'),
+    continue: text('continue'),
+    resourceVersion: text('resourceVersion'),
+    resourceVersionMatch: text('resourceVersionMatch'),
+    sendInitialEvents: flag('sendInitialEvents'),
+    allowWatchBookmarks: flag('allowWatchBookmarks'),
+    timeoutSeconds: wholeNumber(query, 'timeoutSeconds'),
+  };
+}
+
+function wholeNumber(query: URLSearchParams, key: string): number | undefined {
+  const text = query.get(key);
+  if (!text) return undefined;
+  const number = Number(text);
+  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(number) || number < 0) {
+    throw badRequest(`query parameter ${key}="${text}" must be a whole number`);
+  }
+  return number;
+}
+
+export function includeObjectOf(query: URLSearchParams): IncludeObject {
+  const value = query.get('includeObject') || 'Metadata';
+  if (value === 'None' || value === 'Metadata' || value === 'Object') return value;
+  throw badRequest(`unrecognized includeObject value: "${value}"`);
+}
+
+/** DeleteOptions of the body, overruled by the query's as in kube-apiserver. */
+export function deleteOptionsOf(query: URLSearchParams, body: unknown): DeleteOptions & { dryRun?: string[] } {
+  if (body !== undefined && !isObject(body)) throw badRequest('the body of a DELETE must be DeleteOptions');
+  const given = (body ?? {}) as DeleteOptions & { kind?: string; dryRun?: string[]; orphanDependents?: boolean };
+  if (given.kind && given.kind !== 'DeleteOptions') throw badRequest(`a DELETE takes DeleteOptions, not ${given.kind}`);
+  const grace = wholeNumber(query, 'gracePeriodSeconds') ?? given.gracePeriodSeconds;
+  if (grace !== undefined && grace !== null && !Number.isSafeInteger(grace)) {
+    throw badRequest('gracePeriodSeconds must be a whole number');
+  }
+  const orphan = given.orphanDependents ? 'Orphan' : undefined;
+  const policy = query.get('propagationPolicy') || given.propagationPolicy || orphan;
+  return {
+    ...(typeof grace === 'number' ? { gracePeriodSeconds: grace } : {}),
+    ...(given.preconditions ? { preconditions: given.preconditions } : {}),
+    ...(policy ? { propagationPolicy: policy as DeleteOptions['propagationPolicy'] } : {}),
+    ...(given.dryRun?.length ? { dryRun: given.dryRun } : {}),
+  };
+}

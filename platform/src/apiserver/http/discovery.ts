@@ -1,0 +1,179 @@
+/**
+ * Discovery: which groups, versions, resources and verbs there are, in the three forms clients know
+ * (per group version, aggregated v2beta1 and v2). Computed once: the kinds of a server do not change.
+ */
+import type { Kind } from '@sampan/api/kind.ts';
+import type { Action } from '../meta/action.ts';
+import type { KindTable } from '../meta/kinds.ts';
+
+interface Resource {
+  group: string;
+  version: string;
+  /** `pods` or `pods/log`. */
+  name: string;
+  singular: string;
+  namespaced: boolean;
+  /** What is read or posted there. */
+  kind: { group: string; version: string; kind: string };
+  verbs: string[];
+  shortNames: string[];
+  categories: string[];
+}
+
+const allVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+
+/** Subresources of Pods that are connections and so neither views nor actions. */
+const connections: Record<string, { kind: string; verbs: string[] }> = {
+  log: { kind: 'Pod', verbs: ['get'] },
+  exec: { kind: 'PodExecOptions', verbs: ['create', 'get'] },
+  attach: { kind: 'PodAttachOptions', verbs: ['create', 'get'] },
+  portforward: { kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
+};
+
+export class Discovery {
+  readonly #resources: Resource[];
+  readonly #groups: Map<string, string[]>;
+
+  constructor(kinds: KindTable, actions: readonly Action[]) {
+    this.#resources = [...kinds.all.flatMap(resourcesOf), ...actions.map(resourceOfAction)];
+    this.#groups = new Map();
+    for (const { group, version } of this.#resources) {
+      const versions = this.#groups.get(group) ?? [];
+      if (!versions.includes(version)) versions.push(version);
+      this.#groups.set(group, versions);
+    }
+  }
+
+  /** Group names with their versions, the core group ('') among them. */
+  get groups(): ReadonlyMap<string, string[]> {
+    return this.#groups;
+  }
+
+  /** GET /api */
+  coreVersions(serverAddress: string): object {
+    return {
+      kind: 'APIVersions',
+      versions: this.#groups.get('') ?? [],
+      serverAddressByClientCIDRs: [{ clientCIDR: '0.0.0.0/0', serverAddress }],
+    };
+  }
+
+  /** GET /apis */
+  groupList(): object {
+    const names = [...this.#groups.keys()].filter((name) => name !== '');
+    return { kind: 'APIGroupList', apiVersion: 'v1', groups: names.map((name) => this.#group(name)) };
+  }
+
+  /** GET /apis/<group>; undefined when there is none. */
+  groupNamed(name: string): object | undefined {
+    if (!name || !this.#groups.has(name)) return undefined;
+    return { kind: 'APIGroup', apiVersion: 'v1', ...this.#group(name) };
+  }
+
+  /** GET /api/v1 or /apis/<group>/<version>; undefined when there is none. */
+  resourceList(group: string, version: string): object | undefined {
+    if (!this.#groups.get(group)?.includes(version)) return undefined;
+    const resources = this.#in(group, version).map((one) => ({
+      name: one.name,
+      singularName: one.singular,
+      namespaced: one.namespaced,
+      ...(one.kind.group !== group || one.kind.version !== version
+        ? { group: one.kind.group, version: one.kind.version }
+        : {}),
+      kind: one.kind.kind,
+      verbs: one.verbs,
+      ...(one.shortNames.length > 0 ? { shortNames: one.shortNames } : {}),
+      ...(one.categories.length > 0 ? { categories: one.categories } : {}),
+    }));
+    const groupVersion = group ? `${group}/${version}` : version;
+    return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources };
+  }
+
+  /** GET /api or /apis as apidiscovery.k8s.io. */
+  aggregated(version: string, core: boolean): object {
+    const names = [...this.#groups.keys()].filter((name) => (name === '') === core);
+    return {
+      kind: 'APIGroupDiscoveryList',
+      apiVersion: `apidiscovery.k8s.io/${version}`,
+      metadata: {},
+      items: names.map((name) => ({
+        metadata: { ...(name ? { name } : {}), creationTimestamp: null },
+        versions: (this.#groups.get(name) ?? []).map((each) => ({
+          version: each,
+          resources: this.#aggregatedResources(name, each),
+          freshness: 'Current',
+        })),
+      })),
+    };
+  }
+
+  #aggregatedResources(group: string, version: string): object[] {
+    const all = this.#in(group, version);
+    const parents = [...new Set(all.map(({ name }) => name.split('/')[0] as string))];
+    return parents.map((parent) => {
+      const main = all.find(({ name }) => name === parent);
+      const subresources = all
+        .filter(({ name }) => name.startsWith(`${parent}/`))
+        .map((one) => ({ subresource: one.name.slice(parent.length + 1), responseKind: one.kind, verbs: one.verbs }));
+      return {
+        resource: parent,
+        ...(main ? { responseKind: main.kind } : {}),
+        scope: (main ?? all.find(({ name }) => name.startsWith(`${parent}/`)))?.namespaced ? 'Namespaced' : 'Cluster',
+        singularResource: main?.singular ?? '',
+        verbs: main?.verbs ?? [],
+        ...(main && main.shortNames.length > 0 ? { shortNames: main.shortNames } : {}),
+        ...(main && main.categories.length > 0 ? { categories: main.categories } : {}),
+        ...(subresources.length > 0 ? { subresources } : {}),
+      };
+    });
+  }
+
+  #in(group: string, version: string): Resource[] {
+    return this.#resources
+      .filter((one) => one.group === group && one.version === version)
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  #group(name: string) {
+    const versions = (this.#groups.get(name) ?? []).map((version) => ({ groupVersion: `${name}/${version}`, version }));
+    return { name, versions, preferredVersion: versions[0] };
+  }
+}
+
+function resourcesOf(kind: Kind): Resource[] {
+  const { group, version, resource, namespaced } = kind.ref;
+  const self = { group, version, kind: kind.kind };
+  const base = { group, version, namespaced, singular: '', shortNames: [], categories: [] };
+  const views = kind.subresources.map((name) => ({
+    ...base,
+    name: `${resource}/${name}`,
+    kind: self,
+    verbs: name === 'finalize' ? ['update'] : ['get', 'patch', 'update'],
+  }));
+  const streams = group === '' && resource === 'pods' ? Object.entries(connections) : [];
+  return [
+    {
+      ...base,
+      name: resource,
+      singular: kind.singular,
+      kind: self,
+      verbs: allVerbs,
+      shortNames: kind.shortNames,
+      categories: kind.categories,
+    },
+    ...views,
+    ...streams.map(([name, connection]) => ({
+      ...base,
+      name: `${resource}/${name}`,
+      kind: { group, version, kind: connection.kind },
+      verbs: connection.verbs,
+    })),
+  ];
+}
+
+function resourceOfAction(action: Action): Resource {
+  const { group, version, resource, subresource, namespaced, kind } = action;
+  const name = subresource ? `${resource}/${subresource}` : resource;
+  const singular = subresource ? '' : kind.kind.toLowerCase();
+  return { group, version, name, singular, namespaced, kind, verbs: ['create'], shortNames: [], categories: [] };
+}

@@ -1,0 +1,68 @@
+/** One HTTP request and its answer, with what is known of it so far. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { stringify as toYaml } from 'yaml';
+import type { UserInfo } from '../auth/user.ts';
+import type { Status } from '../meta/status.ts';
+import { isTrue } from './request-info.ts';
+
+export interface Exchange {
+  request: IncomingMessage;
+  response: ServerResponse;
+  path: string;
+  query: URLSearchParams;
+  user: UserInfo;
+  /** Texts for Warning headers, in order, each once. */
+  warnings: Set<string>;
+}
+
+const compress = promisify(gzip);
+/** Smaller answers cost more to compress than to send (apiserver/pkg/endpoints/handlers/responsewriters). */
+const gzipFromBytes = 128 * 1024;
+
+/** Serialises and sends; large answers are gzipped where the client takes it. */
+export async function send(exchange: Exchange, code: number, value: object, format: 'json' | 'yaml' = 'json') {
+  const pretty = wantsPretty(exchange) ? 2 : undefined;
+  const text = format === 'yaml' ? toYaml(value) : JSON.stringify(value, undefined, pretty);
+  await sendBytes(exchange, code, Buffer.from(pretty ? `${text}\n` : text), `application/${format}`);
+}
+
+export async function sendBytes(exchange: Exchange, code: number, body: Buffer, type: string): Promise<void> {
+  const { request, response } = exchange;
+  if (response.headersSent || response.destroyed) return;
+  response.statusCode = code;
+  response.setHeader('Content-Type', type);
+  response.setHeader('Cache-Control', 'no-cache, private');
+  setWarnings(exchange);
+  let bytes = body;
+  if (body.length >= gzipFromBytes) {
+    response.setHeader('Vary', 'Accept-Encoding');
+    if (/\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))) {
+      bytes = await compress(body, { level: 1 });
+      response.setHeader('Content-Encoding', 'gzip');
+    }
+  }
+  response.setHeader('Content-Length', bytes.length);
+  response.end(request.method === 'HEAD' ? undefined : bytes);
+}
+
+export async function sendStatus(exchange: Exchange, status: Status): Promise<void> {
+  const { response, request } = exchange;
+  if (status.details?.retryAfterSeconds) response.setHeader('Retry-After', status.details.retryAfterSeconds);
+  // What is left of a refused body must not be read as the next request.
+  if (!request.complete) response.setHeader('Connection', 'close');
+  await send(exchange, status.code, status);
+}
+
+export function setWarnings({ response, warnings }: Exchange): void {
+  if (warnings.size === 0) return;
+  const quoted = [...warnings].slice(0, 20).map((text) => `299 - ${JSON.stringify(text.slice(0, 256))}`);
+  response.setHeader('Warning', quoted);
+}
+
+function wantsPretty({ query, request }: Exchange): boolean {
+  const asked = query.get('pretty');
+  if (asked !== null) return isTrue(asked);
+  return /^(curl|Wget|Mozilla)\//.test(request.headers['user-agent'] ?? '');
+}

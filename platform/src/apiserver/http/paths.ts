@@ -1,0 +1,78 @@
+/** The paths that are no resources: discovery, health, version. */
+import { badRequest } from '../meta/failures.ts';
+import type { VerbContext } from '../verbs/context.ts';
+import type { Discovery } from './discovery.ts';
+import { type Exchange, send, sendBytes } from './exchange.ts';
+import type { PathHandler } from './front-door.ts';
+import { health } from './health.ts';
+import { notAcceptable, parseAccept } from './negotiate.ts';
+
+export interface PathsOptions {
+  context: VerbContext;
+  discovery: Discovery;
+  version: object;
+}
+
+export function createPaths({ context, discovery, version }: PathsOptions): PathHandler {
+  const served: Record<string, (exchange: Exchange) => Promise<void>> = {
+    '/api': (exchange) =>
+      showDiscovery(exchange, {
+        plain: () => discovery.coreVersions(exchange.request.headers.host ?? ''),
+        aggregated: (of) => discovery.aggregated(of, true),
+      }),
+    '/apis': (exchange) =>
+      showDiscovery(exchange, {
+        plain: () => discovery.groupList(),
+        aggregated: (of) => discovery.aggregated(of, false),
+      }),
+    '/version': (exchange) => send(exchange, 200, version),
+  };
+  return (exchange) => {
+    const path = exchange.path.length > 1 ? exchange.path.replace(/\/$/, '') : exchange.path;
+    if (exchange.request.method !== 'GET' && exchange.request.method !== 'HEAD') return undefined;
+    const handler = served[path];
+    if (handler) return handler(exchange);
+    if (/^\/(healthz|livez|readyz)(\/|$)/.test(path)) return showHealth(context, exchange, path);
+    const described = describe(discovery, path);
+    if (described) return send(exchange, 200, described);
+    return undefined;
+  };
+}
+
+function describe(discovery: Discovery, path: string): object | undefined {
+  const [, root, first = '', second, more] = path.split('/');
+  if (more !== undefined) return undefined;
+  if (root === 'api' && second === undefined) return discovery.resourceList('', first);
+  if (root !== 'apis') return undefined;
+  return second === undefined ? discovery.groupNamed(first) : discovery.resourceList(first, second);
+}
+
+interface DiscoveryForms {
+  plain(): object;
+  aggregated(version: string): object;
+}
+
+/** Aggregated where the client prefers it and we know the version; clients tell which they got by the Content-Type. */
+async function showDiscovery(exchange: Exchange, forms: DiscoveryForms): Promise<void> {
+  for (const { type, parameters } of parseAccept(exchange.request.headers.accept)) {
+    if (type !== 'application/json' && type !== '*/*' && type !== 'application/*') continue;
+    const { as, g: group, v: version = '' } = parameters;
+    if (!as) return send(exchange, 200, forms.plain());
+    if (as !== 'APIGroupDiscoveryList' || group !== 'apidiscovery.k8s.io' || !['v2', 'v2beta1'].includes(version))
+      continue;
+    const body = Buffer.from(JSON.stringify(forms.aggregated(version)));
+    return sendBytes(
+      exchange,
+      200,
+      body,
+      `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`,
+    );
+  }
+  throw notAcceptable();
+}
+
+async function showHealth(context: VerbContext, exchange: Exchange, path: string): Promise<void> {
+  const answer = await health(context, path, exchange.query);
+  if (!answer) throw badRequest(`there is no check ${path}`);
+  await sendBytes(exchange, answer.code, Buffer.from(answer.text), 'text/plain; charset=utf-8');
+}

@@ -1,0 +1,53 @@
+/** POST: decode, default, admit, validate, store. */
+import { isReason } from '@sampan/api/errors.ts';
+import type { Kind } from '@sampan/api/kind.ts';
+import { encode } from '../cache/encoding.ts';
+import { keyOf } from '../cache/key.ts';
+import { alreadyExists, invalid } from '../meta/failures.ts';
+import { type Stored, withVersion } from '../meta/object.ts';
+import { admissionRequest, type Caller, read, type VerbContext } from './context.ts';
+import { decodeObject } from './decode.ts';
+import { recordManager, settlePlace, stampCreate } from './system-fields.ts';
+
+export interface CreateRequest {
+  kind: Kind;
+  namespace: string | undefined;
+  body: unknown;
+  caller: Caller;
+}
+
+/** Returns the object as stored (with dryRun: as it would have been). */
+export async function create(context: VerbContext, request: CreateRequest): Promise<Stored> {
+  const { kind, namespace, caller } = request;
+  const nowMs = context.clock.now();
+  const object = decodeObject(kind, request.body, caller);
+  settlePlace(object, { kind, namespace }, undefined);
+  stampCreate(object, nowMs);
+  kind.applyDefaults(object);
+
+  const place = { kind, namespace, name: object.metadata.name ?? '' };
+  await context.cache.fresh();
+  const admission = admissionRequest(context, place, caller, {
+    operation: 'CREATE',
+    subresource: '',
+    object,
+    old: undefined,
+  });
+  await context.admission.mutate(admission);
+  kind.applyDefaults(object);
+  kind.prepareCreate(object);
+  recordManager({ kind, object, old: undefined, caller, subresource: '', nowMs });
+  const causes = kind.validateCreate(object);
+  if (causes.length > 0) throw invalid({ group: kind.ref.group, kind: kind.kind }, place.name, causes);
+  await context.admission.validate(admission);
+
+  if (read(context, place)) throw alreadyExists(kind.ref, place.name);
+  if (caller.dryRun) return object;
+  try {
+    const key = keyOf(kind.ref, place.name, namespace);
+    const revision = await context.store.commit([{ key, value: encode(object), expect: 0 }]);
+    return withVersion(object, revision);
+  } catch (error) {
+    throw isReason(error, 'Conflict') ? alreadyExists(kind.ref, place.name) : error;
+  }
+}

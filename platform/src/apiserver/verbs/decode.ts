@@ -1,0 +1,44 @@
+/** From a request's body to an object of the kind it is meant to be, with unknown fields refused, told or dropped. */
+import type { Kind } from '@sampan/api/kind.ts';
+import { badRequest } from '../meta/failures.ts';
+import { apiVersionOf, stampType } from '../meta/kinds.ts';
+import { copyOf, isObject, type Stored } from '../meta/object.ts';
+import type { Caller } from './context.ts';
+
+/** A private copy of `body` that has metadata and a type. Throws BadRequest in the API server's words. */
+export function decodeObject(kind: Kind, body: unknown, caller: Caller): Stored {
+  if (!isObject(body)) throw badRequest(`the object provided is unrecognized (must be of type ${kind.kind})`);
+  const object = copyOf(body);
+  const expected = apiVersionOf(kind.ref);
+  if (object.apiVersion && object.apiVersion !== expected) {
+    throw badRequest(
+      `the API version in the data (${object.apiVersion}) does not match the expected API version (${expected})`,
+    );
+  }
+  const subject = `${object.kind || kind.kind} in version "${kind.ref.version}" cannot be handled as a ${kind.kind}`;
+  if (object.kind && object.kind !== kind.kind) throw badRequest(subject);
+  stampType(kind, object);
+  object.metadata ??= {};
+  settleStructure(kind, object, caller, subject);
+  return object as unknown as Stored;
+}
+
+/** Also for what a patch made of an object. */
+export function settleStructure(kind: Kind, object: object, caller: Caller, subject: string): void {
+  const { wrongTypes, unknownFields } = kind.checkStructure(object);
+  if (wrongTypes.length > 0) throw badRequest(`${subject}: ${wrongTypes.join(', ')}`);
+  if (unknownFields.length === 0) return;
+  const told = unknownFields.map((path) => `unknown field "${path}"`);
+  if (caller.fieldValidation === 'Strict') throw badRequest(`${subject}: strict decoding error: ${told.join(', ')}`);
+  if (caller.fieldValidation === 'Warn') for (const text of told) caller.warn(text);
+  for (const path of unknownFields) dropField(object, path);
+}
+
+/** Removes the field at a path such as `spec.containers[0].imagee`; a path that leads nowhere is left alone. */
+export function dropField(object: unknown, path: string): void {
+  const steps = path.split(/\.|\[(\d+)\]/).filter((step) => step !== undefined && step !== '');
+  const last = steps.pop();
+  let at: unknown = object;
+  for (const step of steps) at = Array.isArray(at) ? at[Number(step)] : isObject(at) ? at[step] : undefined;
+  if (last !== undefined && isObject(at)) delete at[last];
+}

@@ -1,0 +1,30 @@
+/** DELETE of a collection: each selected object on its own, as a client could have done it. */
+import type { DeleteOptions } from '@sampan/api/client.ts';
+import { isReason } from '@sampan/api/errors.ts';
+import type { Kind } from '@sampan/api/kind.ts';
+import type { Caller, VerbContext } from './context.ts';
+import { deleteObject } from './delete.ts';
+import { type ListAnswer, list } from './list.ts';
+import type { ListQuery } from './list-options.ts';
+
+export interface DeleteCollectionRequest {
+  kind: Kind;
+  query: ListQuery;
+  options: DeleteOptions;
+  caller: Caller;
+}
+
+/** What was selected. Objects that somebody else removed meanwhile are no error. */
+export async function deleteCollection(context: VerbContext, request: DeleteCollectionRequest): Promise<ListAnswer> {
+  const { kind, query, options, caller } = request;
+  const selected = await list(context, kind, query);
+  for (const { metadata } of selected.items) {
+    const place = { kind, namespace: metadata.namespace, name: metadata.name ?? '' };
+    try {
+      await deleteObject(context, { place, options, caller });
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+    }
+  }
+  return selected;
+}

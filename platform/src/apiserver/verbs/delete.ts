@@ -1,0 +1,115 @@
+/**
+ * DELETE. An object goes at once unless something holds it: a grace period of its kind, or finalizers.
+ *
+ *   live ──delete, nothing holds──────────────────────────────▶ gone
+ *   live ──delete, grace or finalizers──▶ deletionTimestamp ──▶ gone when grace is 0 and finalizers are empty
+ *   deletionTimestamp ──delete, shorter grace──▶ nearer deletionTimestamp
+ *
+ * Owns the state machine; how long a kind's grace is, the kind says. Garbage collection of dependents is a controller's.
+ */
+import type { DeleteOptions } from '@sampan/api/client.ts';
+import { toTime } from '../../base/clock.ts';
+import { conflict, invalid, notFound } from '../meta/failures.ts';
+import { copyOf, type Stored } from '../meta/object.ts';
+import { admissionRequest, type Caller, type Place, readFresh, type VerbContext } from './context.ts';
+import { isFinished, LostRace, put, remove } from './rewrite.ts';
+
+export interface DeleteRequest {
+  place: Place;
+  options: DeleteOptions;
+  caller: Caller;
+}
+
+export interface DeleteResult {
+  object: Stored;
+  /** False while a grace period or finalizers hold the object. */
+  gone: boolean;
+}
+
+const maxAttempts = 8;
+
+/** Throws NotFound; Conflict when a precondition does not hold. Idempotent while the object winds down. */
+export async function deleteObject(context: VerbContext, request: DeleteRequest): Promise<DeleteResult> {
+  const { place, caller, options } = request;
+  checkOptions(options);
+  for (let attempt = 1; ; attempt++) {
+    const current = await readFresh(context, place);
+    if (!current) throw notFound(place.kind.ref, place.name);
+    checkPreconditions(place, options, current);
+    const asked = { operation: 'DELETE', subresource: '', object: undefined, old: current } as const;
+    await context.admission.validate(admissionRequest(context, place, caller, asked));
+    try {
+      return await attemptDelete(context, request, current);
+    } catch (error) {
+      if (!(error instanceof LostRace)) throw error;
+      if (attempt === maxAttempts) throw conflict(place.kind.ref, place.name);
+    }
+  }
+}
+
+async function attemptDelete(context: VerbContext, request: DeleteRequest, current: Stored): Promise<DeleteResult> {
+  const { place, options, caller } = request;
+  const next = markDeleted(place, current, options, context.clock.now());
+  const gone = isFinished(place, next ?? current);
+  if (!next && !gone) return { object: current, gone: false };
+  if (caller.dryRun) return { object: next ?? current, gone };
+  if (gone) return { object: await remove(context, place, current, next ?? current), gone: true };
+  return { object: await put(context, place, current, next ?? current), gone: false };
+}
+
+/** The object with deletion begun or brought nearer; undefined when there is nothing to change. */
+function markDeleted(place: Place, current: Stored, options: DeleteOptions, nowMs: number): Stored | undefined {
+  const { kind } = place;
+  const seconds = kind.gracePeriodSeconds?.(current, options.gracePeriodSeconds) ?? 0;
+  const next = copyOf(current);
+  const { metadata } = next;
+  if (metadata.deletionTimestamp) {
+    const before = metadata.deletionGracePeriodSeconds ?? 0;
+    if (options.gracePeriodSeconds === undefined || seconds >= before) return undefined;
+    const deadline = Date.parse(String(metadata.deletionTimestamp)) - (before - seconds) * 1000;
+    metadata.deletionTimestamp = toTime(deadline);
+  } else {
+    metadata.deletionTimestamp = toTime(nowMs + seconds * 1000);
+    if (metadata.generation !== undefined) metadata.generation += 1;
+    setPropagation(next, options.propagationPolicy);
+    kind.prepareDelete?.(next);
+  }
+  metadata.deletionGracePeriodSeconds = seconds;
+  return next;
+}
+
+/** The finalizers by which the garbage collector knows what to do with dependents first. */
+function setPropagation({ metadata }: Stored, policy: DeleteOptions['propagationPolicy']): void {
+  if (!policy) return;
+  const finalizers = (metadata.finalizers ?? []).filter((name) => name !== 'orphan' && name !== 'foregroundDeletion');
+  if (policy === 'Orphan') finalizers.push('orphan');
+  if (policy === 'Foreground') finalizers.push('foregroundDeletion');
+  if (finalizers.length > 0) metadata.finalizers = finalizers;
+  else delete metadata.finalizers;
+}
+
+function checkPreconditions({ kind, name }: Place, { preconditions }: DeleteOptions, current: Stored): void {
+  const { uid, resourceVersion } = current.metadata;
+  if (preconditions?.uid && preconditions.uid !== uid) {
+    throw conflict(
+      kind.ref,
+      name,
+      `the UID in the precondition (${preconditions.uid}) does not match the UID in record (${uid}). The object might have been deleted and then recreated`,
+    );
+  }
+  if (preconditions?.resourceVersion && preconditions.resourceVersion !== resourceVersion) {
+    throw conflict(
+      kind.ref,
+      name,
+      `the ResourceVersion in the precondition (${preconditions.resourceVersion}) does not match the ResourceVersion in record (${resourceVersion}). The object might have been modified`,
+    );
+  }
+}
+
+function checkOptions({ propagationPolicy }: DeleteOptions): void {
+  if (propagationPolicy === undefined || ['Foreground', 'Background', 'Orphan'].includes(propagationPolicy)) return;
+  const message = `Unsupported value: "${propagationPolicy}": supported values: "Background", "Foreground", "Orphan"`;
+  throw invalid({ group: 'meta.k8s.io', kind: 'DeleteOptions' }, '', [
+    { reason: 'FieldValueNotSupported', message, field: 'propagationPolicy' },
+  ]);
+}

@@ -1,0 +1,107 @@
+/**
+ * GET of a collection. The newest state comes from the cache; pages after the first, and exact versions, from the store's history,
+ * so that all pages of one list show the same moment.
+ */
+import { isReason, SampanError } from '@sampan/api/errors.ts';
+import type { Kind } from '@sampan/api/kind.ts';
+import { decode } from '../cache/encoding.ts';
+import { prefixOf } from '../cache/key.ts';
+import { badRequest, expired } from '../meta/failures.ts';
+import type { Stored } from '../meta/object.ts';
+import { type Selection, selectionOf } from '../meta/selection.ts';
+import type { VerbContext } from './context.ts';
+import { checkListQuery, decodeContinue, encodeContinue, type ListQuery, parseVersion } from './list-options.ts';
+
+export interface ListAnswer {
+  /** Frozen. */
+  items: Stored[];
+  revision: number;
+  continue?: string;
+  /** Known only where no selector hides items. */
+  remaining?: number;
+}
+
+export async function list(context: VerbContext, kind: Kind, query: ListQuery): Promise<ListAnswer> {
+  checkListQuery(query, false);
+  const selection = selectionOf(kind, query);
+  const prefix = prefixOf(kind.ref, query.namespace);
+  const version = parseVersion(query.resourceVersion);
+  if (query.continue) {
+    if (version) throw badRequest('specifying resource version is not allowed when using continue');
+    const { revision, after } = decodeContinue(query.continue, prefix);
+    return listStored(context, { prefix, selection, limit: query.limit, revision, after });
+  }
+  const exact = version && (query.resourceVersionMatch === 'Exact' || (query.limit && !query.resourceVersionMatch));
+  if (exact) return listStored(context, { prefix, selection, limit: query.limit, revision: version });
+  await waitFor(context, version);
+  return listCached(context, kind, { prefix, selection, limit: query.limit });
+}
+
+/** Absent: everything committed so far. 0: whatever the cache has. Otherwise at least that version. */
+export async function waitFor(context: VerbContext, version: number | undefined): Promise<void> {
+  if (version === 0) return;
+  if (version === undefined) return context.cache.fresh();
+  const current = await context.store.revision();
+  if (version > current) {
+    throw new SampanError('Timeout', `Too large resource version: ${version}, current: ${current}`, {
+      causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+      retryAfterSeconds: 1,
+    });
+  }
+  await context.cache.reach(version);
+}
+
+interface Page {
+  prefix: string;
+  selection: Selection;
+  limit?: number;
+}
+
+function listCached(context: VerbContext, kind: Kind, { prefix, selection, limit }: Page): ListAnswer {
+  const { revision } = context.cache;
+  const cache = context.cache.kind(kind.ref);
+  const items: Stored[] = [];
+  let last = '';
+  let remaining = 0;
+  for (const { key, object } of cache.range(prefix)) {
+    if (!selection.matches(object)) continue;
+    if (limit && items.length === limit) remaining += 1;
+    else {
+      items.push(object);
+      last = key;
+    }
+  }
+  if (remaining === 0) return { items, revision };
+  const token = encodeContinue({ revision, after: last });
+  return { items, revision, continue: token, ...(selection.everything ? { remaining } : {}) };
+}
+
+async function listStored(
+  context: VerbContext,
+  page: Page & { revision: number; after?: string },
+): Promise<ListAnswer> {
+  const { prefix, selection, limit, revision } = page;
+  const items: Stored[] = [];
+  let after = page.after;
+  for (;;) {
+    const stored = await context.store.list(prefix, { limit: limit ?? 500, after, revision }).catch(explainExpiry);
+    for (const [index, { key, value, modRevision }] of stored.entries.entries()) {
+      after = key;
+      const object = decode(value, modRevision);
+      if (!selection.matches(object)) continue;
+      items.push(object);
+      const left = stored.remaining + stored.entries.length - index - 1;
+      if (items.length !== limit || left === 0) continue;
+      const token = encodeContinue({ revision, after });
+      return { items, revision, continue: token, ...(selection.everything ? { remaining: left } : {}) };
+    }
+    if (!stored.more) return { items, revision };
+  }
+}
+
+function explainExpiry(error: unknown): never {
+  if (!isReason(error, 'Expired')) throw error;
+  throw expired(
+    'The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.',
+  );
+}

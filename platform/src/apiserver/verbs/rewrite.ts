@@ -1,0 +1,113 @@
+/**
+ * The one way a stored object becomes another: read, change, admit, validate, and commit only if nobody was faster.
+ * Update, patch, binding and graceful deletion are all callers of it.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { isReason } from '@sampan/api/errors.ts';
+import type { Target } from '@sampan/api/kind.ts';
+import { encode } from '../cache/encoding.ts';
+import { keyOf } from '../cache/key.ts';
+import { conflict, invalid, notFound } from '../meta/failures.ts';
+import { type Stored, withVersion } from '../meta/object.ts';
+import { admissionRequest, type Caller, type Place, readFresh, type VerbContext } from './context.ts';
+import { recordManager, stampUpdate } from './system-fields.ts';
+
+export interface Rewrite {
+  place: Place;
+  target: Target;
+  caller: Caller;
+  /** A private next version made from the frozen current one; called again when another writer was faster. */
+  change(current: Stored): Stored | Promise<Stored>;
+}
+
+/** After so many lost races the caller is told Conflict. */
+const maxAttempts = 8;
+
+/** Returns the object as stored. Throws NotFound, Conflict (a stale resourceVersion in the change), Invalid, Forbidden. */
+export async function rewrite(context: VerbContext, options: Rewrite): Promise<Stored> {
+  const { kind, name } = options.place;
+  for (let attempt = 1; ; attempt++) {
+    const current = await readFresh(context, options.place);
+    if (!current) throw notFound(kind.ref, name);
+    try {
+      return await attemptRewrite(context, options, current);
+    } catch (error) {
+      // Only a lost race reaches here as StoreConflict; a client's own stale version is final.
+      if (!(error instanceof LostRace)) throw error;
+      if (attempt === maxAttempts) throw conflict(kind.ref, name);
+    }
+  }
+}
+
+async function attemptRewrite(context: VerbContext, options: Rewrite, current: Stored): Promise<Stored> {
+  const { place, target, caller } = options;
+  const { kind, name } = place;
+  const object = await options.change(current);
+  checkPreconditions(place, object, current);
+  stampUpdate(object, current);
+  kind.applyDefaults(object);
+  const subresource = target === 'object' ? '' : target;
+  const admission = admissionRequest(context, place, caller, {
+    operation: 'UPDATE',
+    subresource,
+    object,
+    old: current,
+  });
+  await context.admission.mutate(admission);
+  kind.applyDefaults(object);
+  kind.prepareUpdate(object, current, target);
+  const causes = kind.validateUpdate(object, current, target);
+  if (causes.length > 0) throw invalid({ group: kind.ref.group, kind: kind.kind }, name, causes);
+  await context.admission.validate(admission);
+  if (isSame(object, current)) return current;
+  recordManager({ kind, object, old: current, caller, subresource, nowMs: context.clock.now() });
+  if (caller.dryRun) return object;
+  return isFinished(place, object) ? remove(context, place, current, object) : put(context, place, current, object);
+}
+
+function checkPreconditions({ kind, name }: Place, object: Stored, current: Stored): void {
+  const { uid, resourceVersion } = object.metadata;
+  const before = current.metadata;
+  if (uid && uid !== before.uid) {
+    const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${before.uid}`;
+    throw conflict(kind.ref, name, why);
+  }
+  if (resourceVersion && resourceVersion !== before.resourceVersion) throw conflict(kind.ref, name);
+}
+
+/** A write that changes nothing but who wrote is no write: it would only wake every watcher. */
+function isSame(object: Stored, current: Stored): boolean {
+  return isDeepStrictEqual(comparable(object), comparable(current));
+}
+
+function comparable(object: Stored) {
+  const { managedFields: _fields, resourceVersion: _version, ...metadata } = object.metadata;
+  return JSON.parse(JSON.stringify({ ...object, metadata }));
+}
+
+/** Deletion was asked for and nothing holds the object any more. */
+export function isFinished({ kind }: Place, object: Stored): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = object.metadata;
+  if (!deletionTimestamp || (deletionGracePeriodSeconds ?? 0) > 0) return false;
+  return (finalizers ?? []).length === 0 && (kind.extraFinalizers?.(object) ?? []).length === 0;
+}
+
+export class LostRace extends Error {}
+
+export async function put(context: VerbContext, place: Place, current: Stored, object: Stored): Promise<Stored> {
+  return withVersion(object, await commit(context, place, current, encode(object)));
+}
+
+/** Returns `last` under the version of its deletion. */
+export async function remove(context: VerbContext, place: Place, current: Stored, last: Stored): Promise<Stored> {
+  return withVersion(last, await commit(context, place, current, undefined));
+}
+
+async function commit(context: VerbContext, place: Place, current: Stored, value: Uint8Array | undefined) {
+  const key = keyOf(place.kind.ref, place.name, place.namespace);
+  try {
+    return await context.store.commit([{ key, value, expect: Number(current.metadata.resourceVersion) }]);
+  } catch (error) {
+    throw isReason(error, 'Conflict') ? new LostRace() : error;
+  }
+}

@@ -1,0 +1,106 @@
+/** The parts of metadata that the server writes and clients do not. */
+import type { KubeObject } from '@sampan/api/client.ts';
+import type { Kind } from '@sampan/api/kind.ts';
+import { toTime } from '../../base/clock.ts';
+import { nameSuffix, newUid } from '../../base/ids.ts';
+import { badRequest } from '../meta/failures.ts';
+import { apiVersionOf } from '../meta/kinds.ts';
+import type { Stored } from '../meta/object.ts';
+import type { Caller, Place } from './context.ts';
+
+/** Room for the suffix within the 63 bytes of a DNS label (apiserver/pkg/storage/names). */
+const maxGeneratedBase = 58;
+
+/** Puts the object where the URL says. Throws BadRequest when the object says otherwise. */
+export function settlePlace(object: Stored, place: Omit<Place, 'name'>, name: string | undefined): void {
+  const { metadata } = object;
+  if (place.namespace !== undefined) {
+    if (metadata.namespace && metadata.namespace !== place.namespace) {
+      throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+    }
+    metadata.namespace = place.namespace;
+  } else delete metadata.namespace;
+  if (name === undefined) return;
+  if (metadata.name && metadata.name !== name) {
+    throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`);
+  }
+  metadata.name = name;
+}
+
+export function stampCreate(object: Stored, nowMs: number): void {
+  const { metadata } = object;
+  if (metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
+  if (!metadata.name && metadata.generateName) {
+    metadata.name = metadata.generateName.slice(0, maxGeneratedBase) + nameSuffix();
+  }
+  metadata.uid = newUid();
+  metadata.creationTimestamp = toTime(nowMs);
+  delete metadata.resourceVersion;
+  delete metadata.deletionTimestamp;
+  delete metadata.deletionGracePeriodSeconds;
+  delete (metadata as { selfLink?: string }).selfLink;
+}
+
+/** What an update may not move is taken from what is stored (registry/rest BeforeUpdate). */
+export function stampUpdate(object: Stored, old: Stored): void {
+  const { metadata } = object;
+  const before = old.metadata;
+  metadata.uid ||= before.uid;
+  metadata.creationTimestamp = before.creationTimestamp;
+  if (before.generateName) metadata.generateName ??= before.generateName;
+  if (before.generation !== undefined) metadata.generation = before.generation;
+  else delete metadata.generation;
+  copyOrDrop(metadata, before, 'deletionTimestamp');
+  copyOrDrop(metadata, before, 'deletionGracePeriodSeconds');
+  delete (metadata as { selfLink?: string }).selfLink;
+}
+
+type Metadata = NonNullable<KubeObject['metadata']>;
+
+function copyOrDrop<K extends keyof Metadata>(to: Metadata, from: Metadata, key: K): void {
+  if (from[key] === undefined) delete to[key];
+  else to[key] = from[key];
+}
+
+interface ManagedFields {
+  manager: string;
+  operation: 'Update';
+  apiVersion: string;
+  time: string;
+  fieldsType: 'FieldsV1';
+  fieldsV1: object;
+  subresource?: string;
+}
+
+/**
+ * Notes who wrote last, one entry a manager and subresource. Which fields each manager owns is not tracked yet: that
+ * comes with server-side apply, the only reader of it.
+ */
+export function recordManager(options: {
+  kind: Kind;
+  object: Stored;
+  old: Stored | undefined;
+  caller: Caller;
+  subresource: string;
+  nowMs: number;
+}): void {
+  const { kind, object, old, caller, subresource, nowMs } = options;
+  const cleared = Array.isArray(object.metadata.managedFields) && object.metadata.managedFields.length === 0;
+  const before = cleared ? [] : ((old?.metadata.managedFields ?? []) as ManagedFields[]);
+  const others = before.filter(
+    (entry) => entry.manager !== caller.fieldManager || (entry.subresource ?? '') !== subresource,
+  );
+  const entry: ManagedFields = {
+    manager: caller.fieldManager,
+    operation: 'Update',
+    apiVersion: apiVersionOf(kind.ref),
+    time: toTime(nowMs),
+    fieldsType: 'FieldsV1',
+    fieldsV1: {},
+    ...(subresource ? { subresource } : {}),
+  };
+  object.metadata.managedFields = [...others, entry].slice(-maxManagers);
+}
+
+/** As kube-apiserver's cap on update managers. */
+const maxManagers = 10;

@@ -1,0 +1,27 @@
+/** PUT: the whole object, or the part of it that a subresource stands for. */
+import type { KubeObject } from '@sampan/api/client.ts';
+import type { Target } from '@sampan/api/kind.ts';
+import { badRequest } from '../meta/failures.ts';
+import { copyOf, isObject, type Stored } from '../meta/object.ts';
+import type { Caller, Place, VerbContext } from './context.ts';
+import { decodeObject } from './decode.ts';
+import { rewrite } from './rewrite.ts';
+import { settlePlace } from './system-fields.ts';
+
+export interface UpdateRequest {
+  place: Place;
+  target: Target;
+  body: unknown;
+  caller: Caller;
+}
+
+/** Throws Conflict when the body carries a resourceVersion that is no longer current; without one it writes unconditionally. */
+export async function update(context: VerbContext, request: UpdateRequest): Promise<Stored> {
+  const { place, target, body, caller } = request;
+  const object = decodeObject(place.kind, body, caller);
+  if (!isObject(body) || !(body as KubeObject).metadata?.name) {
+    throw badRequest('name must be provided');
+  }
+  settlePlace(object, place, place.name);
+  return rewrite(context, { place, target, caller, change: () => copyOf(object) });
+}

@@ -1,0 +1,59 @@
+/**
+ * WATCH: what a subscriber to the cache is told, after selection. An object that stops matching is told as DELETED and one that
+ * starts to match as ADDED, so that a watcher's picture is always what a list would show.
+ */
+import type { Kind } from '@sampan/api/kind.ts';
+import { prefixOf } from '../cache/key.ts';
+import type { Change } from '../cache/kind-cache.ts';
+import { deepFreeze, type Stored, withVersion } from '../meta/object.ts';
+import { type Selection, selectionOf } from '../meta/selection.ts';
+import type { VerbContext } from './context.ts';
+import { waitFor } from './list.ts';
+import { checkListQuery, type ListQuery, parseVersion } from './list-options.ts';
+
+export type EventType = 'ADDED' | 'MODIFIED' | 'DELETED';
+
+/** Called synchronously and in order; must not throw. */
+export interface WatchSink {
+  /** `change` is the change this event tells in full, absent for initial and synthetic events: a key for shared encodings. */
+  event(type: EventType, object: Stored, change?: Change): void;
+  bookmark(revision: number, endOfInitialEvents: boolean): void;
+  /** No more will come. With an error the watcher has to list again. */
+  end(error?: Error): void;
+}
+
+/** Starts telling `sink`; the result stops it. Throws Expired, BadRequest, Invalid before the first event. */
+export async function watch(context: VerbContext, kind: Kind, query: ListQuery, sink: WatchSink): Promise<() => void> {
+  checkListQuery(query, true);
+  const selection = selectionOf(kind, query);
+  const prefix = prefixOf(kind.ref, query.namespace);
+  const version = parseVersion(query.resourceVersion);
+  const withState = query.sendInitialEvents ?? !version;
+  // A version ahead of the cache is simply waited for: nothing before it is told.
+  if (withState) await waitFor(context, version);
+  const cache = context.cache.kind(kind.ref);
+  const start = withState || version === undefined ? context.cache.revision : version;
+  if (withState) {
+    for (const { object } of cache.range(prefix)) if (selection.matches(object)) sink.event('ADDED', object);
+    if (query.sendInitialEvents) sink.bookmark(start, true);
+  }
+  return cache.subscribe(start, {
+    change(change) {
+      if (change.revision > start && change.key.startsWith(prefix)) tell(change, selection, sink);
+    },
+    progress(revision) {
+      if (query.allowWatchBookmarks && revision >= start) sink.bookmark(revision, false);
+    },
+    end: (error) => sink.end(error),
+  });
+}
+
+function tell(change: Change, selection: Selection, sink: WatchSink): void {
+  const { object, previous, deleted } = change;
+  const before = previous !== undefined && selection.matches(previous);
+  const after = !deleted && selection.matches(object);
+  if (after) sink.event(before ? 'MODIFIED' : 'ADDED', object, change);
+  else if (before && deleted) sink.event('DELETED', object, change);
+  // The last state the watcher knows, under the version at which it left its sight.
+  else if (before) sink.event('DELETED', deepFreeze(withVersion(previous, change.revision)));
+}
