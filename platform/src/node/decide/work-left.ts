@@ -1,0 +1,46 @@
+/** What a Pod's restart policy leaves to be run. */
+import type { Container } from 'kubernetes-types/core/v1.js';
+import {
+  type ContainerRecord,
+  initContainers,
+  isSidecar,
+  latestRun,
+  type PodView,
+  restartPolicyOf,
+  specOf,
+} from './model.ts';
+
+export const succeeded = (record: ContainerRecord | undefined): boolean =>
+  record?.state === 'exited' && record.exitCode === 0;
+
+export const failed = (record: ContainerRecord | undefined): boolean =>
+  record?.state === 'exited' && record.exitCode !== 0;
+
+/** kubelet's ShouldContainerBeRestarted for a main container, given its latest run in any sandbox. */
+export function mayRun(view: PodView, record: ContainerRecord | undefined): boolean {
+  if (record?.state !== 'exited') return record?.state !== 'running';
+  const policy = restartPolicyOf(view.pod);
+  return policy === 'Always' || (policy === 'OnFailure' && record.exitCode !== 0);
+}
+
+/** The main containers that are to be started when a sandbox stands. */
+export function mainsToStart(view: PodView): Container[] {
+  return specOf(view.pod).containers.filter((container) => mayRun(view, latestRun(view.containers, container.name)));
+}
+
+/** An init container failed for good. */
+export function initializationFailed(view: PodView): boolean {
+  if (restartPolicyOf(view.pod) !== 'Never') return false;
+  return initContainers(view.pod).some(
+    (container) => !isSidecar(container) && failed(latestRun(view.containers, container.name)),
+  );
+}
+
+/** Nothing of the Pod is left to run: its machine may go. */
+export function isDone(view: PodView): boolean {
+  if (initializationFailed(view)) return true;
+  return specOf(view.pod).containers.every((container) => {
+    const record = latestRun(view.containers, container.name);
+    return record?.state === 'exited' && !mayRun(view, record);
+  });
+}
