@@ -72,3 +72,12 @@ export interface ImageStore {
   unpin(user: string): Promise<void>;
   usage(): Promise<{ usedBytes: number; images: number; path: string }>;
 }
+
+/** A power of stores on a disk of their own: making room on it. */
+export interface ImageGarbageCollector {
+  /**
+   * Once `highPercent` of the disk is used: removes images, longest unused first, until no more than `lowPercent` is. Pinned images stay.
+   * Returns the ids of what was removed.
+   */
+  collectGarbage(thresholds: { highPercent: number; lowPercent: number }): Promise<{ removed: string[] }>;
+}
