@@ -15,6 +15,7 @@ import { badRequest, unknownPath } from '../meta/failures.ts';
 import { toStatus } from '../meta/status.ts';
 import type { Pki } from '../pki/pki.ts';
 import { type Exchange, sendStatus } from './exchange.ts';
+import { handleNodeProxy, isNodeProxy } from './node-proxy.ts';
 import { resourceRequestOf } from './request-info.ts';
 import { handleResource, type ResourceParts } from './resource-handler.ts';
 import { handleStreaming, isStreaming, type StreamingParts } from './streaming-handler.ts';
@@ -131,6 +132,7 @@ export class FrontDoor {
       return handled;
     }
     if (isStreaming(info)) return handleStreaming(this.#options, exchange, info);
+    if (isNodeProxy(info)) return handleNodeProxy(this.#options, exchange, info);
     if (info.verb === 'watch') return handleResource(this.#options, exchange, info);
     if (this.#inFlight >= maxInFlight) throw tooMany();
     this.#inFlight += 1;
