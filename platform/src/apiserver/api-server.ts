@@ -15,6 +15,11 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { NodeGateway } from '../node/gateway.ts';
 import type { Store } from '../store/store.ts';
+import { accessReviews } from './actions/access-reviews.ts';
+import { authenticationReviews } from './actions/authentication-reviews.ts';
+import { bindings } from './actions/binding.ts';
+import { eviction } from './actions/eviction.ts';
+import { tokenRequest } from './actions/token-request.ts';
 import { AdmissionChain, type AdmissionPlugin } from './admission/admission.ts';
 import { builtInAdmission } from './admission/built-in.ts';
 import { Authenticator, adminTokenVerifier } from './auth/authenticator.ts';
@@ -25,6 +30,7 @@ import {
   mastersAuthorizer,
   nodeAuthorizer,
 } from './auth/authorizer.ts';
+import { serviceAccountTokens } from './auth/service-account-tokens.ts';
 import type { UserInfo } from './auth/user.ts';
 import { ensureSystemNamespaces } from './bootstrap.ts';
 import { WatchCache } from './cache/watch-cache.ts';
@@ -35,6 +41,7 @@ import { InProcessClient } from './in-process.ts';
 import { KindTable } from './meta/kinds.ts';
 import type { Pki } from './pki/pki.ts';
 import type { StreamingHook } from './streaming-hook.ts';
+import { readerOf } from './verbs/context.ts';
 import { type VersionInfo, versionDocument } from './version.ts';
 
 export interface ApiServerOptions {
@@ -79,8 +86,15 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     discoveryAuthorizer,
     ...(options.authorizers ?? []),
   ]);
-  const authenticator = new Authenticator({ tokens: [adminTokenVerifier(pki.adminToken)], clock });
-  const actions: never[] = [];
+  const tokens = serviceAccountTokens({ key: pki.serviceAccountKey, clock, reader: readerOf(context) });
+  const authenticator = new Authenticator({ tokens: [adminTokenVerifier(pki.adminToken), tokens], clock });
+  const actions = [
+    ...bindings,
+    eviction,
+    tokenRequest(tokens),
+    ...accessReviews(authorizer),
+    ...authenticationReviews(authenticator),
+  ];
   const discovery = new Discovery(kinds, actions);
   const parts = { context, authorizer, actions };
   const paths = createPaths({ context, discovery, version: versionDocument(options.version) });

@@ -131,7 +131,7 @@ export class InProcessClient implements KubeClient {
     const place = this.#place(ref, name, namespace);
     const target = this.#target(ref, subresource);
     const caller = { ...this.#caller(), ...(fieldManager ? { fieldManager } : {}) };
-    const request = { place, target, type, body: Buffer.from(JSON.stringify(body)), caller };
+    const request = { place, target, type, patch: copyOf(body), caller };
     return copyOf(await patch(this.#parts.context, request)) as T;
   }
 

@@ -9,9 +9,16 @@ import { SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import { anonymous, authenticated, masters, type UserInfo } from './user.ts';
 
+export interface VerifiedToken {
+  user: UserInfo;
+  /** Those of the wanted audiences that the token is for. */
+  audiences: string[];
+}
+
 /** Tells whose a bearer token is; undefined when it is not of the verifier's kind or does not hold. */
 export interface TokenVerifier {
-  verify(token: string, audiences?: string[]): Promise<UserInfo | undefined>;
+  /** `audiences`: for whom it must be; absent: for this API server. */
+  verify(token: string, audiences?: string[]): Promise<VerifiedToken | undefined>;
 }
 
 export interface AuthenticatorOptions {
@@ -33,18 +40,18 @@ export class Authenticator {
     const header = request.headers.authorization;
     if (header !== undefined) {
       const token = /^Bearer +(\S+)$/i.exec(header)?.[1];
-      const user = token && (await this.verifyToken(token));
-      if (user) return user;
+      const verified = token && (await this.verifyToken(token));
+      if (verified) return verified.user;
       throw unauthorized();
     }
     return this.#byCertificate(request.socket as TLSSocket) ?? anonymous;
   }
 
   /** For TokenReview too. */
-  async verifyToken(token: string, audiences?: string[]): Promise<UserInfo | undefined> {
+  async verifyToken(token: string, audiences?: string[]): Promise<VerifiedToken | undefined> {
     for (const verifier of this.#options.tokens) {
-      const user = await verifier.verify(token, audiences);
-      if (user) return user;
+      const verified = await verifier.verify(token, audiences);
+      if (verified) return verified;
     }
     return undefined;
   }
@@ -79,9 +86,9 @@ export function adminTokenVerifier(adminToken: string): TokenVerifier {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   const expected = digest(adminToken);
   return {
-    async verify(token) {
+    async verify(token, audiences = []) {
       if (!timingSafeEqual(digest(token), expected)) return undefined;
-      return { name: 'admin', groups: [masters, authenticated] };
+      return { user: { name: 'admin', groups: [masters, authenticated] }, audiences };
     },
   };
 }

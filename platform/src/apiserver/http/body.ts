@@ -1,24 +1,42 @@
-/** Request bodies: bounded in bytes and depth, then JSON or YAML. Slow senders are cut off by the server's requestTimeout. */
+/** Request bodies: bounded in bytes, depth and the time they take, then JSON or YAML. */
 import type { IncomingMessage } from 'node:http';
 import { SampanError } from '@sampan/api/errors.ts';
 import { parse as parseYaml } from 'yaml';
+import type { Clock } from '../../base/clock.ts';
 import { badRequest } from '../meta/failures.ts';
 
 /** As kube-apiserver's limit on resource requests. */
 export const maxBodyBytes = 3 * 1024 * 1024;
+/** For a body that comes at all: a slow sender must not hold a place for ever. */
+const bodyTimeoutMs = 60_000;
 const maxDepth = 100;
 
-/** Throws RequestEntityTooLarge as soon as the bound is passed. */
-export async function readBody(request: IncomingMessage): Promise<Buffer> {
-  if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBodyBytes) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+/** Throws RequestEntityTooLarge as soon as the bound is passed, Timeout when the sender dawdles, BadRequest when it leaves. */
+export function readBody(request: IncomingMessage, clock: Clock): Promise<Buffer> {
+  if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) return Promise.reject(tooLarge());
+  const done = new AbortController();
+  const late = clock.sleep(bodyTimeoutMs, done.signal).then(() => {
+    throw new SampanError('Timeout', `the request's body did not arrive within ${bodyTimeoutMs / 1000} s`);
+  });
+  late.catch(() => {});
+  return Promise.race([collect(request), late]).finally(() => done.abort());
+}
+
+/** By events rather than iteration, which would destroy the socket under the answer to a refused body. */
+function collect(request: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= maxBodyBytes) return void chunks.push(chunk);
+      request.pause();
+      reject(tooLarge());
+    });
+    request.on('end', () => resolve(Buffer.concat(chunks)));
+    request.on('error', (error) => reject(badRequest(`the request's body broke off: ${error.message}`)));
+    request.on('close', () => reject(badRequest("the request's body broke off")));
+  });
 }
 
 function tooLarge(): SampanError {

@@ -2,9 +2,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { DeleteOptions } from '@sampan/api/client.ts';
 import { badRequest, invalid } from '../meta/failures.ts';
-import { isObject } from '../meta/object.ts';
 import type { IncludeObject } from '../meta/present.ts';
 import type { Caller, FieldValidation } from '../verbs/context.ts';
+import { deleteOptionsFrom } from '../verbs/delete-options.ts';
 import type { ListQuery } from '../verbs/list-options.ts';
 import type { Exchange } from './exchange.ts';
 import { isTrue } from './request-info.ts';
@@ -82,21 +82,14 @@ export function includeObjectOf(query: URLSearchParams): IncludeObject {
   throw badRequest(`unrecognized includeObject value: "${value}"`);
 }
 
-/** DeleteOptions of the body, overruled by the query's as in kube-apiserver. */
-export function deleteOptionsOf(query: URLSearchParams, body: unknown): DeleteOptions & { dryRun?: string[] } {
-  if (body !== undefined && !isObject(body)) throw badRequest('the body of a DELETE must be DeleteOptions');
-  const given = (body ?? {}) as DeleteOptions & { kind?: string; dryRun?: string[]; orphanDependents?: boolean };
-  if (given.kind && given.kind !== 'DeleteOptions') throw badRequest(`a DELETE takes DeleteOptions, not ${given.kind}`);
-  const grace = wholeNumber(query, 'gracePeriodSeconds') ?? given.gracePeriodSeconds;
-  if (grace !== undefined && grace !== null && !Number.isSafeInteger(grace)) {
-    throw badRequest('gracePeriodSeconds must be a whole number');
-  }
-  const orphan = given.orphanDependents ? 'Orphan' : undefined;
-  const policy = query.get('propagationPolicy') || given.propagationPolicy || orphan;
+/** DeleteOptions of the body, overruled by the query's. */
+export function deleteOptionsOf(query: URLSearchParams, body: unknown): DeleteOptions & { dryRun: boolean } {
+  const given = deleteOptionsFrom(body ?? {});
+  const gracePeriodSeconds = wholeNumber(query, 'gracePeriodSeconds');
+  const policy = query.get('propagationPolicy');
   return {
-    ...(typeof grace === 'number' ? { gracePeriodSeconds: grace } : {}),
-    ...(given.preconditions ? { preconditions: given.preconditions } : {}),
+    ...given,
+    ...(gracePeriodSeconds !== undefined ? { gracePeriodSeconds } : {}),
     ...(policy ? { propagationPolicy: policy as DeleteOptions['propagationPolicy'] } : {}),
-    ...(given.dryRun?.length ? { dryRun: given.dryRun } : {}),
   };
 }

@@ -34,7 +34,6 @@ export interface FrontDoorOptions extends ResourceParts, StreamingParts {
 
 /** As kube-apiserver's two in-flight limits together; watches and streams do not count. */
 const maxInFlight = 600;
-const requestTimeoutMs = 60_000;
 const headersTimeoutMs = 20_000;
 /** Longer than client-go's own 90 s, so that the client closes first and never writes into a closing connection. */
 const keepAliveTimeoutMs = 120_000;
@@ -62,7 +61,8 @@ export class FrontDoor {
         rejectUnauthorized: false,
         minVersion: 'TLSv1.2',
         ALPNProtocols: ['http/1.1'],
-        requestTimeout: requestTimeoutMs,
+        // Bodies are timed where they are read: a node's image import may take long.
+        requestTimeout: 0,
         headersTimeout: headersTimeoutMs,
         keepAliveTimeout: keepAliveTimeoutMs,
         connectionsCheckingInterval: 5_000,

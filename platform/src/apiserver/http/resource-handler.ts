@@ -12,7 +12,7 @@ import { deleteObject } from '../verbs/delete.ts';
 import { deleteCollection } from '../verbs/delete-collection.ts';
 import { get } from '../verbs/get.ts';
 import { list } from '../verbs/list.ts';
-import { patch } from '../verbs/patch.ts';
+import { patch, patcherFor } from '../verbs/patch.ts';
 import { update } from '../verbs/update.ts';
 import { mediaType, parseBody, readBody } from './body.ts';
 import { callerOf, deleteOptionsOf, includeObjectOf, listQueryOf } from './caller.ts';
@@ -60,7 +60,7 @@ async function handleAction(call: Call, action: Action): Promise<void> {
   if (info.verb !== 'create') throw methodNotAllowed(info);
   if (action.namespaced && info.namespace === undefined)
     throw badRequest('an empty namespace may not be set during creation');
-  const body = decodeAction(action, await bodyOf(exchange));
+  const body = decodeAction(action, await bodyOf(call));
   const caller = callerOf(exchange);
   const answer = await action.run({ context, namespace: info.namespace, name: info.name, body, caller });
   await send(exchange, 201, answer, call.shown.format);
@@ -73,7 +73,7 @@ async function handleView(call: Call, kind: Kind): Promise<void> {
   const place = placeOf(kind, info);
   if (info.verb === 'get') return show(call, kind, await get(context, place, version(exchange)));
   if (info.verb === 'update') {
-    const body = await bodyOf(exchange);
+    const body = await bodyOf(call);
     return show(call, kind, await update(context, { place, target, body, caller: callerOf(exchange) }));
   }
   if (info.verb === 'patch') return handlePatch(call, kind, target);
@@ -89,15 +89,15 @@ async function handleObject(call: Call, kind: Kind): Promise<void> {
     case 'watch':
       return handleWatch(call, kind);
     case 'update': {
-      const body = await bodyOf(exchange);
+      const body = await bodyOf(call);
       return show(call, kind, await update(context, { place, target: 'object', body, caller: callerOf(exchange) }));
     }
     case 'patch':
       return handlePatch(call, kind, 'object');
     case 'delete': {
-      const { dryRun, ...options } = deleteOptionsOf(exchange.query, await optionalBodyOf(exchange));
+      const { dryRun, ...options } = deleteOptionsOf(exchange.query, await optionalBodyOf(call));
       const caller = callerOf(exchange);
-      if (dryRun?.includes('All')) caller.dryRun = true;
+      caller.dryRun ||= dryRun;
       const { object, gone } = await deleteObject(context, { place, options, caller });
       if (!gone) return show(call, kind, object);
       const { group, resource } = kind.ref;
@@ -117,9 +117,11 @@ async function handleObject(call: Call, kind: Kind): Promise<void> {
 async function handlePatch(call: Call, kind: Kind, target: Target): Promise<void> {
   const { exchange, info, context } = call;
   const type = mediaType(exchange.request);
-  const body = await readBody(exchange.request);
+  patcherFor(type);
+  const body = parseBody(await readBody(exchange.request, context.clock), 'application/json');
   const caller = callerOf(exchange);
-  return show(call, kind, await patch(context, { place: placeOf(kind, info), target, type, body, caller }));
+  const request = { place: placeOf(kind, info), target, type, patch: body, caller };
+  return show(call, kind, await patch(context, request));
 }
 
 async function handleCollection(call: Call, kind: Kind): Promise<void> {
@@ -134,13 +136,13 @@ async function handleCollection(call: Call, kind: Kind): Promise<void> {
       if (kind.ref.namespaced && namespace === undefined) {
         throw badRequest('an empty namespace may not be set during creation');
       }
-      const body = await bodyOf(exchange);
+      const body = await bodyOf(call);
       return show(call, kind, await create(context, { kind, namespace, body, caller: callerOf(exchange) }), 201);
     }
     case 'deletecollection': {
-      const { dryRun, ...options } = deleteOptionsOf(exchange.query, await optionalBodyOf(exchange));
+      const { dryRun, ...options } = deleteOptionsOf(exchange.query, await optionalBodyOf(call));
       const caller = callerOf(exchange);
-      if (dryRun?.includes('All')) caller.dryRun = true;
+      caller.dryRun ||= dryRun;
       const query = listQueryOf(exchange.query, namespace, '');
       const deleted = await deleteCollection(context, { kind, query, options, caller });
       const resourceVersion = String(deleted.revision);
@@ -200,11 +202,11 @@ function placeOf(kind: Kind, info: ResourceRequest) {
 
 const version = ({ query }: Exchange) => query.get('resourceVersion') ?? undefined;
 
-async function bodyOf({ request }: Exchange): Promise<unknown> {
-  return parseBody(await readBody(request), mediaType(request));
+async function bodyOf({ exchange: { request }, context }: Call): Promise<unknown> {
+  return parseBody(await readBody(request, context.clock), mediaType(request));
 }
 
-async function optionalBodyOf({ request }: Exchange): Promise<unknown> {
-  const body = await readBody(request);
+async function optionalBodyOf({ exchange: { request }, context }: Call): Promise<unknown> {
+  const body = await readBody(request, context.clock);
   return body.length === 0 ? undefined : parseBody(body, mediaType(request));
 }

@@ -9,10 +9,11 @@
  */
 import type { DeleteOptions } from '@sampan/api/client.ts';
 import { toTime } from '../../base/clock.ts';
-import { conflict, invalid, notFound } from '../meta/failures.ts';
+import { conflict, invalid } from '../meta/failures.ts';
 import { copyOf, type Stored } from '../meta/object.ts';
-import { admissionRequest, type Caller, type Place, readFresh, type VerbContext } from './context.ts';
-import { isFinished, LostRace, put, remove } from './rewrite.ts';
+import { admissionRequest, type Caller, type Place, type VerbContext } from './context.ts';
+import { put, remove, withCurrent } from './races.ts';
+import { isFinished } from './rewrite.ts';
 
 export interface DeleteRequest {
   place: Place;
@@ -26,25 +27,16 @@ export interface DeleteResult {
   gone: boolean;
 }
 
-const maxAttempts = 8;
-
 /** Throws NotFound; Conflict when a precondition does not hold. Idempotent while the object winds down. */
-export async function deleteObject(context: VerbContext, request: DeleteRequest): Promise<DeleteResult> {
+export function deleteObject(context: VerbContext, request: DeleteRequest): Promise<DeleteResult> {
   const { place, caller, options } = request;
   checkOptions(options);
-  for (let attempt = 1; ; attempt++) {
-    const current = await readFresh(context, place);
-    if (!current) throw notFound(place.kind.ref, place.name);
+  return withCurrent(context, place, async (current) => {
     checkPreconditions(place, options, current);
     const asked = { operation: 'DELETE', subresource: '', object: undefined, old: current } as const;
     await context.admission.validate(admissionRequest(context, place, caller, asked));
-    try {
-      return await attemptDelete(context, request, current);
-    } catch (error) {
-      if (!(error instanceof LostRace)) throw error;
-      if (attempt === maxAttempts) throw conflict(place.kind.ref, place.name);
-    }
-  }
+    return attemptDelete(context, request, current);
+  });
 }
 
 async function attemptDelete(context: VerbContext, request: DeleteRequest, current: Stored): Promise<DeleteResult> {

@@ -1,19 +1,65 @@
-/** PATCH: the stored object, changed as the patch says, written as an update would be. */
-
+/** PATCH: the stored object, changed as the patch says, then written as an update of it would be. */
 import { SampanError } from '@sampan/api/errors.ts';
-import type { Target } from '@sampan/api/kind.ts';
+import type { Kind, Target } from '@sampan/api/kind.ts';
+import { applyJsonPatch } from '@sampan/api/patch/json-patch.ts';
+import { applyMergePatch } from '@sampan/api/patch/merge-patch.ts';
+import { applyStrategicMergePatch } from '@sampan/api/patch/strategic-merge-patch.ts';
+import { badRequest } from '../meta/failures.ts';
 import type { Stored } from '../meta/object.ts';
 import type { Caller, Place, VerbContext } from './context.ts';
+import { decodeObject } from './decode.ts';
+import { rewrite } from './rewrite.ts';
+import { settlePlace } from './system-fields.ts';
 
 export interface PatchRequest {
   place: Place;
   target: Target;
-  /** The media type of `body`. */
+  /** The media type that says what kind of patch it is. */
   type: string;
-  body: Uint8Array;
+  /** Parsed JSON. */
+  patch: unknown;
   caller: Caller;
 }
 
-export async function patch(_context: VerbContext, request: PatchRequest): Promise<Stored> {
-  throw new SampanError('UnsupportedMediaType', `no patch type yet, not ${request.type}`);
+type ApplyPatch = (object: Stored, patch: unknown, kind: Kind) => Stored;
+
+const patchTypes: Record<string, ApplyPatch> = {
+  'application/json-patch+json': (object, patch) => applyJsonPatch(object, patch),
+  'application/merge-patch+json': (object, patch) => applyMergePatch(object, requireObject(patch)),
+  'application/strategic-merge-patch+json': (object, patch, kind) =>
+    applyStrategicMergePatch(object, requireObject(patch), kind),
+};
+
+/**
+ * A patch that names no resourceVersion is tried again when another writer was faster; one that does gets Conflict.
+ * Throws UnsupportedMediaType for other patch types, server-side apply among them.
+ */
+export function patch(context: VerbContext, request: PatchRequest): Promise<Stored> {
+  const { place, target, caller } = request;
+  const apply = patcherFor(request.type);
+  const change = (current: Stored) => {
+    const object = decodeObject(place.kind, apply(current, request.patch, place.kind), caller);
+    settlePlace(object, place, place.name);
+    return object;
+  };
+  return rewrite(context, { place, target, caller, change });
+}
+
+/** Throws UnsupportedMediaType; for callers that want to know before they read a body. */
+export function patcherFor(type: string): ApplyPatch {
+  const apply = Object.hasOwn(patchTypes, type) ? patchTypes[type] : undefined;
+  if (apply) return apply;
+  const accepted = `accepted media types include: ${Object.keys(patchTypes).join(', ')}`;
+  throw new SampanError(
+    'UnsupportedMediaType',
+    type.startsWith('application/apply-patch')
+      ? `server-side apply (${type}) is not supported by this server; apply on the client's side, or patch: ${accepted}`
+      : `the body of the request was in an unknown format - ${accepted}`,
+  );
+}
+
+function requireObject(patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch))
+    throw badRequest('a merge patch is an object');
+  return patch;
 }

@@ -3,13 +3,11 @@
  * Update, patch, binding and graceful deletion are all callers of it.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { isReason } from '@sampan/api/errors.ts';
 import type { Target } from '@sampan/api/kind.ts';
-import { encode } from '../cache/encoding.ts';
-import { keyOf } from '../cache/key.ts';
-import { conflict, invalid, notFound } from '../meta/failures.ts';
-import { type Stored, withVersion } from '../meta/object.ts';
-import { admissionRequest, type Caller, type Place, readFresh, type VerbContext } from './context.ts';
+import { conflict, invalid } from '../meta/failures.ts';
+import type { Stored } from '../meta/object.ts';
+import { admissionRequest, type Caller, type Place, type VerbContext } from './context.ts';
+import { put, remove, withCurrent } from './races.ts';
 import { recordManager, stampUpdate } from './system-fields.ts';
 
 export interface Rewrite {
@@ -20,23 +18,9 @@ export interface Rewrite {
   change(current: Stored): Stored | Promise<Stored>;
 }
 
-/** After so many lost races the caller is told Conflict. */
-const maxAttempts = 8;
-
 /** Returns the object as stored. Throws NotFound, Conflict (a stale resourceVersion in the change), Invalid, Forbidden. */
-export async function rewrite(context: VerbContext, options: Rewrite): Promise<Stored> {
-  const { kind, name } = options.place;
-  for (let attempt = 1; ; attempt++) {
-    const current = await readFresh(context, options.place);
-    if (!current) throw notFound(kind.ref, name);
-    try {
-      return await attemptRewrite(context, options, current);
-    } catch (error) {
-      // Only a lost race reaches here as StoreConflict; a client's own stale version is final.
-      if (!(error instanceof LostRace)) throw error;
-      if (attempt === maxAttempts) throw conflict(kind.ref, name);
-    }
-  }
+export function rewrite(context: VerbContext, options: Rewrite): Promise<Stored> {
+  return withCurrent(context, options.place, (current) => attemptRewrite(context, options, current));
 }
 
 async function attemptRewrite(context: VerbContext, options: Rewrite, current: Stored): Promise<Stored> {
@@ -90,24 +74,4 @@ export function isFinished({ kind }: Place, object: Stored): boolean {
   const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = object.metadata;
   if (!deletionTimestamp || (deletionGracePeriodSeconds ?? 0) > 0) return false;
   return (finalizers ?? []).length === 0 && (kind.extraFinalizers?.(object) ?? []).length === 0;
-}
-
-export class LostRace extends Error {}
-
-export async function put(context: VerbContext, place: Place, current: Stored, object: Stored): Promise<Stored> {
-  return withVersion(object, await commit(context, place, current, encode(object)));
-}
-
-/** Returns `last` under the version of its deletion. */
-export async function remove(context: VerbContext, place: Place, current: Stored, last: Stored): Promise<Stored> {
-  return withVersion(last, await commit(context, place, current, undefined));
-}
-
-async function commit(context: VerbContext, place: Place, current: Stored, value: Uint8Array | undefined) {
-  const key = keyOf(place.kind.ref, place.name, place.namespace);
-  try {
-    return await context.store.commit([{ key, value, expect: Number(current.metadata.resourceVersion) }]);
-  } catch (error) {
-    throw isReason(error, 'Conflict') ? new LostRace() : error;
-  }
 }

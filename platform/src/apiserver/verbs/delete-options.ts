@@ -1,0 +1,30 @@
+/** meta/v1 DeleteOptions out of a request's body. */
+import type { DeleteOptions } from '@sampan/api/client.ts';
+import { z } from 'zod';
+import { badRequest } from '../meta/failures.ts';
+
+const schema = z.object({
+  kind: z.string().nullish(),
+  gracePeriodSeconds: z.number().int().nullish(),
+  preconditions: z.object({ uid: z.string().nullish(), resourceVersion: z.string().nullish() }).nullish(),
+  propagationPolicy: z.string().nullish(),
+  orphanDependents: z.boolean().nullish(),
+  dryRun: z.array(z.string()).nullish(),
+});
+
+/** Throws BadRequest naming the field. The policy's value is checked by the verb. */
+export function deleteOptionsFrom(body: unknown): DeleteOptions & { dryRun: boolean } {
+  const parsed = schema.safeParse(body);
+  if (!parsed.success) throw badRequest(`DeleteOptions: ${z.prettifyError(parsed.error)}`);
+  const { kind, gracePeriodSeconds, preconditions, propagationPolicy, orphanDependents, dryRun } = parsed.data;
+  if (kind && kind !== 'DeleteOptions') throw badRequest(`a DELETE takes DeleteOptions, not ${kind}`);
+  if (dryRun?.some((value) => value !== 'All')) throw badRequest(`dryRun must be "All", not "${dryRun.join(',')}"`);
+  const { uid, resourceVersion } = preconditions ?? {};
+  const policy = propagationPolicy || (orphanDependents ? 'Orphan' : undefined);
+  return {
+    ...(typeof gracePeriodSeconds === 'number' ? { gracePeriodSeconds } : {}),
+    preconditions: { ...(uid ? { uid } : {}), ...(resourceVersion ? { resourceVersion } : {}) },
+    ...(policy ? { propagationPolicy: policy as DeleteOptions['propagationPolicy'] } : {}),
+    dryRun: (dryRun?.length ?? 0) > 0,
+  };
+}

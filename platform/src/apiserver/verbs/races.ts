@@ -1,0 +1,51 @@
+/** Optimistic writes: commit only if the object is still as it was read, and read again when somebody was faster. */
+import { isReason } from '@sampan/api/errors.ts';
+import { encode } from '../cache/encoding.ts';
+import { keyOf } from '../cache/key.ts';
+import { conflict, notFound } from '../meta/failures.ts';
+import { type Stored, withVersion } from '../meta/object.ts';
+import { type Place, readFresh, type VerbContext } from './context.ts';
+
+/** After so many lost races the caller is told Conflict. */
+const maxAttempts = 10;
+
+/** Thrown by `put` and `remove` when another writer was faster; a client's own stale version is Conflict at once. */
+class LostRace extends Error {}
+
+/** Runs `attempt` on the object as it stands until it wins. Throws NotFound when there is none. */
+export async function withCurrent<T>(
+  context: VerbContext,
+  place: Place,
+  attempt: (current: Stored) => Promise<T>,
+): Promise<T> {
+  const { kind, name } = place;
+  for (let tries = 1; ; tries++) {
+    const current = await readFresh(context, place);
+    if (!current) throw notFound(kind.ref, name);
+    try {
+      return await attempt(current);
+    } catch (error) {
+      if (!(error instanceof LostRace)) throw error;
+      if (tries === maxAttempts) throw conflict(kind.ref, name);
+    }
+  }
+}
+
+/** Only within withCurrent. Returns `object` under its new version. */
+export async function put(context: VerbContext, place: Place, current: Stored, object: Stored): Promise<Stored> {
+  return withVersion(object, await commit(context, place, current, encode(object)));
+}
+
+/** Only within withCurrent. Returns `last` under the version of its deletion. */
+export async function remove(context: VerbContext, place: Place, current: Stored, last: Stored): Promise<Stored> {
+  return withVersion(last, await commit(context, place, current, undefined));
+}
+
+async function commit(context: VerbContext, place: Place, current: Stored, value: Uint8Array | undefined) {
+  const key = keyOf(place.kind.ref, place.name, place.namespace);
+  try {
+    return await context.store.commit([{ key, value, expect: Number(current.metadata.resourceVersion) }]);
+  } catch (error) {
+    throw isReason(error, 'Conflict') ? new LostRace() : error;
+  }
+}
