@@ -1,21 +1,54 @@
-//! PID 1 of a Sampan machine. See guest/PROTOCOL.md for what it is told and what it answers.
+//! PID 1 of a Sampan machine: boots it, runs containers with crun, and obeys the host (guest/PROTOCOL.md).
 
+mod agent;
 mod boot;
+mod calls;
+mod cgroup;
+mod channel;
+mod children;
 mod console;
+mod container;
+mod create;
+mod crun;
+mod dial;
 mod disks;
+mod exec;
 mod failure;
+mod files;
+mod input;
+mod net;
+mod output;
+mod params;
+mod pause;
+mod reactor;
+mod session;
+mod setup;
+mod start;
+mod stats;
+mod stdio;
 mod sys;
+mod terminal;
+mod users;
+mod volumes;
+mod wire;
+mod workers;
+
+use failure::Outcome;
 
 fn main() {
-    match boot::boot() {
-        Ok(devices) => {
-            console::say(&format!("{} disk slots, up after {} ms", devices.count(), sys::monotonic_nanos() / 1_000_000));
-            console::say("ready");
-            loop { unsafe { libc::pause(); } }
-        }
-        Err(failure) => {
-            console::say(&format!("cannot boot: {}", failure));
-            std::process::exit(1);
-        }
+    if let Err(failure) = run() {
+        console::say(&format!("cannot boot: {}", failure));
+        // PID 1 ending is a kernel panic: the machine's end, and a reason on its console.
+        std::process::exit(1);
     }
+}
+
+fn run() -> Outcome<()> {
+    let devices = boot::boot()?;
+    let slots = devices.count();
+    let mut agent = agent::Agent::new(devices)?;
+    agent.watch_own();
+    console::say(&format!("{} disk slots, up after {} ms", slots, sys::monotonic_nanos() / 1_000_000));
+    console::say("ready");
+    agent.run()
 }

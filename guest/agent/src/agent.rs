@@ -1,0 +1,163 @@
+//! Everything the agent knows, and the loop that feeds it. One thread owns it all; each event is handled to its end.
+
+use std::collections::BTreeMap;
+
+use crate::channel::{Channel, Incoming};
+use crate::children::{Children, Job};
+use crate::container::Container;
+use crate::disks::Devices;
+use crate::failure::{Context, Outcome};
+use crate::reactor::{Key, Reactor, Source, EDGE, READ, WRITE};
+use crate::session::Session;
+use crate::setup::Sandbox;
+use crate::volumes::Volume;
+use crate::wire;
+use crate::workers::Workers;
+
+pub struct Agent {
+    pub devices: Devices,
+    pub channel: Channel,
+    pub reactor: Reactor,
+    pub children: Children,
+    pub workers: Workers,
+    pub sandbox: Sandbox,
+    pub volumes: BTreeMap<String, Volume>,
+    pub containers: BTreeMap<Key, Container>,
+    /// By stream id, which the host chose.
+    pub sessions: BTreeMap<Key, Session>,
+    /// Messages of which not all has come, by call id.
+    pub partial: BTreeMap<u32, Vec<u8>>,
+    /// Counts SYNCs: an answer to an older connection's call is dropped.
+    pub connection: u32,
+    pub next_key: Key,
+}
+
+impl Agent {
+    pub fn new(devices: Devices) -> Outcome<Agent> {
+        let agent = Agent {
+            devices,
+            channel: Channel::open()?,
+            reactor: Reactor::new().context(|| "make an epoll".into())?,
+            children: Children::new().context(|| "catch SIGCHLD".into())?,
+            workers: Workers::new().context(|| "make the workers' pipe".into())?,
+            sandbox: Sandbox::default(),
+            volumes: BTreeMap::new(),
+            containers: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            partial: BTreeMap::new(),
+            connection: 0,
+            next_key: 1,
+        };
+        Ok(agent)
+    }
+
+    pub fn watch_own(&mut self) {
+        self.reactor.watch(self.channel.fd(), Source::Channel, READ | WRITE | EDGE);
+        self.reactor.watch(self.children.fd(), Source::Children, READ);
+        self.reactor.watch(self.workers.fd(), Source::Workers, READ);
+    }
+
+    pub fn run(&mut self) -> ! {
+        loop {
+            self.turn();
+        }
+    }
+
+    /// Waits once and handles what has happened.
+    pub fn turn(&mut self) {
+        for (source, _) in self.reactor.wait() {
+            match source {
+                Source::Channel => self.receive(),
+                Source::Children => self.reap(),
+                Source::Workers => {
+                    for finish in self.workers.finished() {
+                        finish(self);
+                    }
+                }
+                Source::Output(key, part) => self.read_output(key, part),
+                Source::ContainerStdin(key) => self.flush_stdin(key),
+                Source::ContainerConsole(key) => self.container_terminal(key),
+                Source::OomEvents(key) => self.check_oom(key),
+                Source::SessionInput(key) => self.session_writable(key),
+                Source::SessionOutput(key, part) => self.read_session(key, part),
+                Source::SessionConsole(key) => self.session_terminal(key),
+            }
+        }
+        self.send();
+    }
+
+    fn receive(&mut self) {
+        while let Some(incoming) = self.channel.receive() {
+            match incoming {
+                Incoming::HostGone => return self.disconnect(),
+                Incoming::Frames(frames) => {
+                    for frame in frames {
+                        self.obey(frame);
+                    }
+                    // An answer should not wait for the calls behind it.
+                    self.channel.flush();
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, frame: wire::Frame) {
+        match frame.kind {
+            wire::SYNC => self.synchronise(&frame.payload),
+            _ if !self.channel.connected => {}
+            wire::CALL => self.take_call(frame),
+            wire::DATA => self.session_data(frame.id, &frame.payload),
+            wire::CREDIT => self.session_credit(frame.id, frame.part, &frame.payload),
+            wire::END => self.session_end_input(frame.id),
+            wire::CLOSE => self.close_session(frame.id),
+            _ => {}
+        }
+    }
+
+    fn synchronise(&mut self, nonce: &[u8]) {
+        self.disconnect();
+        self.connection += 1;
+        self.channel.connected = true;
+        let hello = serde_json::json!({ "protocol": 1, "agent": env!("CARGO_PKG_VERSION") }).to_string();
+        self.channel.send(wire::SYNC_ACK, 0, 0, &[nonce, hello.as_bytes()]);
+    }
+
+    /// The host has gone, or another has come: what belonged to the connection ends, containers do not.
+    fn disconnect(&mut self) {
+        self.channel.disconnect();
+        self.partial.clear();
+        for stream in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.close_session(stream);
+        }
+        for container in self.containers.values_mut() {
+            container.reader = None;
+        }
+    }
+
+    /// Writes what waits, and lets those go on that waited for room.
+    fn send(&mut self) {
+        self.channel.flush();
+        if !self.channel.has_room() {
+            return;
+        }
+        for key in self.containers.keys().copied().collect::<Vec<_>>() {
+            self.send_output(key);
+        }
+        for stream in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.watch_session(stream);
+        }
+        self.channel.flush();
+    }
+
+    pub fn reap(&mut self) {
+        for (_, job, ended) in self.children.reap() {
+            match job {
+                Job::ContainerStart(key) => self.container_started(key, ended),
+                Job::Container(key) => self.container_exited(key, ended),
+                Job::SessionStart(key) => self.session_started(key, ended),
+                Job::Session(key) => self.session_exited(key, ended),
+            }
+        }
+        self.children.forget_strays();
+    }
+}

@@ -1,0 +1,102 @@
+//! The port to the host: frames in, frames out, and whether anybody is there. Knows frames, not what they mean.
+//!
+//! The port says "the host has gone" by a read of 0 bytes and is woken when a host comes; it is watched edge-triggered,
+//! because a port without a host would otherwise be ready for ever.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::io::{AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Context, Failure, Outcome};
+use crate::sys;
+use crate::wire::{self, Decoder, Frame};
+
+const PORT_NAME: &str = "sampan.agent";
+/// Data frames are only added below this; replies and events always are.
+const HIGH_WATER: usize = 256 * 1024;
+const LARGEST_WRITE: usize = 32 * 1024;
+
+pub struct Channel {
+    port: fs::File,
+    decoder: Decoder,
+    out: Vec<u8>,
+    written: usize,
+    /// True from a SYNC until the host goes: nothing is sent to nobody.
+    pub connected: bool,
+}
+
+pub enum Incoming {
+    Frames(Vec<Frame>),
+    HostGone,
+}
+
+impl Channel {
+    pub fn open() -> Outcome<Channel> {
+        let path = port_path().ok_or_else(|| Failure::not_found(format!("no virtio-serial port named {}", PORT_NAME)))?;
+        let port = fs::OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path);
+        let port = port.context(|| format!("open {}", path.display()))?;
+        Ok(Channel { port, decoder: Decoder::default(), out: Vec::new(), written: 0, connected: false })
+    }
+
+    pub fn fd(&self) -> RawFd {
+        self.port.as_raw_fd()
+    }
+
+    /// One read's worth of frames; none when there is nothing more to read.
+    pub fn receive(&mut self) -> Option<Incoming> {
+        let mut buffer = [0; 16 * 1024];
+        match sys::read(self.fd(), &mut buffer) {
+            Ok(0) => Some(Incoming::HostGone),
+            Ok(got) => {
+                self.decoder.feed(&buffer[..got]);
+                let frames = std::iter::from_fn(|| self.decoder.next()).collect();
+                self.decoder.trim();
+                Some(Incoming::Frames(frames))
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Some(Incoming::Frames(Vec::new())),
+            Err(_) => None,
+        }
+    }
+
+    pub fn send(&mut self, kind: u8, part: u8, id: u32, payload: &[&[u8]]) {
+        if self.connected {
+            wire::encode(&mut self.out, kind, part, id, payload);
+        }
+    }
+
+    /// True while data frames may be added.
+    pub fn has_room(&self) -> bool {
+        self.connected && self.out.len() - self.written < HIGH_WATER
+    }
+
+    /// Writes what the port takes now; the rest waits for the port to become writable.
+    pub fn flush(&mut self) {
+        while self.written < self.out.len() {
+            let end = self.out.len().min(self.written + LARGEST_WRITE);
+            match sys::write(self.fd(), &self.out[self.written..end]) {
+                Ok(put) if put > 0 => self.written += put,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                _ => return,
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        self.out.shrink_to(HIGH_WATER);
+    }
+
+    /// Forgets what was meant for a host that is gone.
+    pub fn disconnect(&mut self) {
+        self.connected = false;
+        self.out.clear();
+        self.written = 0;
+    }
+}
+
+fn port_path() -> Option<PathBuf> {
+    let ports = fs::read_dir("/sys/class/virtio-ports").ok()?.flatten();
+    let named = |path: &Path| fs::read_to_string(path.join("name")).map_or(false, |name| name.trim() == PORT_NAME);
+    let port = ports.map(|entry| entry.path()).find(|path| named(path))?;
+    Some(Path::new("/dev").join(port.file_name()?))
+}

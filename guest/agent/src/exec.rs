@@ -1,0 +1,170 @@
+//! exec: one more process in a running container, started by crun, joined to a session.
+
+use std::fs;
+use std::os::unix::io::AsRawFd;
+use std::path::Path;
+
+use serde_json::{json, Value};
+
+use crate::agent::Agent;
+use crate::calls::{Answer, Caller};
+use crate::children::{Ended, Job};
+use crate::container::State;
+use crate::crun;
+use crate::failure::{Context, Failure, Outcome};
+use crate::input::{Input, InputKind};
+use crate::reactor::{Key, Source, READ};
+use crate::session::{Kind, Session};
+use crate::terminal::{self, ConsoleSocket};
+use crate::{params, sys};
+
+const DIRECTORY: &str = "/run/sampan/sessions";
+
+impl Agent {
+    pub fn exec(&mut self, caller: Caller, call: &Value) -> Outcome<Answer> {
+        let stream = self.new_stream(call)?;
+        let id = params::text(call, "containerId")?;
+        let key = self.find_container(id).ok_or_else(|| Failure::not_found(format!("this sandbox has no container {}", id)))?;
+        let container = &self.containers[&key];
+        if !matches!(container.state, State::Running) {
+            return Err(Failure::precondition(format!("container {} is {}, not running", id, container.state_name())));
+        }
+        let tty = params::flag(call, "tty");
+        let process = process_of(&container.process, call, tty)?;
+        fs::create_dir_all(DIRECTORY).context(|| format!("make {}", DIRECTORY))?;
+        let files = crun::Files::new(Path::new(DIRECTORY), &stream.to_string());
+        let description = Path::new(DIRECTORY).join(format!("{}.json", stream));
+        fs::write(&description, process.to_string()).context(|| "write the process's description".into())?;
+        let mut session = Session::new(Kind::Process { pid: 0, files }, caller, Input::new(InputKind::Terminal, None));
+        session.tty = tty;
+        session.size = params::optional_number(call, "columns")?.zip(params::optional_number(call, "rows")?);
+        let stdio = self.join(stream, &mut session, params::flag(call, "stdin"))?;
+        let arguments = ["exec", "--process", description.to_str().unwrap_or_default(), id];
+        let pid = match &mut session.kind {
+            Kind::Process { pid, files } => {
+                *pid = crun::spawn(files, tty, &arguments, stdio).context(|| "run crun".into())?;
+                *pid
+            }
+            Kind::Connection => unreachable!("made above"),
+        };
+        self.sessions.insert(stream, session);
+        self.watch_session(stream);
+        if let Some(ended) = self.children.expect(pid, Job::SessionStart(stream)) {
+            self.session_started(stream, ended);
+        }
+        Ok(Answer::Later)
+    }
+
+    /// Makes the pipes or the console socket; gives crun's ends.
+    fn join(&mut self, stream: Key, session: &mut Session, wants_stdin: bool) -> Outcome<crun::Stdio3> {
+        let mut stdio: crun::Stdio3 = [None, None, None];
+        if session.tty {
+            let path = Path::new(DIRECTORY).join(format!("{}.tty", stream));
+            let console = ConsoleSocket::listen(&path).context(|| "make the console socket".into())?;
+            self.reactor.watch(console.fd(), Source::SessionConsole(stream), READ);
+            session.console = Some(console);
+            return Ok(stdio);
+        }
+        for index in 0..2 {
+            let (mine, theirs) = sys::pipe().context(|| "make a pipe".into())?;
+            sys::set_nonblocking(mine.as_raw_fd()).context(|| "make a pipe".into())?;
+            session.outputs[index] = Some(mine);
+            stdio[index + 1] = Some(theirs);
+        }
+        session.input = Input::new(InputKind::Pipe, None);
+        if wants_stdin {
+            let (theirs, mine) = sys::pipe().context(|| "make a pipe".into())?;
+            sys::set_nonblocking(mine.as_raw_fd()).context(|| "make a pipe".into())?;
+            session.input.connect(mine);
+            stdio[0] = Some(theirs);
+        } else {
+            session.input.close();
+        }
+        Ok(stdio)
+    }
+
+    /// crun has ended: the process runs, or never will.
+    pub fn session_started(&mut self, stream: Key, crun: Ended) {
+        let session = match self.sessions.get_mut(&stream) {
+            Some(session) => session,
+            None => return,
+        };
+        let caller = session.opening.take();
+        let _ = fs::remove_file(Path::new(DIRECTORY).join(format!("{}.json", stream)));
+        let (pid, words) = match &mut session.kind {
+            Kind::Process { pid, files } => {
+                let started = files.read_pid().filter(|_| crun.code == 0);
+                let words = if started.is_none() { files.words() } else { String::new() };
+                files.remove();
+                *pid = started.unwrap_or(0);
+                (started, words)
+            }
+            Kind::Connection => return,
+        };
+        match (pid, caller) {
+            (Some(pid), caller) => {
+                if let Some(caller) = caller {
+                    self.reply(caller, Ok(Answer::Done));
+                }
+                if let Some(ended) = self.children.expect(pid, Job::Session(stream)) {
+                    self.session_exited(stream, ended);
+                }
+            }
+            (None, caller) => {
+                session.ended = Some(crun);
+                self.close_session(stream);
+                if let Some(caller) = caller {
+                    self.reply(caller, Err(Failure::internal(words)));
+                }
+            }
+        }
+    }
+
+    pub fn session_terminal(&mut self, stream: Key) {
+        let session = match self.sessions.get_mut(&stream) {
+            Some(session) => session,
+            None => return,
+        };
+        let console = match session.console.take() {
+            Some(console) => console,
+            None => return,
+        };
+        self.reactor.forget(console.fd());
+        let master = match console.receive() {
+            Ok(master) => master,
+            Err(_) => return,
+        };
+        if let Some((columns, rows)) = session.size {
+            let _ = terminal::resize(master.as_raw_fd(), columns, rows);
+        }
+        if let Ok(copy) = terminal::duplicate(master.as_raw_fd()) {
+            session.input.connect(copy);
+        }
+        session.outputs[0] = Some(master);
+        self.watch_session(stream);
+        self.flush_session(stream);
+    }
+}
+
+/// The container's own process with other arguments.
+fn process_of(own: &Value, call: &Value, tty: bool) -> Outcome<Value> {
+    let arguments = params::texts(call, "args")?;
+    if arguments.is_empty() {
+        return Err(Failure::bad("parameter args must not be empty"));
+    }
+    let mut process = own.clone();
+    process["args"] = json!(arguments);
+    process["terminal"] = json!(tty);
+    let fields = process.as_object_mut().expect("a spec's process is an object");
+    fields.remove("consoleSize");
+    if let (true, Some(columns), Some(rows)) = (tty, params::optional_number(call, "columns")?, params::optional_number(call, "rows")?) {
+        fields.insert("consoleSize".into(), json!({ "height": rows, "width": columns }));
+    }
+    if let Some(cwd) = params::optional_text(call, "cwd").filter(|cwd| !cwd.is_empty()) {
+        fields.insert("cwd".into(), json!(cwd));
+    }
+    let mut env: Vec<Value> = params::list(own, "env").to_vec();
+    env.extend(params::texts(call, "env")?.into_iter().map(Value::from));
+    fields.insert("env".into(), json!(env));
+    Ok(process)
+}
