@@ -1,0 +1,155 @@
+/**
+ * CreateContainer: everything that can be refused is refused first; then the container is made in the guest.
+ *
+ *   plan (pure) ──▶ record "creating" ──▶ { attach the image's disk, read volumes, wait for the agent } side by side
+ *   ──▶ one burst of calls: bindDisk, createVolume + putFiles each, createContainer ──▶ record "created" ──▶ answer
+ *
+ * The burst is sent without waiting in between (the agent keeps the order), also right behind the sandbox's setup call.
+ */
+import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import { randomHex } from '../../base/ids.ts';
+import type { Image } from '../../images/images.ts';
+import type { Agent, CreateContainer } from '../agent/agent.ts';
+import type { Context } from '../context.ts';
+import * as cri from '../generated/cri.ts';
+import { type ContainerRecord, deleteContainer, saveContainer } from '../records/container-record.ts';
+import { saveSandbox } from '../records/sandbox-record.ts';
+import type { Sandbox } from '../sandbox/vm/sandbox.ts';
+import { type LoadedVolume, loadVolumes, makeVolumes, watchVolumes } from '../volumes/volume-make.ts';
+import type { VolumePlan } from '../volumes/volume-plan.ts';
+import { Container } from './container.ts';
+import { emitEvent } from './container-event.ts';
+import { startPump } from './container-output.ts';
+import { guestRequest, planContainer } from './container-plan.ts';
+import { attachImage } from './image-attach.ts';
+import { stopSignalOf } from './stop-signal.ts';
+
+export async function createContainer(
+  context: Context,
+  request: cri.CreateContainerRequest,
+): Promise<cri.CreateContainerResponse> {
+  const sandbox = readySandbox(context, request.podSandboxId);
+  const plan = await planContainer(context, sandbox, request.config);
+  const container = new Container(newRecord(context, sandbox, plan.config, plan.image, plan.volumes));
+  refuseSecond(sandbox, container);
+  sandbox.containers.set(container.id, container);
+  try {
+    await context.step('container-record');
+    await saveContainer(context.paths, container.record);
+    await makeInGuest(context, sandbox, plan.image, plan.volumes, guestRequest(sandbox, container, plan));
+    await context.step('container-created');
+    container.record.state = 'created';
+    await Promise.all([
+      saveContainer(context.paths, container.record),
+      plan.volumes.volumes.length > 0 ? saveSandbox(context.paths, sandbox.record) : undefined,
+    ]);
+  } catch (error) {
+    await undo(context, sandbox, container);
+    throw error;
+  }
+  context.containers.set(container.id, container);
+  startPump(context, sandbox, container);
+  watchVolumes(context, sandbox);
+  emitEvent(context, sandbox, container, cri.ContainerEventType.CONTAINER_CREATED_EVENT);
+  return { containerId: container.id };
+}
+
+/** Throws NotFound, FailedPrecondition. */
+function readySandbox(context: Context, id: string | undefined): Sandbox {
+  const sandbox = context.sandbox(id);
+  const { state, message } = sandbox.record;
+  if (state !== 'ready' || sandbox.stopping)
+    throw new SampanError(
+      'FailedPrecondition',
+      `sandbox ${sandbox.id} of Pod ${sandbox.podName} is ${state}, wanted ready${message ? `: ${message}` : ''}`,
+    );
+  return sandbox;
+}
+
+async function makeInGuest(
+  context: Context,
+  sandbox: Sandbox,
+  image: Image,
+  plan: VolumePlan,
+  request: Omit<CreateContainer, 'imageSlot'>,
+): Promise<void> {
+  const link = sandbox.link!;
+  await context.step('container-attach');
+  const [{ agent, isSetUp }, loaded, disk] = await Promise.all([
+    link.connected(),
+    loadVolumes(sandbox, plan.volumes),
+    attachImage(context, sandbox, image),
+  ]);
+  await context.step('container-guest');
+  const calls = burst(sandbox, agent, loaded, plan, disk.bind, { ...request, imageSlot: disk.slot });
+  const outcome = await Promise.allSettled([isSetUp, ...calls]);
+  // The first call that failed says why; those behind it only that something before them had.
+  const failed = outcome.find((each) => each.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
+/** All calls are made in this one turn of the event loop. */
+function burst(
+  sandbox: Sandbox,
+  agent: Agent,
+  loaded: LoadedVolume[],
+  plan: VolumePlan,
+  bind: (agent: Agent) => Promise<void>,
+  request: CreateContainer,
+): Promise<void>[] {
+  const bound = bind(agent);
+  const made = makeVolumes(sandbox, agent, loaded);
+  const known = plan.volumes.map(({ volume }) => sandbox.volumes.get(volume.id));
+  const created = agent.createContainer(request);
+  return [bound, ...made, ...known.filter((each) => each !== undefined), created];
+}
+
+function newRecord(
+  context: Context,
+  sandbox: Sandbox,
+  config: cri.ContainerConfig,
+  image: Image,
+  plan: VolumePlan,
+): ContainerRecord {
+  const directory = sandbox.record.config.logDirectory;
+  return {
+    id: randomHex(32),
+    sandboxId: sandbox.id,
+    state: 'creating',
+    config,
+    imageId: image.id,
+    imageRef: image.repoDigests[0] ?? image.id,
+    logPath: directory && config.logPath ? `${directory.replace(/\/$/, '')}/${config.logPath}` : '',
+    stopSignal: stopSignalOf(config, image),
+    mounts: plan.mounts,
+    createdAtNanos: context.nowNanos(),
+    startedAtNanos: 0n,
+  };
+}
+
+/** CRI: one container for each (name, attempt) of a sandbox. */
+function refuseSecond(sandbox: Sandbox, container: Container): void {
+  const key = ({ record }: Container) => `${record.config.metadata?.name}/${record.config.metadata?.attempt ?? 0}`;
+  for (const other of sandbox.containers.values())
+    if (key(other) === key(container))
+      throw new SampanError(
+        'AlreadyExists',
+        `Pod ${sandbox.podName} has container ${other.id} named ${other.name} for this attempt already; remove it first`,
+      );
+}
+
+async function undo(context: Context, sandbox: Sandbox, container: Container): Promise<void> {
+  sandbox.containers.delete(container.id);
+  try {
+    if (sandbox.record.state === 'ready' && !sandbox.stopping) {
+      const agent = await sandbox.link?.ready();
+      await agent?.removeContainer(container.id);
+    }
+  } catch (error) {
+    context.log.warn(
+      { containerId: container.id, error: messageOf(error) },
+      'cannot undo a failed container in the guest',
+    );
+  }
+  await deleteContainer(context.paths, container.record);
+}

@@ -1,0 +1,23 @@
+/** GetContainerEvents: what happened, with the whole state of the Pod at that moment. */
+import type { Context } from '../context.ts';
+import type * as cri from '../generated/cri.ts';
+import type { Sandbox } from '../sandbox/vm/sandbox.ts';
+import { podSandboxStatusOf } from '../sandbox/vm/sandbox-status.ts';
+import type { Container } from './container.ts';
+import { containerStatusOf } from './container-status.ts';
+
+export function emitEvent(
+  context: Context,
+  sandbox: Sandbox,
+  container: Container,
+  type: cri.ContainerEventType,
+): void {
+  if (!context.events.watched) return;
+  context.events.publish({
+    containerId: container.id,
+    containerEventType: type,
+    createdAt: context.nowNanos(),
+    podSandboxStatus: podSandboxStatusOf(sandbox),
+    containersStatuses: [...sandbox.containers.values()].map(containerStatusOf),
+  });
+}

@@ -1,0 +1,87 @@
+/** What a CreateContainer request comes to: image, volumes and the OCI spec, or the refusal. Talks to nobody but the image store. */
+import { SampanError } from '@sampan/api/errors.ts';
+import type { Image } from '../../images/images.ts';
+import type { CreateContainer } from '../agent/agent.ts';
+import type { Context } from '../context.ts';
+import * as cri from '../generated/cri.ts';
+import type { Sandbox } from '../sandbox/vm/sandbox.ts';
+import { ociSpec } from '../spec/oci-spec.ts';
+import { containerUser } from '../spec/process.ts';
+import { checkContainerConfig } from '../spec/refuse.ts';
+import { planVolumes, type VolumePlan } from '../volumes/volume-plan.ts';
+import type { Container } from './container.ts';
+
+export interface ContainerPlan {
+  config: cri.ContainerConfig;
+  image: Image;
+  volumes: VolumePlan;
+}
+
+/** Throws Invalid, Unsupported, NotFound naming what is wrong. */
+export async function planContainer(
+  context: Context,
+  sandbox: Sandbox,
+  config: cri.ContainerConfig | undefined,
+): Promise<ContainerPlan> {
+  if (!config) throw new SampanError('Invalid', 'CreateContainer: config is missing');
+  checkContainerConfig(config);
+  const reference = config.image!.image!;
+  const [image, volumes] = await Promise.all([
+    context.options.images.get(reference),
+    planVolumes({
+      mounts: config.mounts ?? [],
+      podUid: sandbox.record.config.metadata!.uid!,
+      annotations: sandbox.record.config.annotations ?? {},
+      podMemoryBytes: sandbox.record.memoryLimitBytes,
+    }),
+  ]);
+  if (!image) throw new SampanError('NotFound', `image "${reference}" is not on this node; pull it first`);
+  const plan = { config, image, volumes };
+  // Also the spec's refusals come before anything is made.
+  specOf(sandbox, '', plan);
+  return plan;
+}
+
+export function guestRequest(
+  sandbox: Sandbox,
+  container: Container,
+  plan: ContainerPlan,
+): Omit<CreateContainer, 'imageSlot'> {
+  const { config, image, volumes } = plan;
+  const security = config.linux?.securityContext;
+  const target = pidTarget(sandbox, security?.namespaceOptions);
+  return {
+    id: container.id,
+    spec: specOf(sandbox, container.id, plan),
+    mounts: volumes.mounts,
+    readOnlyRootfs: security?.readonlyRootfs ?? false,
+    tty: config.tty ?? false,
+    stdin: config.stdin ?? false,
+    stdinOnce: config.stdinOnce ?? false,
+    user: containerUser(security, image.config),
+    ...(target ? { pidNamespaceOf: target } : {}),
+  };
+}
+
+function specOf(sandbox: Sandbox, id: string, { config, image, volumes }: ContainerPlan): object {
+  return ociSpec({
+    id,
+    hostname: sandbox.hostname,
+    config,
+    image: image.config,
+    volumePaths: volumes.mounts.map((mount) => mount.containerPath),
+    podMemoryBytes: sandbox.record.memoryLimitBytes,
+    architecture: process.arch,
+  });
+}
+
+/** targetContainerName of an ephemeral container. Throws FailedPrecondition when that container does not run here. */
+function pidTarget(sandbox: Sandbox, options: cri.NamespaceOption | undefined): string | undefined {
+  if (options?.pid !== cri.NamespaceMode.TARGET) return undefined;
+  const target = sandbox.containers.get(options.targetId ?? '');
+  if (target?.record.state === 'running') return target.id;
+  throw new SampanError(
+    'FailedPrecondition',
+    `container ${options.targetId} of Pod ${sandbox.podName}, whose processes are to be shared, is ${target?.record.state ?? 'not there'}; wanted running`,
+  );
+}

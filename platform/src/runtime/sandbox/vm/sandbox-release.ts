@@ -1,0 +1,13 @@
+/** Gives back what a sandbox holds below its record. Idempotent: also for a sandbox of which only traces are left. */
+import type { Context } from '../../context.ts';
+
+/** The machine first (it uses the rest), the scratch disk last: as long as it is there, recover() knows of the others. */
+export async function releaseResources(context: Context, sandboxId: string): Promise<void> {
+  const { vmm, network, images } = context.options;
+  await context.step('release-machine');
+  await vmm.destroy(context.paths.machine(sandboxId));
+  await context.step('release-network');
+  await Promise.all([network.detach(sandboxId), images.unpin(sandboxId)]);
+  await context.step('release-scratch');
+  await context.scratch.remove(sandboxId);
+}

@@ -1,0 +1,171 @@
+/**
+ * RunPodSandbox: a machine with a network and a writable disk.
+ *
+ *   record ──▶ network + scratch disk + hinted images (side by side) ──▶ machine ──▶ record "ready" ──▶ answer
+ *                                                                          └── agent: connect, setup (in the background)
+ *
+ * The answer does not wait for the guest: CreateContainer waits for what it needs. Whatever fails before the answer is undone.
+ */
+import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import { z } from 'zod';
+import { randomHex } from '../../../base/ids.ts';
+import type { DiskAttachment } from '../../../vmm/vmm.ts';
+import type { Context } from '../../context.ts';
+import type * as cri from '../../generated/cri.ts';
+import {
+  createSandboxDirectory,
+  deleteSandbox,
+  machineName,
+  type SandboxRecord,
+  saveSandbox,
+} from '../../records/sandbox-record.ts';
+import { checkSandboxConfig } from '../../spec/refuse.ts';
+import { machineShape } from './machine-shape.ts';
+import { Sandbox } from './sandbox.ts';
+import { releaseResources } from './sandbox-release.ts';
+import { beginSandbox } from './sandbox-watch.ts';
+import { defaultScratchBytes } from './scratch-disk.ts';
+
+export const runtimeHandlers = ['', 'vm'];
+/** A machine has that many slots for images. */
+export const imageSlots = 8;
+
+export async function runPodSandbox(
+  context: Context,
+  request: cri.RunPodSandboxRequest,
+): Promise<cri.RunPodSandboxResponse> {
+  const sandbox = new Sandbox(newRecord(context, request));
+  refuseSecond(context, sandbox);
+  context.sandboxes.set(sandbox.id, sandbox);
+  try {
+    await build(context, sandbox);
+  } catch (error) {
+    await undo(context, sandbox);
+    throw error;
+  }
+  return { podSandboxId: sandbox.id };
+}
+
+async function build(context: Context, sandbox: Sandbox): Promise<void> {
+  const { record } = sandbox;
+  const { metadata } = record.config;
+  await context.step('sandbox-record');
+  await createSandboxDirectory(context.paths, record.id);
+  await saveSandbox(context.paths, record);
+  await context.step('sandbox-resources');
+  // The disk comes before everything else: home outlives a reboot, and the disk there is what tells of the rest.
+  const scratchPath = await context.scratch.create(record.id, record.scratchBytes);
+  const [network, images] = await Promise.all([
+    context.options.network.attach({
+      sandboxId: record.id,
+      podNamespace: metadata!.namespace!,
+      podName: metadata!.name!,
+      podUid: metadata!.uid!,
+    }),
+    hintedImages(context, sandbox),
+  ]);
+  record.network = network;
+  await context.step('sandbox-machine');
+  const scratch: DiskAttachment = { slot: 'scratch', path: scratchPath, readOnly: false };
+  const machine = await context.options.vmm.create({
+    id: machineName(record.id),
+    directory: context.paths.machine(record.id),
+    shape: record.shape,
+    disks: [scratch, ...images],
+    nic: { tapName: network.tapName, mac: network.mac },
+  });
+  await context.step('sandbox-ready');
+  record.state = 'ready';
+  beginSandbox(context, sandbox, machine, false);
+  await saveSandbox(context.paths, record);
+  await context.step('sandbox-answer');
+}
+
+function newRecord(context: Context, request: cri.RunPodSandboxRequest): SandboxRecord {
+  const { config, runtimeHandler = '' } = request;
+  if (!config) throw new SampanError('Invalid', 'RunPodSandbox: config is missing');
+  if (!runtimeHandlers.includes(runtimeHandler))
+    throw new SampanError(
+      'Unsupported',
+      `runtime handler "${runtimeHandler}" is not known; a Pod runs in a VM: leave it out or say "vm"`,
+    );
+  checkSandboxConfig(config);
+  const { shape, memoryLimitBytes } = machineShape(config.linux, context.options.defaults);
+  return {
+    id: randomHex(32),
+    state: 'creating',
+    message: '',
+    config,
+    runtimeHandler,
+    createdAtNanos: context.nowNanos(),
+    shape,
+    memoryLimitBytes,
+    scratchBytes: scratchBytesOf(config.annotations),
+    images: {},
+    volumes: [],
+  };
+}
+
+/** The sum of the containers' ephemeral-storage limits, which CRI has no field for. Throws Invalid naming the annotation. */
+function scratchBytesOf(annotations: Record<string, string> | undefined): number {
+  const key = 'sampan.dev/ephemeral-storage';
+  const text = annotations?.[key];
+  if (text === undefined) return defaultScratchBytes;
+  const bytes = Number(text);
+  if (!/^\d{1,16}$/.test(text) || bytes === 0)
+    throw new SampanError('Invalid', `annotation ${key} is "${text}"; wanted bytes, in decimal`);
+  return bytes;
+}
+
+/** CRI: one sandbox for each (Pod, attempt). */
+function refuseSecond(context: Context, sandbox: Sandbox): void {
+  const key = (config: cri.PodSandboxConfig) => `${config.metadata?.uid}/${config.metadata?.attempt ?? 0}`;
+  for (const other of context.sandboxes.values())
+    if (key(other.record.config) === key(sandbox.record.config))
+      throw new SampanError(
+        'AlreadyExists',
+        `Pod ${sandbox.podName} has sandbox ${other.id} for this attempt already; remove it first`,
+      );
+}
+
+const hint = z.array(z.string().max(1024)).max(64);
+
+/** Images that the node says the Pod will use are in the machine from the start. A hint that does not fit is no error. */
+async function hintedImages(context: Context, sandbox: Sandbox): Promise<DiskAttachment[]> {
+  const text = sandbox.record.config.annotations?.['sampan.dev/images'];
+  if (text === undefined) return [];
+  const { images, log } = { ...context.options };
+  try {
+    const references = hint.parse(JSON.parse(text));
+    const found = await Promise.all(references.map((reference) => images.get(reference)));
+    const disks: DiskAttachment[] = [];
+    for (const image of found) {
+      if (!image || sandbox.record.images[image.id] || disks.length >= imageSlots) continue;
+      const slot = `image${disks.length}`;
+      sandbox.record.images[image.id] = slot;
+      disks.push({ slot, path: image.blockImagePath, readOnly: true });
+    }
+    await Promise.all(Object.keys(sandbox.record.images).map((id) => images.pin(id, sandbox.id)));
+    return disks;
+  } catch (error) {
+    log.warn({ sandboxId: sandbox.id, error: messageOf(error) }, 'image hint not used');
+    sandbox.record.images = {};
+    return [];
+  }
+}
+
+/** What cannot be undone now is found by recover(): the record stays. */
+async function undo(context: Context, sandbox: Sandbox): Promise<void> {
+  sandbox.stopping = true;
+  sandbox.link?.close(new SampanError('ServiceUnavailable', `sandbox ${sandbox.id} was given up`));
+  context.sandboxes.delete(sandbox.id);
+  try {
+    await releaseResources(context, sandbox.id);
+    await deleteSandbox(context.paths, sandbox.id);
+  } catch (error) {
+    context.log.error(
+      { sandboxId: sandbox.id, error: messageOf(error) },
+      'cannot undo a failed sandbox; a restart will',
+    );
+  }
+}

@@ -1,0 +1,32 @@
+/** What a guest is told when it begins to be a Pod: pure but for fresh entropy and the time. */
+import { randomBytes } from 'node:crypto';
+import type { SandboxSetup } from '../../agent/agent.ts';
+import * as cri from '../../generated/cri.ts';
+import type { SandboxRecord } from '../../records/sandbox-record.ts';
+
+export function sandboxSetup(record: SandboxRecord, hostname: string, nowNanos: bigint): SandboxSetup {
+  const { config, network } = record;
+  const pid = config.linux?.securityContext?.namespaceOptions?.pid;
+  return {
+    hostname,
+    // Stable over restarts of the server, different for every Pod.
+    machineId: record.id.slice(0, 32),
+    entropy: randomBytes(64).toString('base64'),
+    timeUnixNanos: nowNanos.toString(),
+    ...(network ? { network: { mac: network.mac, mtu: network.mtu, ...network.ipv4 } } : {}),
+    resolvConf: resolvConf(config.dnsConfig, network?.nameservers ?? []),
+    sysctls: config.linux?.sysctls ?? {},
+    sharePidNamespace: pid === cri.NamespaceMode.POD,
+    disks: ['scratch', ...Object.values(record.images)],
+    memoryLimitBytes: record.memoryLimitBytes,
+  };
+}
+
+/** resolv.conf(5). A Pod without a dnsConfig gets the network's resolver. */
+export function resolvConf(dns: cri.DNSConfig | undefined, nameservers: string[]): string {
+  const servers = dns?.servers?.length ? dns.servers : nameservers;
+  const lines = servers.map((server) => `nameserver ${server}`);
+  if (dns?.searches?.length) lines.unshift(`search ${dns.searches.join(' ')}`);
+  if (dns?.options?.length) lines.push(`options ${dns.options.join(' ')}`);
+  return lines.map((line) => `${line}\n`).join('');
+}

@@ -1,0 +1,98 @@
+/**
+ * What happens to a sandbox by itself: its agent tells of exits, its machine dies, its agent is lost.
+ * Owns turning those into the state of containers; not stopping on request (sandbox-stop.ts).
+ */
+import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import type { Machine, MachineExit } from '../../../vmm/vmm.ts';
+import type { Agent, AgentEvent } from '../../agent/agent.ts';
+import { exitOf, finishContainer } from '../../containers/container-finish.ts';
+import { reconcileContainers } from '../../containers/container-reconcile.ts';
+import type { Context } from '../../context.ts';
+import { saveSandbox } from '../../records/sandbox-record.ts';
+import { AgentLink } from './agent-link.ts';
+import type { Sandbox } from './sandbox.ts';
+import { sandboxSetup } from './sandbox-setup.ts';
+
+const sigkillExit = 137;
+
+/** Connects to the agent of a machine that runs and follows both until they end. */
+export function beginSandbox(context: Context, sandbox: Sandbox, machine: Machine, adopted: boolean): void {
+  const { clock, log, connectAgent, vmm } = context.options;
+  sandbox.machine = machine;
+  sandbox.link = new AgentLink({
+    connect: connectAgent,
+    channelPath: machine.channelPath,
+    sandboxId: sandbox.id,
+    setup: () => sandboxSetup(sandbox.record, sandbox.hostname, BigInt(clock.now()) * 1_000_000n),
+    adopted,
+    onEvent: (event) => onAgentEvent(context, sandbox, event),
+    onResumed: (agent: Agent) => reconcileContainers(context, sandbox, agent),
+    onLost: (error) => {
+      const message = `the VM was ended because its agent was lost: ${messageOf(error)}`;
+      void machineEnded(context, sandbox, { kind: 'killed', message });
+      void vmm.destroy(context.paths.machine(sandbox.id)).catch(() => {});
+    },
+    clock,
+    log,
+  });
+  void machine.exited.then((exit) => {
+    if (!context.closing.signal.aborted) return machineEnded(context, sandbox, exit);
+  });
+}
+
+function onAgentEvent(context: Context, sandbox: Sandbox, event: AgentEvent): void {
+  if (event.type === 'closed') return;
+  const container = sandbox.containers.get(event.containerId);
+  if (!container) return;
+  if (event.type === 'oom') {
+    context.log.info({ sandboxId: sandbox.id, containerId: container.id }, 'out of memory in a container');
+    return;
+  }
+  void finishContainer(context, sandbox, container, exitOf(event.exit));
+}
+
+/** A machine that went by itself takes its containers along. Idempotent. */
+export async function machineEnded(context: Context, sandbox: Sandbox, exit: MachineExit): Promise<void> {
+  if (sandbox.stopping || sandbox.record.state !== 'ready') return;
+  const message = describeEnd(exit);
+  sandbox.record.state = 'notready';
+  sandbox.record.message = message;
+  context.log.warn({ sandboxId: sandbox.id, pod: sandbox.podName, kind: exit.kind }, message);
+  letGo(sandbox, new SampanError('ServiceUnavailable', `sandbox ${sandbox.id}: ${message}`));
+  try {
+    await saveSandbox(context.paths, sandbox.record);
+    await failContainers(context, sandbox, message);
+  } catch (error) {
+    context.log.error({ sandboxId: sandbox.id, error: messageOf(error) }, "cannot record a machine's end");
+  }
+}
+
+function describeEnd({ kind, message }: MachineExit): string {
+  const how = { halted: 'the guest powered off', panicked: 'the guest kernel panicked', killed: 'its process died' }[
+    kind
+  ];
+  const words = message.slice(0, 1024).trim();
+  return `the VM ended: ${how}${words ? `: ${words}` : ''}`;
+}
+
+/** Every container that has not exited does so now. */
+export async function failContainers(context: Context, sandbox: Sandbox, message: string): Promise<void> {
+  const finishedAtNanos = context.nowNanos();
+  await Promise.all(
+    [...sandbox.containers.values()].map((container) =>
+      finishContainer(context, sandbox, container, {
+        exitCode: sigkillExit,
+        reason: 'Error',
+        message,
+        finishedAtNanos,
+      }),
+    ),
+  );
+}
+
+/** Stops following: the link and the watches. */
+export function letGo(sandbox: Sandbox, error: Error): void {
+  sandbox.link?.close(error);
+  for (const sync of sandbox.syncs.values()) sync[Symbol.dispose]();
+  sandbox.syncs.clear();
+}

@@ -1,0 +1,38 @@
+/** A sandbox as the runtime holds it: its record and, while it is ready, its machine, the link to its agent and what it mounted. */
+import type { Machine } from '../../../vmm/vmm.ts';
+import type { Container } from '../../containers/container.ts';
+import type { SandboxRecord } from '../../records/sandbox-record.ts';
+import type { VolumeSync } from '../../volumes/volume-sync.ts';
+import type { AgentLink } from './agent-link.ts';
+
+export class Sandbox {
+  record: SandboxRecord;
+  machine: Machine | undefined;
+  link: AgentLink | undefined;
+  readonly containers = new Map<string, Container>();
+  /** Image id to the end of its attaching: host's side, then the guest's. */
+  readonly disks = new Map<string, Promise<void>>();
+  /** Volume id to the end of its making in the guest. */
+  readonly volumes = new Map<string, Promise<void>>();
+  readonly syncs = new Map<string, VolumeSync>();
+  /** Stop was asked for: the machine's end is no news. */
+  stopping = false;
+
+  constructor(record: SandboxRecord) {
+    this.record = record;
+  }
+
+  get id(): string {
+    return this.record.id;
+  }
+
+  /** namespace/name, for messages. */
+  get podName(): string {
+    const { namespace, name } = this.record.config.metadata ?? {};
+    return `${namespace}/${name}`;
+  }
+
+  get hostname(): string {
+    return this.record.config.hostname || this.record.config.metadata?.name || 'localhost';
+  }
+}

@@ -1,0 +1,98 @@
+/** Exec and ExecSync: another process in a running container. */
+import { SampanError } from '@sampan/api/errors.ts';
+import type { Agent, GuestSession } from '../agent/agent.ts';
+import type { Container } from '../containers/container.ts';
+import type { Context } from '../context.ts';
+import type * as cri from '../generated/cri.ts';
+import type { StreamSession } from '../runtime.ts';
+
+/** Of each stream; what containerd and kubelet keep at most. */
+const maxOutputBytes = 16 * 1024 * 1024;
+
+export async function exec(context: Context, request: cri.ExecRequest): Promise<StreamSession> {
+  const { container, agent } = await running(context, request.containerId);
+  const tty = request.tty ?? false;
+  const session = await agent.exec({
+    containerId: container.id,
+    args: argsOf(request.cmd, container),
+    tty,
+    stdin: request.stdin ?? false,
+  });
+  return sessionOf(session, { stdin: request.stdin ?? false, tty });
+}
+
+/** Throws Timeout (CRI: DeadlineExceeded) after killing what runs too long. */
+export async function execSync(context: Context, request: cri.ExecSyncRequest): Promise<cri.ExecSyncResponse> {
+  const { container, agent } = await running(context, request.containerId);
+  const args = argsOf(request.cmd, container);
+  await using session = await agent.exec({ containerId: container.id, args, tty: false, stdin: false });
+  const output = Promise.all([collect(session.stdout), collect(session.stderr)]);
+  output.catch(() => {});
+  const seconds = Number(request.timeout ?? 0n);
+  const exit = await withTimeout(context, session, seconds, args);
+  const [stdout, stderr] = await output;
+  return { stdout, stderr, exitCode: exit.exitCode };
+}
+
+/** 0 seconds: as long as it takes. */
+async function withTimeout(context: Context, session: GuestSession, seconds: number, args: string[]) {
+  if (seconds <= 0) return session.exited;
+  const enough = new AbortController();
+  const late = context.options.clock.sleep(seconds * 1000, enough.signal).then(
+    () => undefined,
+    () => undefined,
+  );
+  const exit = await Promise.race([session.exited, late]);
+  enough.abort();
+  if (exit) return exit;
+  session.kill();
+  throw new SampanError(
+    'Timeout',
+    `command "${args.join(' ').slice(0, 200)}" did not end within ${seconds} s and was killed`,
+  );
+}
+
+/** The container and its agent. Throws NotFound, FailedPrecondition. */
+export async function running(
+  context: Context,
+  id: string | undefined,
+): Promise<{ container: Container; agent: Agent }> {
+  const container = context.container(id);
+  const { state } = container.record;
+  if (state !== 'running')
+    throw new SampanError(
+      'FailedPrecondition',
+      `container ${container.name} (${container.id}) is ${state}, wanted running`,
+    );
+  return { container, agent: await context.sandboxOf(container).link!.ready() };
+}
+
+function argsOf(cmd: string[] | undefined, container: Container): string[] {
+  if (!cmd?.length) throw new SampanError('Invalid', `exec in container ${container.name}: no command was given`);
+  return cmd;
+}
+
+/** A guest's session as CRI's clients see it: no stdin that was not asked for, no stderr beside a terminal. */
+export function sessionOf(session: GuestSession, options: { stdin: boolean; tty: boolean }): StreamSession {
+  const { stdin, stdout, stderr } = session;
+  if (!options.stdin) void stdin.close().catch(() => {});
+  return {
+    ...(options.stdin ? { stdin } : {}),
+    stdout,
+    ...(options.tty ? {} : { stderr }),
+    resize: (columns, rows) => session.resize(columns, rows),
+    exited: session.exited.then(({ exitCode }) => ({ exitCode })),
+    [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
+  };
+}
+
+/** Reads to the end; keeps the first 16 MiB. */
+async function collect(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of stream) {
+    if (size < maxOutputBytes) chunks.push(chunk.subarray(0, maxOutputBytes - size));
+    size += chunk.length;
+  }
+  return Buffer.concat(chunks);
+}

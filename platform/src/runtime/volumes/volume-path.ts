@@ -1,0 +1,78 @@
+/**
+ * From a CRI mount's hostPath to the volume it means. Pure.
+ *
+ * kubelet's layout: <root>/pods/<uid>/volumes/kubernetes.io~<plugin>/<name>[/<sub path>], <root>/pods/<uid>/etc-hosts and
+ * <root>/pods/<uid>/containers/<container>/<file>. A path is only taken when <uid> is the sandbox's own Pod: nothing else of the host is ever read.
+ */
+import { createHash } from 'node:crypto';
+import { posix } from 'node:path';
+import { SampanError } from '@sampan/api/errors.ts';
+import type * as cri from '../generated/cri.ts';
+import { unsupported } from '../spec/refuse.ts';
+
+export interface VolumePath {
+  kind: 'files' | 'empty-dir' | 'file';
+  /** Stable over restarts: derived from the path. */
+  id: string;
+  /** Root of the volume on the host, or the file. */
+  hostPath: string;
+  /** The volume's name in the Pod; empty for a single file. */
+  name: string;
+  subPath?: string;
+}
+
+const filePlugins = new Set(['configmap', 'secret', 'projected', 'downward-api']);
+
+/** Throws Unsupported naming what is mounted and why it cannot be. */
+export function volumePath(mount: cri.Mount, podUid: string): VolumePath {
+  const hostPath = mount.hostPath ?? '';
+  checkMount(mount);
+  const marker = `/pods/${podUid}/`;
+  const at = hostPath.indexOf(marker);
+  if (at < 0)
+    throw unsupported(
+      `mount of ${hostPath} at ${mount.containerPath}`,
+      'hostPath volumes do not reach into a VM; use an emptyDir, configMap, secret or projected volume',
+    );
+  const root = hostPath.slice(0, at + marker.length);
+  const rest = hostPath.slice(root.length).split('/');
+  if (rest[0] === 'volumes') return pluginVolume(mount, root, rest);
+  const single = (rest[0] === 'etc-hosts' && rest.length === 1) || (rest[0] === 'containers' && rest.length === 3);
+  if (!single) throw unsupported(`mount of ${hostPath} at ${mount.containerPath}`, 'it is not in a volume of the Pod');
+  return { kind: 'file', id: volumeId(hostPath), hostPath, name: '' };
+}
+
+function pluginVolume(mount: cri.Mount, root: string, [, directory = '', name = '', ...sub]: string[]): VolumePath {
+  const plugin = directory.replace(/^kubernetes\.io~/, '');
+  const hostPath = `${root}volumes/${directory}/${name}`;
+  const kind = filePlugins.has(plugin) ? 'files' : plugin === 'empty-dir' ? 'empty-dir' : undefined;
+  if (!kind || plugin === directory || !name)
+    throw unsupported(
+      `volume ${name || mount.hostPath} (${plugin})`,
+      'a VM takes emptyDir, configMap, secret, projected and downwardAPI volumes',
+    );
+  const subPath = sub.filter(Boolean).join('/');
+  return { kind, id: volumeId(hostPath), hostPath, name, ...(subPath ? { subPath } : {}) };
+}
+
+const volumeId = (hostPath: string) => `v${createHash('sha256').update(hostPath).digest('hex').slice(0, 20)}`;
+
+function checkMount(mount: cri.Mount): void {
+  const { hostPath = '', containerPath = '' } = mount;
+  if (mount.image) throw unsupported(`image volume at ${containerPath}`, 'images cannot be mounted as volumes');
+  if (mount.uidMappings?.length || mount.gidMappings?.length)
+    throw unsupported(`mount at ${containerPath}: uidMappings`, 'ids are the same on both sides');
+  if (mount.mountOptions?.length) throw unsupported(`mount at ${containerPath}: mountOptions`, 'volumes have none');
+  if (mount.propagation === 2)
+    throw unsupported(`mount at ${containerPath}: Bidirectional propagation`, "a VM's mounts stay in the VM");
+  for (const path of [hostPath, containerPath])
+    if (
+      !path.startsWith('/') ||
+      posix.normalize(path).replace(/\/$/, '') !== path.replace(/\/$/, '') ||
+      path.length > 4096
+    )
+      throw new SampanError(
+        'Invalid',
+        `mount of "${hostPath}" at "${containerPath}": both must be absolute, without "..", and at most 4096 characters`,
+      );
+}

@@ -1,0 +1,90 @@
+/** Which guest volumes a container's mounts need, and where they go. Reads the host's directories for modes; writes nothing. */
+import { lstat, statfs } from 'node:fs/promises';
+import { SampanError } from '@sampan/api/errors.ts';
+import { z } from 'zod';
+import type { GuestMount, GuestVolume } from '../agent/agent.ts';
+import type * as cri from '../generated/cri.ts';
+import { type VolumePath, volumePath } from './volume-path.ts';
+
+export interface PlannedVolume {
+  volume: GuestVolume;
+  hostPath: string;
+}
+
+export interface VolumePlan {
+  mounts: GuestMount[];
+  volumes: PlannedVolume[];
+}
+
+export interface PlanInput {
+  mounts: cri.Mount[];
+  podUid: string;
+  /** The sandbox's. */
+  annotations: Record<string, string>;
+  podMemoryBytes: number;
+}
+
+/** Throws Unsupported, Invalid or NotFound naming the mount. */
+export async function planVolumes(input: PlanInput): Promise<VolumePlan> {
+  const mounts: GuestMount[] = [];
+  const volumes = new Map<string, PlannedVolume>();
+  for (const mount of input.mounts) {
+    const path = volumePath(mount, input.podUid);
+    if (!volumes.has(path.id))
+      volumes.set(path.id, { volume: await guestVolume(path, input), hostPath: path.hostPath });
+    mounts.push({
+      volumeId: path.id,
+      containerPath: mount.containerPath!,
+      readOnly: mount.readonly ?? false,
+      ...(path.subPath ? { subPath: path.subPath } : {}),
+    });
+  }
+  return { mounts, volumes: [...volumes.values()] };
+}
+
+async function guestVolume(path: VolumePath, input: PlanInput): Promise<GuestVolume> {
+  if (path.kind !== 'empty-dir') return { id: path.id, kind: path.kind };
+  const { medium, sizeLimitBytes } =
+    emptyDirOptions(input.annotations, path.name) ?? (await asKubeletMade(path.hostPath));
+  // kubelet makes the directory with the mode and (fsGroup) group that the Pod should see.
+  const made = await lstat(path.hostPath).catch(() => undefined);
+  const owner = made ? { mode: made.mode & 0o7777, uid: made.uid, gid: made.gid } : { mode: 0o777, uid: 0, gid: 0 };
+  if (medium === 'Memory') {
+    const sizeBytes = Math.min(sizeLimitBytes ?? input.podMemoryBytes, input.podMemoryBytes);
+    return { id: path.id, kind: 'tmpfs', sizeBytes, ...owner };
+  }
+  return { id: path.id, kind: 'disk', ...(sizeLimitBytes ? { sizeBytes: sizeLimitBytes } : {}), ...owner };
+}
+
+const emptyDir = z.object({
+  medium: z.enum(['', 'Memory']).default(''),
+  sizeLimitBytes: z.number().int().positive().optional(),
+});
+type EmptyDir = z.infer<typeof emptyDir>;
+
+/** Throws Invalid naming the annotation. */
+function emptyDirOptions(annotations: Record<string, string>, name: string): EmptyDir | undefined {
+  const key = `sampan.dev/volume.${name}`;
+  const text = annotations[key];
+  if (text === undefined) return undefined;
+  try {
+    return emptyDir.parse(JSON.parse(text));
+  } catch (error) {
+    throw new SampanError(
+      'Invalid',
+      `annotation ${key} is ${text.slice(0, 200)}; wanted {"medium": ""|"Memory", "sizeLimitBytes": n}`,
+      {},
+      { cause: error },
+    );
+  }
+}
+
+const tmpfsMagic = 0x01021994;
+
+/** A kubelet that does not annotate has mounted a tmpfs there when the medium is Memory. */
+async function asKubeletMade(hostPath: string): Promise<EmptyDir> {
+  const there = await statfs(hostPath).catch(() => undefined);
+  const above = await statfs(`${hostPath}/../..`).catch(() => undefined);
+  const mounted = there?.type === tmpfsMagic && above?.type !== tmpfsMagic;
+  return { medium: mounted ? 'Memory' : '' };
+}
