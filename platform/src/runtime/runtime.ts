@@ -4,6 +4,10 @@
  * but annotations under `sampan.dev/`:
  *
  *   sampan.dev/volume.<name> on the sandbox: JSON {"medium": "Memory"|"", "sizeLimitBytes": n} of an emptyDir, keyed by volume name
+ *   sampan.dev/images on the sandbox: JSON list of references or ids of images on the node that the Pod will use: their disks are in the
+ *     machine from the start. A hint: what is not there is left out
+ *   sampan.dev/ephemeral-storage on the sandbox: bytes, decimal: size of the Pod's writable disk (the sum of its ephemeral-storage limits;
+ *     10 GiB, sparse, where it says nothing)
  *
  * Volumes come as CRI mounts whose hostPath follows kubelet's layout (<root>/pods/<uid>/volumes/kubernetes.io~<plugin>/<name>/...):
  * configmap, secret, projected, downward-api are copied into the guest and kept in sync; empty-dir lives in the guest; a single
