@@ -1,10 +1,13 @@
 /** Connects to the API with a kubeconfig: --kubeconfig or KUBECONFIG where set for another cluster, else this instance's admin. */
 import { readFile } from 'node:fs/promises';
-import { Agent, request } from 'node:https';
+import type { KubeClient } from '@sampan/api/client.ts';
+import { resources } from '@sampan/api/client.ts';
+import { createHttpsClient } from '@sampan/api/https-client.ts';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { Failure } from './failure.ts';
-import { type CliInstance, kubeconfigPath } from './instance.ts';
+import { send } from './https.ts';
+import { type CliInstance, currentInstance, kubeconfigPath } from './instance.ts';
 
 const kubeconfig = z.object({
   'current-context': z.string(),
@@ -62,4 +65,42 @@ export async function loadCredentials(path: string): Promise<Credentials> {
     key: decode(user['client-key-data']),
     namespace: context.namespace ?? 'default',
   };
+}
+
+/** The API as `credentials` let us see it. */
+export function connectWith(credentials: Credentials): KubeClient {
+  return createHttpsClient({
+    fieldManager: 'sampan',
+    transport: {
+      async send(wanted) {
+        const body = await send(credentials, wanted);
+        return { status: body.statusCode ?? 500, body };
+      },
+    },
+  });
+}
+
+export async function connect(instance: CliInstance): Promise<KubeClient> {
+  return connectWith(await loadCredentials(kubeconfigPath(instance)));
+}
+
+export interface Connection {
+  client: KubeClient;
+  credentials: Credentials;
+  /** The node whose images `image` and `run` speak of: the first one. */
+  nodeName: string;
+}
+
+/** What most commands need: a client, the credentials for streams, and the node. */
+export async function connection(): Promise<Connection> {
+  const credentials = await loadCredentials(kubeconfigPath(currentInstance()));
+  const client = connectWith(credentials);
+  const nodes = await client.list(resources.nodes);
+  const nodeName = nodes.items[0]?.metadata?.name;
+  if (!nodeName)
+    throw new Failure('this instance has no node yet', {
+      why: 'the node registers a moment after the server starts',
+      mend: 'try again; ./sampan status and the server log tell more',
+    });
+  return { client, credentials, nodeName };
 }

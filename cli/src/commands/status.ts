@@ -1,5 +1,5 @@
 /** `sampan status`: whether the server runs, where, and how many Pods there are. Exit code 3 when it does not run. */
-import { resources } from '@sampan/api/client.ts';
+import { type KubeObject, resources } from '@sampan/api/client.ts';
 import { connect } from '../connect.ts';
 import { currentInstance, kubeconfigPath, runningServer } from '../instance.ts';
 
@@ -7,7 +7,7 @@ export async function status(options: { output?: string }): Promise<void> {
   const instance = currentInstance();
   const server = await runningServer(instance);
   const pods = server
-    ? (await (await connect(instance)).list<{ status?: { phase?: string } }>(resources.pods)).items
+    ? (await (await connect(instance)).list<KubeObject & { status?: { phase?: string } }>(resources.pods)).items
     : [];
   const phases: Record<string, number> = {};
   for (const pod of pods) phases[pod.status?.phase ?? 'Unknown'] = (phases[pod.status?.phase ?? 'Unknown'] ?? 0) + 1;

@@ -10,7 +10,10 @@ export function takeInstanceLock(instance: Instance): Promise<void> {
     server.on('error', (error: NodeJS.ErrnoException) =>
       reject(
         error.code === 'EADDRINUSE'
-          ? new SampanError('FailedPrecondition', `another server already runs for ${instance.home}; ./sampan status tells which, or set SAMPAN_HOME`)
+          ? new SampanError(
+              'FailedPrecondition',
+              `another server already runs for ${instance.home}; ./sampan status tells which, or set SAMPAN_HOME`,
+            )
           : error,
       ),
     );

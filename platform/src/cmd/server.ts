@@ -17,7 +17,10 @@ const log = createLogger({ level: process.env.SAMPAN_LOG_LEVEL });
 const infoPath = join(instance.home, 'server.json');
 
 process.on('unhandledRejection', (reason) => {
-  log.error({ error: messageOf(reason), stack: reason instanceof Error ? reason.stack : undefined }, 'a promise was rejected and nobody cared: this is a bug');
+  log.error(
+    { error: messageOf(reason), stack: reason instanceof Error ? reason.stack : undefined },
+    'a promise was rejected and nobody cared: this is a bug',
+  );
 });
 
 try {
@@ -27,7 +30,10 @@ try {
   const platform = await startPlatform(instance, log);
   const startTime = (await readFile('/proc/self/stat', 'utf8')).split(') ')[1]!.split(' ')[19]!;
   const { url, nodeName } = platform;
-  await writeFileAtomic(infoPath, JSON.stringify({ pid: process.pid, startTime, version, run: instance.run, tag: instance.tag, url, nodeName }));
+  await writeFileAtomic(
+    infoPath,
+    JSON.stringify({ pid: process.pid, startTime, version, run: instance.run, tag: instance.tag, url, nodeName }),
+  );
   log.info({ url, nodeName, home: instance.home }, 'serving');
 
   let stopping = false;
@@ -41,6 +47,9 @@ try {
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
 } catch (error) {
-  log.error({ error: messageOf(error), stack: error instanceof Error ? error.stack : undefined }, 'the server cannot start');
+  log.error(
+    { error: messageOf(error), stack: error instanceof Error ? error.stack : undefined },
+    'the server cannot start',
+  );
   process.exit(1);
 }

@@ -1,7 +1,7 @@
 /** Short ways to say a Pod and to wait for what becomes of it. */
 import { type KubeClient, type KubeObject, resources } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
-import type { ContainerStatus, Pod } from 'kubernetes-types/core/v1';
+import type { ContainerStatus, Pod } from 'kubernetes-types/core/v1.d.ts';
 import { until } from './wait.ts';
 
 export type TestPod = Pod & KubeObject;

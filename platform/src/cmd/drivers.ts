@@ -1,0 +1,75 @@
+/** The drivers an instance uses, opened from its directories. */
+import { join } from 'node:path';
+import { SampanError } from '@sampan/api/errors.ts';
+import type { Instance } from '../base/config.ts';
+import type { Logger } from '../base/log.ts';
+import { createErofsImageStore } from '../images/erofs/erofs-image-store.ts';
+import type { ImageStore } from '../images/images.ts';
+import { createBridgeNetwork } from '../network/bridge/bridge-network.ts';
+import type { Network } from '../network/network.ts';
+import { openSqliteStore } from '../store/sqlite/sqlite-store.ts';
+import type { Store } from '../store/store.ts';
+import { findGuestArtifacts } from '../vmm/guest-artifacts.ts';
+import { createQemuVmm } from '../vmm/qemu/qemu-vmm.ts';
+import type { Vmm } from '../vmm/vmm.ts';
+
+/** Clones kept ready per recently used shape. */
+const poolSize = 1;
+
+export interface Drivers {
+  store: Store;
+  images: ImageStore;
+  network: Network;
+  vmm: Vmm;
+}
+
+export async function openDrivers(instance: Instance, log: Logger): Promise<Drivers> {
+  const [store, images, network, vmm] = await Promise.all([
+    openSqliteStore({ file: join(instance.home, 'state.sqlite'), log: log.child({ part: 'store' }) }),
+    createErofsImageStore({
+      directory: join(instance.home, 'images'),
+      log: log.child({ part: 'images' }),
+      insecureRegistries: listOf(process.env.SAMPAN_INSECURE_REGISTRIES),
+    }),
+    openNetwork(instance, log),
+    openVmm(instance, log),
+  ]);
+  return { store, images, network, vmm };
+}
+
+export async function openNetwork(instance: Instance, log: Logger): Promise<Network> {
+  const { port } = instance.listen;
+  return createBridgeNetwork({
+    run: instance.run,
+    tag: instance.tag,
+    log: log.child({ part: 'network' }),
+    allowHostPorts: [port],
+    redirectHttpsTo: port,
+  });
+}
+
+export async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
+  const guest = await findGuestArtifacts(needed('SAMPAN_GUEST_DIR'));
+  const launcherPath = join(needed('SAMPAN_HOST_DIR'), 'sampan-launch');
+  const pool = Number(process.env.SAMPAN_POOL ?? poolSize);
+  return createQemuVmm({
+    run: instance.run,
+    guest,
+    launcherPath,
+    tag: instance.tag,
+    log: log.child({ part: 'vmm' }),
+    pool,
+  });
+}
+
+function needed(name: string): string {
+  const value = process.env[name];
+  if (!value)
+    throw new SampanError(
+      'FailedPrecondition',
+      `${name} is not set: the server is started by ./sampan up, which builds what it names`,
+    );
+  return value;
+}
+
+const listOf = (text: string | undefined): string[] => (text ? text.split(',').filter(Boolean) : []);

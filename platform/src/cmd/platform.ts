@@ -1,0 +1,148 @@
+/**
+ * Wires one instance together: the only place that knows which driver stands behind which seam.
+ *
+ * Order matters twice: the API serves before the node starts (the node is its client), and the runtime recovers what an earlier server
+ * left before the node looks at it.
+ */
+import { join } from 'node:path';
+import { type KubeClient, resources } from '@sampan/api/client.ts';
+import { allKinds } from '@sampan/api/kinds/all.ts';
+import { type ApiServer, createApiServer } from '../apiserver/api-server.ts';
+import { systemUser } from '../apiserver/auth/user.ts';
+import { writeAdminKubeconfig } from '../apiserver/pki/kubeconfig.ts';
+import { openPki } from '../apiserver/pki/pki.ts';
+import type { Instance } from '../base/config.ts';
+import type { Logger } from '../base/log.ts';
+import { createControllers } from '../controllers/controllers.ts';
+import type { NodeGateway } from '../node/gateway.ts';
+import { createNode } from '../node/node.ts';
+import { connectAgent } from '../runtime/agent/agent-client.ts';
+import { createRuntime } from '../runtime/create-runtime.ts';
+import { openDrivers } from './drivers.ts';
+import { nodeCapacity, nodeNameOf } from './node-capacity.ts';
+import { createStreamingHook } from './streaming.ts';
+import { version } from './version.ts';
+
+export interface Platform {
+  url: string;
+  nodeName: string;
+  /** Stops the server's parts; Pods go on. */
+  close(): Promise<void>;
+}
+
+export async function startPlatform(instance: Instance, log: Logger): Promise<Platform> {
+  const drivers = await openDrivers(instance, log);
+  const { network, images, vmm, store } = drivers;
+  const nodeName = nodeNameOf();
+  await network.start();
+  const podsReachUsAt = network.hostAddress();
+
+  let gateway: NodeGateway | undefined;
+  const pki = await openPki({
+    directory: join(instance.home, 'pki'),
+    addresses: [instance.listen.host, podsReachUsAt].filter(isSpecific),
+    names: [nodeName],
+  });
+  const api = await createApiServer({
+    store,
+    kinds: allKinds,
+    log: log.child({ part: 'apiserver' }),
+    gateway: () => gateway,
+    pki,
+    version: { version },
+    streaming: createStreamingHook(log),
+  });
+  const { port } = await api.listen([
+    instance.listen,
+    ...(isSpecific(instance.listen.host) ? [{ host: podsReachUsAt, port: instance.listen.port }] : []),
+  ]);
+  const url = `https://${isSpecific(instance.listen.host) ? bracketed(instance.listen.host) : '127.0.0.1'}:${port}`;
+  await writeAdminKubeconfig({ pki, server: url, path: join(instance.home, 'admin.kubeconfig') });
+
+  const runtime = createRuntime({
+    vmm,
+    images,
+    network,
+    connectAgent,
+    run: instance.run,
+    home: instance.home,
+    log: log.child({ part: 'runtime' }),
+  });
+  await runtime.recover();
+  const node = await createNode({
+    client: api.inProcess(systemUser(`system:node:${nodeName}`)),
+    runtime,
+    images,
+    nodeName,
+    home: instance.home,
+    log: log.child({ part: 'node' }),
+    capacity: await nodeCapacity(instance.home),
+    addresses: [
+      { type: 'InternalIP', address: podsReachUsAt },
+      { type: 'Hostname', address: nodeName },
+    ],
+    apiServerForPods: { host: podsReachUsAt, port: 443 },
+    caCertificate: pki.caCertificate,
+    requestToken: tokenRequester(api.inProcess(systemUser(`system:node:${nodeName}`))),
+    vmm: await vmm.capabilities(),
+    version,
+  });
+  const controllers = createControllers({
+    clientFor: (component) => api.inProcess(systemUser(component)),
+    log: log.child({ part: 'controllers' }),
+    namespaced: allKinds.filter((kind) => kind.ref.namespaced).map((kind) => kind.ref),
+    caCertificate: pki.caCertificate,
+  });
+  await Promise.all([node.start(), controllers.start()]);
+  gateway = node.gateway;
+  return {
+    url,
+    nodeName,
+    async close() {
+      await controllers.close();
+      await node.close();
+      await closeAll(api, runtime, drivers);
+    },
+  };
+}
+
+async function closeAll(
+  api: ApiServer,
+  runtime: { close(): Promise<void> },
+  drivers: Awaited<ReturnType<typeof openDrivers>>,
+): Promise<void> {
+  await api.close();
+  await runtime.close();
+  await Promise.all([drivers.vmm.close(), drivers.network.close()]);
+  await drivers.store.close();
+}
+
+interface TokenOptions {
+  audience?: string;
+  expirationSeconds: number;
+  pod: { name: string; uid: string };
+}
+
+/** A projected token is a TokenRequest bound to the Pod (authentication.k8s.io/v1). */
+function tokenRequester(client: KubeClient) {
+  return async (namespace: string, serviceAccount: string, { audience, expirationSeconds, pod }: TokenOptions) => {
+    const request = {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
+      spec: {
+        audiences: audience ? [audience] : [],
+        expirationSeconds,
+        boundObjectRef: { apiVersion: 'v1', kind: 'Pod', ...pod },
+      },
+    };
+    const answer = await client.create<typeof request & { status?: { token: string; expirationTimestamp: string } }>(
+      resources.serviceaccounts,
+      request,
+      { namespace, name: serviceAccount, subresource: 'token' },
+    );
+    return answer.status!;
+  };
+}
+
+const isSpecific = (host: string): boolean => host !== '0.0.0.0' && host !== '::';
+const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
