@@ -6,9 +6,12 @@
 export interface ListStrategy {
   /** The member that tells elements apart; absent for lists of plain values. */
   mergeKey?: string;
+  /** Elements are unions: clients say with $retainKeys which members stay. */
+  retainKeys?: boolean;
 }
 
 const by = (mergeKey: string): ListStrategy => ({ mergeKey });
+const unionsBy = (mergeKey: string): ListStrategy => ({ mergeKey, retainKeys: true });
 const values: ListStrategy = {};
 
 const container = {
@@ -21,7 +24,7 @@ const container = {
 const strategies: Record<string, Record<string, ListStrategy>> = {
   'meta/v1.ObjectMeta': { ownerReferences: by('uid'), finalizers: values },
   'core/v1.PodSpec': {
-    volumes: by('name'),
+    volumes: unionsBy('name'),
     initContainers: by('name'),
     containers: by('name'),
     ephemeralContainers: by('name'),
@@ -29,7 +32,7 @@ const strategies: Record<string, Record<string, ListStrategy>> = {
     hostAliases: by('ip'),
     topologySpreadConstraints: by('topologyKey'),
     schedulingGates: by('name'),
-    resourceClaims: by('name'),
+    resourceClaims: unionsBy('name'),
   },
   'core/v1.Container': container,
   'core/v1.EphemeralContainer': container,
@@ -37,7 +40,7 @@ const strategies: Record<string, Record<string, ListStrategy>> = {
     conditions: by('type'),
     podIPs: by('ip'),
     hostIPs: by('ip'),
-    resourceClaimStatuses: by('name'),
+    resourceClaimStatuses: unionsBy('name'),
   },
   'core/v1.ContainerStatus': { volumeMounts: by('mountPath'), allocatedResourcesStatus: by('name') },
   'core/v1.NodeSpec': { podCIDRs: values },
