@@ -53,7 +53,11 @@ async function deleteAllPods(instance: CliInstance): Promise<void> {
 
 /** Removes what the server made on this host: bridge, NAT rules, templates, the run directory. State in home stays. */
 async function teardown(instance: CliInstance): Promise<void> {
-  const child = spawn(process.execPath, [join(instance.root, 'platform/src/cmd/teardown.ts')], { stdio: 'inherit' });
+  const built = await artifacts(instance);
+  const directoryOf = (name: string) => built.find((artifact) => artifact.name === name)?.directory;
+  const env = { ...process.env, SAMPAN_GUEST_DIR: directoryOf('guest'), SAMPAN_HOST_DIR: directoryOf('host') };
+  const script = join(instance.root, 'platform/src/cmd/teardown.ts');
+  const child = spawn(process.execPath, [script], { stdio: 'inherit', env });
   const code = await new Promise<number>((resolve) => child.on('close', (status) => resolve(status ?? 128)));
   if (code !== 0)
     throw new Failure('not everything could be removed', { why: 'see above', mend: 'run ./sampan down --pods again' });
