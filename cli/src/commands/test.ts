@@ -13,10 +13,8 @@ const integrationTests = ['platform/test/**/*.test.ts'];
 
 export async function test(files: string[], options: { unit?: boolean }): Promise<void> {
   const instance = currentInstance();
-  const context: { artifacts: Artifact[] } = { artifacts: [] };
-  if (!options.unit) await prepare(context, [...runtimePackages, ...testPackages]).run(context);
-  const directoryOf = (name: Artifact['name']) =>
-    context.artifacts.find((artifact) => artifact.name === name)?.directory;
+  const built = options.unit ? [] : await prepare([...runtimePackages, ...testPackages]);
+  const directoryOf = (name: Artifact['name']) => built.find((artifact) => artifact.name === name)?.directory;
   const env = {
     ...process.env,
     PATH: `${join(process.execPath, '..')}:${process.env.PATH}:/usr/sbin:/sbin`,

@@ -1,7 +1,7 @@
 /** `sampan up`: packages, guest, launcher, server; then, with --demo, a Pod. A second `up` finds all of it done. */
-import { Listr } from 'listr2';
+import { Listr, type ListrTask } from 'listr2';
 import { Failure } from '../failure.ts';
-import { currentInstance, kubeconfigPath, runningServer, type ServerInfo } from '../instance.ts';
+import { type CliInstance, currentInstance, kubeconfigPath, runningServer, type ServerInfo } from '../instance.ts';
 import { type Artifact, artifacts, buildArtifact } from '../setup/artifacts.ts';
 import { installPackages, missingPackages, type PackageNeed, runtimePackages } from '../setup/packages.ts';
 import { startServer } from '../setup/server-process.ts';
@@ -17,8 +17,7 @@ export async function up(options: { demo?: boolean }): Promise<void> {
   }
   const instance = currentInstance();
   const already = await runningServer(instance);
-  const context: Context = { artifacts: [] };
-  await prepare(context, runtimePackages).run(context);
+  const context: Context = { artifacts: await prepare(runtimePackages) };
   if (!already) {
     await new Listr<Context>(
       [
@@ -38,41 +37,49 @@ export async function up(options: { demo?: boolean }): Promise<void> {
   process.stdout.write(nextSteps(kubeconfigPath(instance)));
 }
 
-const listrOptions = { rendererOptions: { collapseSubtasks: false }, fallbackRenderer: 'simple' as const };
+const listrOptions = {
+  rendererOptions: { collapseSubtasks: false },
+  fallbackRenderer: 'simple' as const,
+};
 
-/** The steps that make this machine ready; shared by up, test and bench. */
-export function prepare(context: Context, needs: PackageNeed[]): Listr<Context> {
-  const instance = currentInstance();
-  let missing: PackageNeed[] = [];
-  return new Listr<Context>(
-    [
-      {
-        title: 'Packages',
-        task: async (_, task) => {
-          missing = await missingPackages(needs);
-          if (missing.length === 0) return task.skip('Packages: all there');
-          task.title = `Installing ${missing.map((need) => need.name).join(', ')}`;
-          await installPackages(missing, (line) => {
-            task.output = line;
-          });
-        },
-      },
-      {
-        title: 'Guest and launcher',
-        task: async (ctx, task) => {
-          ctx.artifacts = await artifacts(instance);
-          for (const artifact of ctx.artifacts.filter((one) => !one.built)) {
-            task.title = `Building ${artifact.name === 'guest' ? 'the guest: kernel, miniOS, agent' : 'the VMM launcher'} (once)`;
-            await buildArtifact(instance, artifact, (line) => {
-              task.output = line;
-            });
-          }
-          task.title = 'Guest and launcher: ready';
-        },
-      },
-    ],
-    listrOptions,
-  );
+/** Runs the steps that make this machine ready: shared by up, test and bench. `quiet` leaves stdout alone. */
+export async function prepare(needs: PackageNeed[], options: { quiet?: boolean } = {}): Promise<Artifact[]> {
+  const context: Context = { artifacts: [] };
+  const tasks = [packagesTask(needs), artifactsTask(currentInstance())];
+  if (options.quiet)
+    await new Listr<Context, 'silent'>(tasks as ListrTask<Context, never>[], { renderer: 'silent' }).run(context);
+  else await new Listr<Context>(tasks, listrOptions).run(context);
+  return context.artifacts;
+}
+
+function packagesTask(needs: PackageNeed[]): ListrTask<Context> {
+  return {
+    title: 'Packages',
+    task: async (_, task) => {
+      const missing = await missingPackages(needs);
+      if (missing.length === 0) return task.skip('Packages: all there');
+      task.title = `Installing ${missing.map((need) => need.name).join(', ')}`;
+      await installPackages(missing, (line) => {
+        task.output = line;
+      });
+    },
+  };
+}
+
+function artifactsTask(instance: CliInstance): ListrTask<Context> {
+  return {
+    title: 'Guest and launcher',
+    task: async (context, task) => {
+      context.artifacts = await artifacts(instance);
+      for (const artifact of context.artifacts.filter((one) => !one.built)) {
+        task.title = `Building ${artifact.name === 'guest' ? 'the guest: kernel, miniOS, agent' : 'the VMM launcher'} (once)`;
+        await buildArtifact(instance, artifact, (line) => {
+          task.output = line;
+        });
+      }
+      task.title = 'Guest and launcher: ready';
+    },
+  };
 }
 
 function nextSteps(kubeconfig: string): string {

@@ -1,0 +1,22 @@
+/** `sampan bench`: runs one of tools/bench, after making this machine ready. */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Failure } from '../failure.ts';
+import { currentInstance } from '../instance.ts';
+import { runtimePackages } from '../setup/packages.ts';
+import { prepare } from './up.ts';
+
+export async function bench(name: string, options: { json?: boolean; runs: string }): Promise<void> {
+  const instance = currentInstance();
+  const script = join(instance.root, 'tools/bench', `${name}.ts`);
+  if (!/^[a-z]+$/.test(name) || !existsSync(script))
+    throw new Failure(`there is no benchmark "${name}"`, {
+      why: 'the benchmarks are: start',
+      mend: './sampan bench start',
+    });
+  await prepare(runtimePackages, { quiet: options.json });
+  const args = [script, '--runs', options.runs, ...(options.json ? ['--json'] : [])];
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], { stdio: 'inherit' });
+  process.exitCode = await new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? 128)));
+}

@@ -1,0 +1,175 @@
+/**
+ * `sampan bench start`: how long a Pod takes to start, against the floor and against what else runs containers here; many at once; memory.
+ * One run alternates the things compared, so that a machine that slows down slows all of them down.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { createLogger } from '../../platform/src/base/log.ts';
+import { findGuestArtifacts } from '../../platform/src/vmm/guest-artifacts.ts';
+import { createQemuVmm } from '../../platform/src/vmm/qemu/qemu-vmm.ts';
+import type { Vmm } from '../../platform/src/vmm/vmm.ts';
+import { loadDemoImage } from '../../platform/test/integration/support/demo-image.ts';
+import { startInstance, type TestInstance } from '../../platform/test/integration/support/instance.ts';
+import { floorRun } from './floor.ts';
+import { pssMib, vmmMemory } from './memory.ts';
+import { openPeers } from './peers.ts';
+import { deletePods, manyAtOnce, podRun } from './pods.ts';
+import {
+  atLeast,
+  atMost,
+  type BenchDocument,
+  describeMachine,
+  type Goal,
+  print,
+  round,
+  type Series,
+  summarise,
+} from './report.ts';
+
+const json = process.argv.includes('--json');
+const runs = Number(process.argv[process.argv.indexOf('--runs') + 1] || 20);
+const atOnce = Number(process.env.BENCH_AT_ONCE ?? 50);
+const idlePods = 20;
+/** What a Pod with a limit of 64 MiB gets: see machine-shape.ts. */
+const shape = { vcpus: 1, memoryMib: 128 };
+
+const progress = (text: string) => process.stderr.write(`${text}\n`);
+
+async function main(): Promise<void> {
+  progress('starting an instance of its own');
+  const instance = await startInstance('bench');
+  const values: Record<string, number[]> = { floor: [], 'floor cpu': [], pod: [] };
+  let vmm: Vmm | undefined;
+  try {
+    await loadDemoImage(instance);
+    const idleServer = pssMib(serverPid(instance));
+    vmm = await openFloor(instance);
+    const image = await demoBlockImage(instance);
+    const peers = await openPeers(progress);
+    try {
+      const floorOptions = { vmm, run: join(instance.run, 'floor'), image, shape };
+      await vmm.prepareTemplate(shape);
+      await floorRun(floorOptions);
+      await podRun(instance.client, instance.home, 'warm-up');
+      for (let run = 0; run < runs; run++) {
+        progress(`run ${run + 1} of ${runs}`);
+        const floor = await floorRun(floorOptions);
+        values.floor!.push(floor.ms);
+        values['floor cpu']!.push(floor.cpuMs);
+        values.pod!.push(await podRun(instance.client, instance.home, `run-${run}`));
+        for (const peer of peers) values[peer.name] = [...(values[peer.name] ?? []), await peer.run()];
+      }
+    } finally {
+      for (const peer of peers) await peer.close();
+    }
+    const acceleration = (await vmm.capabilities()).acceleration;
+    progress(`${atOnce} Pods at once`);
+    const names = Array.from({ length: atOnce }, (_, index) => `many-${index}`);
+    const allRunningMs = await manyAtOnce(instance.client, names);
+    await deletePods(instance.client, names.slice(idlePods));
+    const memory = vmmPids(instance).map((pid) => vmmMemory(pid, /memory|template/));
+    const busyServer = pssMib(serverPid(instance));
+    await deletePods(instance.client, names.slice(0, idlePods));
+    print(documentOf({ values, acceleration, allRunningMs, memory, idleServer, busyServer }), json);
+  } finally {
+    await vmm?.close();
+    await instance.stop();
+  }
+}
+
+interface Measured {
+  values: Record<string, number[]>;
+  acceleration: string;
+  allRunningMs: number;
+  memory: ReturnType<typeof vmmMemory>[];
+  idleServer: number;
+  busyServer: number;
+}
+
+function documentOf({ values, acceleration, allRunningMs, memory, idleServer, busyServer }: Measured): BenchDocument {
+  const series: Record<string, Series> = Object.fromEntries(
+    Object.entries(values).map(([name, list]) => [name, summarise('ms', list)]),
+  );
+  for (const part of ['guestPrivate', 'guestShared', 'tcg', 'own', 'total'] as const)
+    series[`idle Pod: ${part}`] = summarise(
+      'MiB',
+      memory.map((one) => one[part]),
+    );
+  series['server, idle'] = summarise('MiB', [idleServer]);
+  series['server, with Pods'] = summarise('MiB', [busyServer]);
+  series[`${atOnce} at once, all running`] = summarise('ms', [allRunningMs]);
+  const p50 = (name: string) => series[name]!.p50;
+  const possiblePerSecond = availableParallelism() / (p50('floor cpu') / 1000);
+  const reachedPerSecond = atOnce / (allRunningMs / 1000);
+  const ratios = Object.fromEntries(
+    Object.keys(values)
+      .filter((name) => !['pod', 'floor cpu'].includes(name))
+      .map((name) => [`pod/${name}`, round(p50('pod') / p50(name))]),
+  );
+  ratios['throughput/possible'] = round(reachedPerSecond / possiblePerSecond);
+  return {
+    bench: 'start',
+    machine: describeMachine(acceleration),
+    series,
+    ratios,
+    goals: goalsOf(series, ratios, acceleration === 'kvm'),
+  };
+}
+
+function goalsOf(series: Record<string, Series>, ratios: Record<string, number>, kvm: boolean): Goal[] {
+  const p50 = (name: string) => series[name]!.p50;
+  return [
+    atMost('pod/floor', 1.2, ratios['pod/floor']!),
+    ...(kvm
+      ? [atMost('pod', 60, p50('pod'), 'ms')]
+      : [atMost('floor', 350, p50('floor'), 'ms'), atMost('pod', 420, p50('pod'), 'ms')]),
+    atLeast('throughput of many at once, of what the cores allow', 0.8, ratios['throughput/possible']!),
+    atMost('private guest memory of an idle Pod', 24, p50('idle Pod: guestPrivate'), 'MiB'),
+    atMost("the VMM's own memory", 15, p50('idle Pod: own'), 'MiB'),
+    atMost('memory of an idle Pod', kvm ? 35 : 90, p50('idle Pod: total'), 'MiB'),
+    atMost('idle server', 130, p50('server, idle'), 'MiB'),
+  ];
+}
+
+/** The driver alone, with directories of its own and without a pool: a clone from the template every time. */
+async function openFloor(instance: TestInstance): Promise<Vmm> {
+  const guest = await findGuestArtifacts(instance.env.SAMPAN_GUEST_DIR!);
+  const launcherPath = join(instance.env.SAMPAN_HOST_DIR!, 'sampan-launch');
+  return createQemuVmm({
+    run: join(instance.run, 'floor'),
+    guest,
+    launcherPath,
+    tag: `${instance.tag.slice(0, 5)}f`,
+    log: createLogger({ level: 'warn' }),
+  });
+}
+
+async function demoBlockImage(instance: TestInstance): Promise<string> {
+  const images = JSON.parse((await instance.sampan(['image', 'ls', '-o', 'json'])).stdout) as {
+    repoTags: string[];
+    blockImagePath: string;
+  }[];
+  return images.find((image) => image.repoTags.includes('localhost/demo:1'))!.blockImagePath;
+}
+
+function serverPid(instance: TestInstance): number {
+  return (JSON.parse(readFileSync(join(instance.home, 'server.json'), 'utf8')) as { pid: number }).pid;
+}
+
+/** QEMU processes of this instance's Pods (not those parked in the pool). */
+function vmmPids(instance: TestInstance): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+        return line.startsWith('/usr/bin/qemu-system') && line.includes(`${instance.run}/vm/`);
+      } catch {
+        return false;
+      }
+    });
+}
+
+await main();
