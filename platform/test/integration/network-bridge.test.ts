@@ -1,0 +1,248 @@
+/**
+ * The bridge driver on a real kernel. Runs itself again inside a network namespace, so that the host's network is never touched
+ * and nothing can be left behind in it.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { run } from '../../src/base/child.ts';
+import { silentLogger } from '../../src/base/log.ts';
+import { type BridgeNetworkOptions, createBridgeNetwork } from '../../src/network/bridge/bridge-network.ts';
+import { deviceList } from '../../src/network/bridge/links.ts';
+import type { Network } from '../../src/network/network.ts';
+import { networkSuite, requestOf } from '../../src/network/network-suite.ts';
+import {
+  type Namespace,
+  newGreeter,
+  newGuest,
+  newWorld,
+  tcpGreeting,
+  uplinkAddress,
+  worldAddress,
+} from './network-lab.ts';
+
+const inside = process.env.SAMPAN_TEST_NETNS === '1';
+
+/** Why this machine cannot run these tests, or undefined. */
+function obstacle(): string | undefined {
+  if (process.getuid?.() !== 0) return 'needs root for network namespaces';
+  for (const tool of ['unshare', 'nsenter', 'ip', 'nft', 'perl']) {
+    if (spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0) return `needs ${tool}`;
+  }
+  if (spawnSync('unshare', ['--net', 'true']).status !== 0)
+    return 'this kernel or container allows no network namespaces';
+  return undefined;
+}
+
+if (!inside) {
+  test('the bridge driver, inside a network namespace of its own', (t) => {
+    const reason = obstacle();
+    if (reason) return t.skip(reason);
+    const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
+    const child = spawnSync('unshare', ['--net', process.execPath, '--test', fileURLToPath(import.meta.url)], {
+      env: { ...environment, SAMPAN_TEST_NETNS: '1' },
+      encoding: 'utf8',
+      timeout: 120_000,
+      killSignal: 'SIGTERM',
+    });
+    assert.equal(child.status, 0, child.stdout + child.stderr);
+  });
+} else {
+  insideNamespace();
+}
+
+interface Lab extends AsyncDisposable {
+  home: string;
+  network: Network;
+  /** Another object over the same directory, not started. */
+  restarted(): Promise<Network>;
+}
+
+/** A started network; disposing closes every object made and removes everything. */
+async function newNetwork(options: Partial<BridgeNetworkOptions> = {}): Promise<Lab> {
+  const home = await mkdtemp(join(tmpdir(), 'sampan-net-'));
+  const made: Network[] = [];
+  const make = async () => {
+    const network = await createBridgeNetwork({ run: home, tag: 'test', log: silentLogger, ...options });
+    made.push(network);
+    return network;
+  };
+  const dispose = async () => {
+    for (const network of made) await network.close();
+    const last = await make();
+    await last.start();
+    await Promise.all((await last.list()).map(({ sandboxId }) => last.detach(sandboxId)));
+    await last.teardown();
+    await rm(home, { recursive: true, force: true });
+  };
+  const network = await make();
+  await network.start();
+  return { home, network, restarted: make, [Symbol.asyncDispose]: dispose };
+}
+
+function insideNamespace(): void {
+  networkSuite('bridge', {
+    make: async ({ capacity }) => {
+      assert.ok(capacity === undefined || capacity === 5);
+      const under = await newNetwork({ subnet: capacity ? '10.99.0.0/29' : undefined });
+      return { ...under, dispose: async () => under[Symbol.asyncDispose]() };
+    },
+  });
+  describe('the bridge network on a host', hostTests);
+  describe('traffic of Pods on the bridge', trafficTests);
+}
+
+function hostTests(): void {
+  test('teardown leaves nothing: no device, no rule, no file', async () => {
+    const ruleset = async () => (await run('nft', ['list', 'ruleset'])).stdout;
+    const [devices, rules] = [await deviceList(), await ruleset()];
+    const { network, home } = await newNetwork();
+    await network.attach(requestOf('a'));
+    await network.detach('a');
+    await network.teardown();
+    assert.deepEqual(await deviceList(), devices);
+    assert.equal(await ruleset(), rules);
+    assert.deepEqual(await readdir(home), []);
+    await rm(home, { recursive: true });
+  });
+
+  test('two instances pick different subnets, and one keeps clear of what the host routes', async () => {
+    await using one = await newNetwork({ tag: 'same1' });
+    await run('ip', ['route', 'add', 'blackhole', '10.64.0.0/11']);
+    await using other = await newNetwork({ tag: 'same2' });
+    const second = (address: string) => Number(address.split('.')[1]);
+    assert.notEqual(second(one.network.hostAddress()), second(other.network.hostAddress()));
+    assert.ok(second(other.network.hostAddress()) >= 96, other.network.hostAddress());
+    await run('ip', ['route', 'del', 'blackhole', '10.64.0.0/11']);
+  });
+
+  test('start removes taps and half-written leases that a killed server left, and makes missing taps on attach', async () => {
+    await using lab = await newNetwork();
+    const { network, home, restarted } = lab;
+    const kept = await network.attach(requestOf('kept'));
+    await network.close();
+    await run('ip', ['tuntap', 'add', 'dev', 'stest-ffff', 'mode', 'tap', 'vnet_hdr']);
+    await run('ip', ['link', 'delete', 'dev', kept.tapName]);
+    await writeFile(join(home, 'network/leases/10.64.0.9'), '');
+    const again = await restarted();
+    await again.start();
+    assert.ok(!(await deviceList()).has('stest-ffff'));
+    assert.deepEqual(await again.attach(requestOf('kept')), kept);
+    assert.ok((await deviceList()).has(kept.tapName));
+    assert.deepEqual(await readdir(join(home, 'network/leases')), [kept.ipv4.address]);
+  });
+
+  test('a Pod waits little for its tap, alone and among fifty', async (t) => {
+    await using lab = await newNetwork();
+    const times: number[] = [];
+    for (let index = 0; index < 40; index++) {
+      const begin = performance.now();
+      await lab.network.attach(requestOf(`alone-${index}`));
+      times.push(performance.now() - begin);
+    }
+    const begin = performance.now();
+    await Promise.all(Array.from({ length: 50 }, (_, index) => lab.network.attach(requestOf(`crowd-${index}`))));
+    const crowd = performance.now() - begin;
+    times.sort((a, b) => a - b);
+    t.diagnostic(
+      `attach p50 ${times[20]?.toFixed(1)} ms, p95 ${times[38]?.toFixed(1)} ms; fifty at once ${crowd.toFixed(1)} ms`,
+    );
+    assert.ok(times[20]! < 50 && crowd < 1000, 'far beyond what this takes on two slow cores');
+  });
+}
+
+function trafficTests(): void {
+  const scope = new AsyncDisposableStack();
+  let world: Namespace;
+  let lab: Lab;
+  let guests: Namespace[];
+  let addresses: string[];
+
+  before(async () => {
+    world = scope.use(await newWorld());
+    // Docker's state of affairs: whatever nobody accepts is not forwarded.
+    await run('iptables-nft', ['-P', 'FORWARD', 'DROP']).catch(() => {});
+    lab = scope.use(await newNetwork({ allowHostPorts: [6443], redirectHttpsTo: 6443 }));
+    const attachments = [await lab.network.attach(requestOf('a')), await lab.network.attach(requestOf('b'))];
+    addresses = attachments.map((one) => one.ipv4.address);
+    guests = [];
+    for (const attachment of attachments) guests.push(scope.use(await newGuest(attachment)));
+    scope.use(await newGreeter(world.pid, 8080));
+    scope.use(await newGreeter(undefined, 6443));
+    scope.use(await newGreeter(undefined, 22));
+    for (const guest of guests) scope.use(await newGreeter(guest.pid, 80));
+  });
+  after(() => scope.disposeAsync());
+
+  const ask = (from: Namespace, host: string, port: number) => from.node(tcpGreeting(host, port));
+
+  test('a Pod reaches another Pod under its own address', async () => {
+    assert.equal(await ask(guests[0]!, addresses[1]!, 80), `hello ${addresses[0]}`);
+  });
+
+  test('a Pod reaches the outside through NAT, where FORWARD is DROP too', async () => {
+    assert.equal(await ask(guests[0]!, worldAddress, 8080), `hello ${uplinkAddress}`);
+  });
+
+  test('the host reaches a Pod', async () => {
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', tcpGreeting(addresses[0]!, 80)]);
+    assert.equal(stdout.trim(), `hello ${lab.network.hostAddress()}`);
+  });
+
+  test('of the host a Pod reaches the API port, and 443 in its stead, and nothing else', async () => {
+    const gateway = lab.network.hostAddress();
+    assert.equal(await ask(guests[0]!, gateway, 6443), `hello ${addresses[0]}`);
+    assert.equal(await ask(guests[0]!, gateway, 443), `hello ${addresses[0]}`);
+    assert.equal(await ask(guests[0]!, gateway, 22), 'refused');
+    assert.equal(await ask(guests[0]!, uplinkAddress, 22), 'refused');
+  });
+
+  test('nobody outside reaches a Pod or its resolver', async () => {
+    await world.ip(`route add 10.0.0.0/8 via ${uplinkAddress}`);
+    assert.equal(await ask(world, addresses[0]!, 80), 'timeout');
+    assert.equal(await ask(world, lab.network.hostAddress(), 53), 'timeout');
+  });
+
+  test('a Pod resolves Pod names and the API server', async () => {
+    const script = (name: string) => `
+import { Resolver } from 'node:dns/promises';
+const resolver = new Resolver({ timeout: 1000, tries: 1 });
+resolver.setServers(['${lab.network.hostAddress()}']);
+console.log((await resolver.resolve4('${name}').catch((error) => [error.code])).join());`;
+    const dashed = addresses[1]!.replaceAll('.', '-');
+    assert.equal(await guests[0]!.node(script(`${dashed}.default.pod.cluster.local`)), addresses[1]);
+    assert.equal(await guests[0]!.node(script(`${dashed}.other.pod.cluster.local`)), 'ENOTFOUND');
+    assert.equal(await guests[0]!.node(script('kubernetes.default.svc.cluster.local')), lab.network.hostAddress());
+  });
+
+  test('a Pod that takes the address of another is not heard', async () => {
+    const thief = await lab.network.attach(requestOf('thief'));
+    await using guest = await newGuest(thief);
+    assert.equal(await ask(guest, addresses[1]!, 80), `hello ${thief.ipv4.address}`);
+    const move = async (from: string, to: string) => {
+      await guest.ip(`address del ${from}/16 dev eth0`);
+      await guest.ip(`address add ${to}/16 dev eth0`);
+      await guest.ip(`route replace default via ${thief.ipv4.gateway}`);
+    };
+    await move(thief.ipv4.address, addresses[0]!);
+    assert.notEqual(await ask(guest, addresses[1]!, 80), `hello ${addresses[0]}`);
+    await move(addresses[0]!, thief.ipv4.address);
+    assert.equal(await ask(guest, addresses[1]!, 80), `hello ${thief.ipv4.address}`);
+    await guest.ip('link set dev eth0 address 02:aa:aa:aa:aa:aa');
+    assert.notEqual(await ask(guest, addresses[1]!, 80), `hello ${thief.ipv4.address}`);
+  });
+
+  test('running Pods keep their connections over a restart of the server', async () => {
+    const again = await lab.restarted();
+    await lab.network.close();
+    await again.start();
+    assert.equal(await ask(guests[0]!, addresses[1]!, 80), `hello ${addresses[0]}`);
+    assert.equal(await ask(guests[0]!, worldAddress, 8080), `hello ${uplinkAddress}`);
+    await again.close();
+    await lab.network.start();
+  });
+}
