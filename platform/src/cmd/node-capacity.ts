@@ -1,6 +1,10 @@
 /** What this machine offers to Pods, and its name. */
-import { statfs } from 'node:fs/promises';
+import { readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem } from 'node:os';
+
+import type { NodeInfo } from '../node/node-options.ts';
+import type { VmmCapabilities } from '../vmm/vmm.ts';
+import { version } from './version.ts';
 
 const mib = 1024 * 1024;
 
@@ -35,4 +39,17 @@ export function nodeNameOf(name: string = hostname()): string {
       .replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '')
       .slice(0, 63) || 'node'
   );
+}
+
+/** What `kubectl describe node` says of the machine. */
+export async function nodeInfo(vmm: VmmCapabilities): Promise<NodeInfo> {
+  const text = async (path: string) => (await readFile(path, 'utf8').catch(() => '')).trim();
+  return {
+    kernelVersion: await text('/proc/sys/kernel/osrelease'),
+    osImage: /^PRETTY_NAME="?([^"\n]*)/m.exec(await text('/etc/os-release'))?.[1] ?? 'Linux',
+    kubeletVersion: `v1.33.0+sampan.${version}`,
+    machineId: await text('/etc/machine-id'),
+    bootId: await text('/proc/sys/kernel/random/boot_id'),
+    acceleration: `${vmm.acceleration}: ${vmm.accelerationReason}`,
+  };
 }

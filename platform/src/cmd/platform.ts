@@ -16,10 +16,11 @@ import type { Logger } from '../base/log.ts';
 import { createControllers } from '../controllers/controllers.ts';
 import type { NodeGateway } from '../node/gateway.ts';
 import { createNode } from '../node/node.ts';
+import { createImageEndpoints } from '../node/server/image-endpoints.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createRuntime } from '../runtime/create-runtime.ts';
 import { openDrivers } from './drivers.ts';
-import { nodeCapacity, nodeNameOf } from './node-capacity.ts';
+import { nodeCapacity, nodeInfo, nodeNameOf } from './node-capacity.ts';
 import { createStreamingHook } from './streaming.ts';
 import { version } from './version.ts';
 
@@ -72,20 +73,15 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
   const node = await createNode({
     client: api.inProcess(systemUser(`system:node:${nodeName}`)),
     runtime,
-    images,
     nodeName,
     home: instance.home,
     log: log.child({ part: 'node' }),
     capacity: await nodeCapacity(instance.home),
-    addresses: [
-      { type: 'InternalIP', address: podsReachUsAt },
-      { type: 'Hostname', address: nodeName },
-    ],
+    addresses: [podsReachUsAt],
     apiServerForPods: { host: podsReachUsAt, port: 443 },
-    caCertificate: pki.caCertificate,
     requestToken: tokenRequester(api.inProcess(systemUser(`system:node:${nodeName}`))),
-    vmm: await vmm.capabilities(),
-    version,
+    nodeInfo: await nodeInfo(await vmm.capabilities()),
+    endpoints: createImageEndpoints(images, join(instance.home, 'uploads')),
   });
   const controllers = createControllers({
     clientFor: (component) => api.inProcess(systemUser(component)),
