@@ -8,7 +8,7 @@ import { open } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { isReason, messageOf, SampanError } from '@sampan/api/errors.ts';
-import { type Compression, decompressor, detectCompression } from './decompress.ts';
+import { type Compression, decompress, detectCompression, isBrokenData } from './decompress.ts';
 import type { TarEntry } from './tar-header.ts';
 import { TarParser, type TarSink } from './tar-parser.ts';
 import { writeFully } from './write-fully.ts';
@@ -31,14 +31,13 @@ export class ArchiveFiles implements TarSink {
   /** Throws Invalid when it is no tar (plain, gzip or zstd), NotFound when there is no such file. */
   static async open(archivePath: string, workDirectory: string): Promise<ArchiveFiles> {
     const files = new ArchiveFiles();
-    const head = await readHead(archivePath);
-    const transform = decompressor(detectCompression(head));
+    const compression = detectCompression(await readHead(archivePath));
     files.#path = archivePath;
     try {
-      if (transform) {
+      if (compression !== 'none') {
         files.#path = join(workDirectory, 'archive.tar');
         const out = await open(files.#path, 'wx', 0o600);
-        await pipeline(createReadStream(archivePath), transform, out.createWriteStream());
+        await pipeline(decompress(createReadStream(archivePath), compression), out.createWriteStream());
       }
       for await (const chunk of createReadStream(files.#path, { highWaterMark: 1 << 20 }))
         await files.#parser.write(chunk as Buffer);
@@ -162,8 +161,7 @@ function asArchiveError(error: unknown, path: string): unknown {
       {},
       { cause: error as Error },
     );
-  const broken = isReason(error) || code.startsWith('Z_') || code.startsWith('ZSTD_');
-  if (!broken) return error;
+  if (!isReason(error) && !isBrokenData(error)) return error;
   return new SampanError(
     isReason(error) ? error.reason : 'Invalid',
     `archive ${path}: ${messageOf(error)}`,

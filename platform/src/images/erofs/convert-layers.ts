@@ -2,9 +2,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
 import { isReason, messageOf, SampanError } from '@sampan/api/errors.ts';
-import { decompressor, detectCompression } from './decompress.ts';
+import { type Compression, decompress, detectCompression, isBrokenData } from './decompress.ts';
 import { ErofsWriter } from './erofs-writer.ts';
 import { TarParser } from './tar-parser.ts';
 
@@ -78,27 +77,27 @@ async function addLayer(
   signal?: AbortSignal,
 ): Promise<number> {
   writer.beginLayer();
-  const { stream, compressedBytes } = await openLayer(layer.path, signal);
+  const { compression, compressedBytes } = await inspect(layer.path);
+  const source = createReadStream(layer.path, { highWaterMark: 256 << 10, ...(signal ? { signal } : {}) });
   const allowed = Math.min(limits.maxUncompressedBytes, limits.ratioFreeBytes + compressedBytes * limits.maxRatio);
   const hash = createHash('sha256');
   const parser = new TarParser(writer);
   let bytes = 0;
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    for await (const chunk of decompress(source, compression)) {
       bytes += chunk.length;
       if (bytes > allowed) {
-        throw new SampanError(
-          'Invalid',
-          `grows beyond ${allowed} bytes when decompressed, from ${compressedBytes}; the limit protects the node`,
-        );
+        const problem = `grows beyond ${allowed} bytes when decompressed, from ${compressedBytes}; the limit protects the node`;
+        throw new SampanError('Invalid', problem);
       }
       hash.update(chunk);
       await parser.write(chunk);
     }
   } catch (error) {
-    throw asLayerError(error);
+    if (!isBrokenData(error)) throw error;
+    throw new SampanError('Invalid', `cannot be decompressed: ${messageOf(error)}`, {}, { cause: error as Error });
   } finally {
-    stream.destroy();
+    source.destroy();
   }
   parser.end();
   const found = `sha256:${hash.digest('hex')}`;
@@ -108,27 +107,13 @@ async function addLayer(
   return bytes;
 }
 
-async function openLayer(path: string, signal?: AbortSignal): Promise<{ stream: Readable; compressedBytes: number }> {
+async function inspect(path: string): Promise<{ compression: Compression; compressedBytes: number }> {
   const file = await open(path, 'r');
-  let size: number;
-  const head = Buffer.alloc(4);
   try {
-    size = (await file.stat()).size;
+    const head = Buffer.alloc(4);
     await file.read(head, 0, 4, 0);
+    return { compression: detectCompression(head), compressedBytes: (await file.stat()).size };
   } finally {
     await file.close();
   }
-  const source = createReadStream(path, { highWaterMark: 256 << 10, ...(signal ? { signal } : {}) });
-  const transform = decompressor(detectCompression(head));
-  if (!transform) return { stream: source, compressedBytes: size };
-  source.on('error', (error) => transform.destroy(error));
-  transform.on('close', () => source.destroy());
-  return { stream: source.pipe(transform), compressedBytes: size };
-}
-
-/** What zlib says of broken data is the image's fault; a failing disk is not. */
-function asLayerError(error: unknown): unknown {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  if (isReason(error) || !(code.startsWith('Z_') || code.startsWith('ZSTD_'))) return error;
-  return new SampanError('Invalid', `cannot be decompressed: ${messageOf(error)}`, {}, { cause: error as Error });
 }
