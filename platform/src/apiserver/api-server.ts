@@ -97,7 +97,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   ];
   const discovery = new Discovery(kinds, actions);
   const parts = { context, authorizer, actions };
-  const paths = createPaths({ context, discovery, version: versionDocument(options.version) });
+  const paths = createPaths({ context, discovery, version: versionDocument(options.version), keySet: tokens.keySet });
   const { gateway, streaming } = options;
   const door = new FrontDoor({ ...parts, gateway, streaming, pki, log, authenticator, paths });
 

@@ -4,6 +4,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import { parse as parseYaml } from 'yaml';
 import type { Clock } from '../../base/clock.ts';
 import { badRequest } from '../meta/failures.ts';
+import { decodeProtobuf, protobufType } from './protobuf.ts';
 
 /** As kube-apiserver's limit on resource requests. */
 export const maxBodyBytes = 3 * 1024 * 1024;
@@ -48,7 +49,7 @@ export function mediaType(request: IncomingMessage): string {
   return (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
 }
 
-/** Throws UnsupportedMediaType for protobuf and anything else that is neither JSON nor YAML. */
+/** Throws UnsupportedMediaType for anything but JSON, YAML and Kubernetes' protobuf. */
 export function parseBody(body: Buffer, type: string): unknown {
   switch (type) {
     case '':
@@ -58,14 +59,17 @@ export function parseBody(body: Buffer, type: string): unknown {
     case 'application/x-yaml':
     case 'text/yaml':
       return parseText(body, parseOneYaml, 'yaml');
+    case protobufType:
+      return decodeProtobuf(body);
     default:
-      throw unsupportedType('application/json, application/yaml', type);
+      throw unsupportedType();
   }
 }
 
-export function unsupportedType(accepted: string, type: string): SampanError {
+function unsupportedType(): SampanError {
+  const accepted = `application/json, application/yaml, ${protobufType}`;
   const message = `the body of the request was in an unknown format - accepted media types include: ${accepted}`;
-  return new SampanError('UnsupportedMediaType', type.includes('protobuf') ? `${message} (not ${type})` : message);
+  return new SampanError('UnsupportedMediaType', message);
 }
 
 /** YAML of one document; aliases are bounded so that a small body cannot become a huge object. */

@@ -33,7 +33,7 @@ export async function sendBytes(exchange: Exchange, code: number, body: Buffer, 
   if (response.headersSent || response.destroyed) return;
   response.statusCode = code;
   response.setHeader('Content-Type', type);
-  response.setHeader('Cache-Control', 'no-cache, private');
+  if (!response.hasHeader('Cache-Control')) response.setHeader('Cache-Control', 'no-cache, private');
   setWarnings(exchange);
   let bytes = body;
   if (body.length >= gzipFromBytes) {
@@ -45,6 +45,15 @@ export async function sendBytes(exchange: Exchange, code: number, body: Buffer, 
   }
   response.setHeader('Content-Length', bytes.length);
   response.end(request.method === 'HEAD' ? undefined : bytes);
+}
+
+/** JSON that is compressed already. */
+export function sendGzipped({ request, response }: Exchange, gzipped: Buffer): void {
+  response.setHeader('Content-Type', 'application/json');
+  response.setHeader('Content-Encoding', 'gzip');
+  response.setHeader('Vary', 'Accept-Encoding');
+  response.setHeader('Content-Length', gzipped.length);
+  response.end(request.method === 'HEAD' ? undefined : gzipped);
 }
 
 export async function sendStatus(exchange: Exchange, status: Status): Promise<void> {

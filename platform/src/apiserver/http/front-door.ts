@@ -111,7 +111,7 @@ export class FrontDoor {
   async #fail(exchange: Exchange, error: unknown): Promise<void> {
     const { request, response, path } = exchange;
     const status = toStatus(error);
-    if (response.destroyed || request.destroyed) return;
+    if (response.destroyed || request.socket.destroyed) return;
     const fields = { method: request.method, path, code: status.code, error: status.message };
     if (status.code >= 500) this.#options.log.error({ ...fields, stack: (error as Error).stack }, 'request failed');
     else this.#options.log.debug(fields, 'request refused');

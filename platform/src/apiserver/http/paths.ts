@@ -1,4 +1,5 @@
-/** The paths that are no resources: discovery, health, version. */
+/** The paths that are no resources: discovery, OpenAPI, health, version, the token issuer's keys. */
+import { issuer } from '../auth/service-account-tokens.ts';
 import { badRequest } from '../meta/failures.ts';
 import type { VerbContext } from '../verbs/context.ts';
 import type { Discovery } from './discovery.ts';
@@ -6,14 +7,18 @@ import { type Exchange, send, sendBytes } from './exchange.ts';
 import type { PathHandler } from './front-door.ts';
 import { health } from './health.ts';
 import { notAcceptable, parseAccept } from './negotiate.ts';
+import { OpenApi } from './openapi.ts';
 
 export interface PathsOptions {
   context: VerbContext;
   discovery: Discovery;
   version: object;
+  /** The service accounts' public keys, as a JSON Web Key Set. */
+  keySet(): Promise<object>;
 }
 
-export function createPaths({ context, discovery, version }: PathsOptions): PathHandler {
+export function createPaths({ context, discovery, version, keySet }: PathsOptions): PathHandler {
+  const openApi = new OpenApi(context.kinds.all);
   const served: Record<string, (exchange: Exchange) => Promise<void>> = {
     '/api': (exchange) =>
       showDiscovery(exchange, {
@@ -26,6 +31,17 @@ export function createPaths({ context, discovery, version }: PathsOptions): Path
         aggregated: (of) => discovery.aggregated(of, false),
       }),
     '/version': (exchange) => send(exchange, 200, version),
+    '/openid/v1/jwks': async (exchange) => send(exchange, 200, await keySet()),
+    '/.well-known/openid-configuration': (exchange) =>
+      send(exchange, 200, {
+        issuer,
+        jwks_uri: `https://${exchange.request.headers.host}/openid/v1/jwks`,
+        response_types_supported: ['id_token'],
+        subject_types_supported: ['public'],
+        id_token_signing_alg_values_supported: ['ES256'],
+      }),
+    '/': (exchange) =>
+      send(exchange, 200, { paths: [...Object.keys(served), '/healthz', '/livez', '/readyz', '/openapi/v3'] }),
   };
   return (exchange) => {
     const path = exchange.path.length > 1 ? exchange.path.replace(/\/$/, '') : exchange.path;
@@ -33,6 +49,8 @@ export function createPaths({ context, discovery, version }: PathsOptions): Path
     const handler = served[path];
     if (handler) return handler(exchange);
     if (/^\/(healthz|livez|readyz)(\/|$)/.test(path)) return showHealth(context, exchange, path);
+    const openApiAnswer = openApi.answer(exchange, path);
+    if (openApiAnswer) return openApiAnswer;
     const described = describe(discovery, path);
     if (described) return send(exchange, 200, described);
     return undefined;

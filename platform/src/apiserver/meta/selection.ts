@@ -1,6 +1,8 @@
 /** Which objects of a kind a list or watch means. */
 import type { KubeObject } from '@sampan/api/client.ts';
 import type { Kind } from '@sampan/api/kind.ts';
+import { type FieldTerm, parseFieldSelector } from '@sampan/api/selectors/field-selector.ts';
+import { matchesLabels, parseLabelSelector } from '@sampan/api/selectors/label-selector.ts';
 import { badRequest } from './failures.ts';
 
 export interface Selection {
@@ -9,25 +11,28 @@ export interface Selection {
   matches(object: KubeObject): boolean;
 }
 
+const everything: Selection = { everything: true, matches: () => true };
+
+/** Throws BadRequest for a selector that cannot be read, or a field the kind does not offer. */
 export function selectionOf(kind: Kind, query: { labelSelector?: string; fieldSelector?: string }): Selection {
-  if (!query.labelSelector && !query.fieldSelector) return { everything: true, matches: () => true };
-  const tests: ((object: KubeObject) => boolean)[] = [];
-  for (const term of query.fieldSelector?.split(',') ?? []) {
-    const [, path = '', operator, value] = /^([^=!]+)(==|=|!=)(.*)$/.exec(term) ?? [];
-    const field = fieldOf(kind, path);
-    tests.push((object) => (field(object) === value) === (operator !== '!='));
-  }
-  for (const term of query.labelSelector?.split(',') ?? []) {
-    const [, key = '', operator, value] = /^([^=!]+)(==|=|!=)(.*)$/.exec(term) ?? [];
-    tests.push((object) => (object.metadata?.labels?.[key] === value) === (operator !== '!='));
-  }
-  return { everything: false, matches: (object) => tests.every((test) => test(object)) };
+  const labels = parseLabelSelector(query.labelSelector ?? '');
+  const fields = parseFieldSelector(query.fieldSelector ?? '').map((term) => fieldTest(kind, term));
+  if (labels.length === 0 && fields.length === 0) return everything;
+  return {
+    everything: false,
+    matches: (object) => fields.every((test) => test(object)) && matchesLabels(labels, object.metadata?.labels),
+  };
+}
+
+function fieldTest(kind: Kind, { field, operator, value }: FieldTerm): (object: KubeObject) => boolean {
+  const read = fieldOf(kind, field);
+  return (object) => (read(object) === value) === (operator === '=');
 }
 
 function fieldOf(kind: Kind, path: string): (object: KubeObject) => string {
   if (path === 'metadata.name') return (object) => object.metadata?.name ?? '';
   if (path === 'metadata.namespace' && kind.ref.namespaced) return (object) => object.metadata?.namespace ?? '';
-  const field = kind.selectableFields[path];
+  const field = Object.hasOwn(kind.selectableFields, path) ? kind.selectableFields[path] : undefined;
   if (!field) throw badRequest(`field label not supported: ${path}`);
   return field;
 }
