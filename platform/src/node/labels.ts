@@ -18,6 +18,8 @@ export const annotation = {
   backOff: 'sampan.dev/restart-back-off',
   /** JSON list of the Pod's images that are on the node when the sandbox is made. */
   images: 'sampan.dev/images',
+  /** Bytes of disk for all of the Pod's containers together. */
+  ephemeralStorage: 'sampan.dev/ephemeral-storage',
   /** Before a volume's name: what an emptyDir is made of. */
   volume: 'sampan.dev/volume.',
 } as const;

@@ -1,4 +1,5 @@
 /** A Pod as CRI's PodSandboxConfig. */
+import { machineSize } from '@sampan/api/pod-size.ts';
 import { tryParseQuantity } from '@sampan/api/quantity.ts';
 import type { Pod } from 'kubernetes-types/core/v1.js';
 import type * as cri from '../../runtime/generated/cri.ts';
@@ -36,6 +37,7 @@ export function sandboxConfig(input: SandboxConfigInput): cri.PodSandboxConfig {
       ...volumeAnnotations(pod),
       [annotation.images]: JSON.stringify(input.presentImages),
       [annotation.grace]: String(graceSecondsOf(pod)),
+      ...ephemeralStorage(pod),
     },
     linux: {
       securityContext: sandboxSecurity(pod),
@@ -55,6 +57,12 @@ function volumeAnnotations(pod: Pod): Record<string, string> {
       return [annotation.volume + name, JSON.stringify({ medium, ...(limit ? { sizeLimitBytes: limit } : {}) })];
     });
   return Object.fromEntries(entries);
+}
+
+/** CRI has no field for the disk space of a Pod as a whole. */
+function ephemeralStorage(pod: Pod): Record<string, string> {
+  const { ephemeralStorageBytes } = machineSize(pod);
+  return ephemeralStorageBytes > 0 ? { [annotation.ephemeralStorage]: String(ephemeralStorageBytes) } : {};
 }
 
 function hostPorts(pod: Pod): cri.PortMapping[] {

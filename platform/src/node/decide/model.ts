@@ -66,6 +66,8 @@ export interface Waiting {
 /** Why a container could not be started, and when to try again. */
 export interface StartFailure extends Waiting {
   retryAtMs: number;
+  /** How long was waited: the next wait is twice as long. */
+  delayMs?: number;
 }
 
 export interface Eviction {

@@ -1,0 +1,30 @@
+/** What the steps of all Pods work with. */
+import type { KubeClient } from '@sampan/api/client.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import type { PodVolumes } from '../../volumes/pod-volumes.ts';
+import type { ObjectSource } from '../../volumes/sources.ts';
+import type { ResolvConf } from '../config/dns.ts';
+import type { LifecycleHooks } from '../hooks/lifecycle-hooks.ts';
+import type { ImagePuller } from '../images/image-puller.ts';
+import type { PodEvents } from '../pod-events.ts';
+
+export interface NodeContext {
+  client: KubeClient;
+  runtime: Runtime;
+  clock: Clock;
+  log: Logger;
+  nodeName: string;
+  home: string;
+  hostIPs: string[];
+  apiServer: { host: string; port: number };
+  hostResolvConf: ResolvConf;
+  /** Disk that a container without a limit of its own is shown to have. */
+  nodeStorageBytes: number;
+  events: PodEvents;
+  objects: ObjectSource;
+  volumes: PodVolumes;
+  images: ImagePuller;
+  hooks: LifecycleHooks;
+}

@@ -1,0 +1,170 @@
+/**
+ * Keeps the node known to the API: its object from start on, its lease every 10 s, its status on change and every 5 minutes.
+ * A node that stops renewing its lease is for others to call lost.
+ */
+import { statfs } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { type KubeClient, resources } from '@sampan/api/client.ts';
+import { isReason, messageOf } from '@sampan/api/errors.ts';
+import type { Lease } from 'kubernetes-types/coordination/v1.js';
+import type { ContainerImage, Node, NodeStatus } from 'kubernetes-types/core/v1.js';
+import { type Clock, toMicroTime } from '../../base/clock.ts';
+import type { EventRecorder } from '../../base/event-recorder.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import { type NodeFacts, type NodeHealth, nodeMetadata, nodeStatus } from './node-object.ts';
+
+export interface RegistrationOptions {
+  client: KubeClient;
+  runtime: Runtime;
+  facts: NodeFacts;
+  home: string;
+  clock: Clock;
+  log: Logger;
+  events: EventRecorder;
+}
+
+const leaseNamespace = 'kube-node-lease';
+const leaseSeconds = 40;
+const renewMs = 10_000;
+const statusMs = 5 * 60_000;
+/** kubelet's hard threshold for nodefs.available is a tenth; a machine's images are counted here too, so half of that. */
+const leastFreeShare = 0.05;
+const maxImages = 50;
+
+export class NodeRegistration {
+  readonly #options: RegistrationOptions;
+  readonly #stop = new AbortController();
+  #status: NodeStatus | undefined;
+  #statusAtMs = 0;
+  #running: Promise<void> | undefined;
+
+  constructor(options: RegistrationOptions) {
+    this.#options = options;
+  }
+
+  /** Throws what the API answers when it refuses the node. */
+  async start(): Promise<void> {
+    await this.#register();
+    await Promise.all([this.#renewLease(), this.#reportStatus()]);
+    this.#running = this.#loop();
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async #register(): Promise<void> {
+    const { client, facts, events } = this.#options;
+    const metadata = nodeMetadata(facts);
+    try {
+      const node = await client.create<Node>(resources.nodes, { apiVersion: 'v1', kind: 'Node', metadata, spec: {} });
+      const { name, uid } = node.metadata ?? {};
+      events.event({ kind: 'Node', name, uid }, 'Normal', 'RegisteredNode', `Node ${name} registered`);
+    } catch (error) {
+      if (!isReason(error, 'AlreadyExists')) throw error;
+      const { labels, annotations } = metadata;
+      const node = await client.patch<Node>(
+        resources.nodes,
+        facts.nodeName,
+        { metadata: { labels, annotations } },
+        { type: 'application/merge-patch+json' },
+      );
+      this.#status = node.status;
+    }
+  }
+
+  async #loop(): Promise<void> {
+    const { clock, log } = this.#options;
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await clock.sleep(renewMs, signal).catch(() => {});
+      if (signal.aborted) return;
+      try {
+        await this.#renewLease();
+        await this.#reportStatus();
+      } catch (error) {
+        if (isReason(error, 'NotFound')) await this.#register().catch(() => {});
+        log.warn({ error: messageOf(error) }, 'node not reported, will be tried again');
+      }
+    }
+  }
+
+  async #renewLease(): Promise<void> {
+    const { client, facts, clock } = this.#options;
+    const name = facts.nodeName;
+    const spec = {
+      holderIdentity: name,
+      leaseDurationSeconds: leaseSeconds,
+      renewTime: toMicroTime(clock.now()),
+    };
+    const merge = { namespace: leaseNamespace, type: 'application/merge-patch+json' as const };
+    try {
+      await client.patch<Lease>(resources.leases, name, { spec }, merge);
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+      const lease: Lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name }, spec };
+      await client.create<Lease>(resources.leases, lease, { namespace: leaseNamespace });
+    }
+  }
+
+  async #reportStatus(): Promise<void> {
+    const { client, facts, clock } = this.#options;
+    const nowMs = clock.now();
+    const status = nodeStatus(facts, await this.#health(), this.#status, nowMs);
+    const same = this.#status !== undefined && isDeepStrictEqual(lasting(status), lasting(this.#status));
+    if (same && nowMs - this.#statusAtMs < statusMs) return;
+    await client.patch<Node>(
+      resources.nodes,
+      facts.nodeName,
+      { status },
+      { type: 'application/strategic-merge-patch+json', subresource: 'status' },
+    );
+    this.#status = status;
+    this.#statusAtMs = nowMs;
+  }
+
+  async #health(): Promise<NodeHealth> {
+    const { runtime, home } = this.#options;
+    const [runtimeState, disk, images] = await Promise.all([
+      runtimeHealth(runtime),
+      statfs(home).catch(() => undefined),
+      runtime.listImages({}).catch(() => ({ images: [] })),
+    ]);
+    const freeShare = disk && disk.blocks > 0 ? disk.bavail / disk.blocks : 1;
+    return {
+      ...runtimeState,
+      diskPressure: freeShare < leastFreeShare,
+      diskMessage: `${(freeShare * 100).toFixed(1)}% of the disk that holds ${home} is free; at least ${leastFreeShare * 100}% is wanted`,
+      images: (images.images ?? [])
+        .map(
+          (image): ContainerImage => ({
+            names: [...(image.repoDigests ?? []), ...(image.repoTags ?? [])],
+            sizeBytes: Number(image.size ?? 0n),
+          }),
+        )
+        .filter((image) => (image.names?.length ?? 0) > 0)
+        .sort((a, b) => (b.sizeBytes ?? 0) - (a.sizeBytes ?? 0))
+        .slice(0, maxImages),
+    };
+  }
+}
+
+async function runtimeHealth(runtime: Runtime): Promise<Pick<NodeHealth, 'runtimeReady' | 'runtimeMessage'>> {
+  try {
+    const { status } = await runtime.status({ verbose: false });
+    const bad = (status?.conditions ?? []).filter((condition) => condition.status === false);
+    const runtimeMessage = bad.map((one) => `${one.type}: ${one.reason} ${one.message}`).join('; ');
+    return { runtimeReady: bad.length === 0, runtimeMessage };
+  } catch (error) {
+    return { runtimeReady: false, runtimeMessage: `the runtime does not answer: ${messageOf(error)}` };
+  }
+}
+
+/** A status less what changes with every heartbeat. */
+function lasting(status: NodeStatus): object {
+  const { capacity, addresses, nodeInfo, images } = status;
+  const conditions = status.conditions?.map(({ type, status: state, message }) => [type, state, message]);
+  return { capacity, addresses, nodeInfo, images, conditions };
+}
