@@ -10,7 +10,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { messageOf } from '@sampan/api/errors.ts';
 import { Container } from './containers/container.ts';
-import { resumePump } from './containers/container-output.ts';
+import { resumePoint, startPump } from './containers/container-output.ts';
 import type { Context } from './context.ts';
 import { deleteContainer, loadContainers } from './records/container-record.ts';
 import {
@@ -66,9 +66,13 @@ async function recoverSandbox(context: Context, id: string): Promise<void> {
     await machineEnded(context, sandbox, { kind: 'killed', message: 'it was gone when the server came back' });
     return context.options.vmm.destroy(context.paths.machine(id));
   }
+  const live = [...sandbox.containers.values()].filter(({ record }) => record.state !== 'exited');
+  const points = await Promise.all(live.map(resumePoint));
   beginSandbox(context, sandbox, machine, true);
-  for (const container of sandbox.containers.values())
-    if (container.record.state !== 'exited') await resumePump(context, sandbox, container);
+  // In the same turn: an exit that the guest tells waits for the output, so the pumps must be there.
+  const after = Promise.resolve();
+  for (const [index, container] of live.entries())
+    startPump(context, sandbox, container, { from: points[index], after });
   watchVolumes(context, sandbox);
 }
 

@@ -36,7 +36,9 @@ export async function createContainer(
   try {
     await context.step('container-record');
     await saveContainer(context.paths, container.record);
-    await makeInGuest(context, sandbox, plan.image, plan.volumes, guestRequest(sandbox, container, plan));
+    const made = makeInGuest(context, sandbox, plan.image, plan.volumes, guestRequest(sandbox, container, plan));
+    const pump = startPump(context, sandbox, container, { after: made });
+    await Promise.all([made, pump.opened]);
     await context.step('container-created');
     container.record.state = 'created';
     await Promise.all([
@@ -48,7 +50,6 @@ export async function createContainer(
     throw error;
   }
   context.containers.set(container.id, container);
-  startPump(context, sandbox, container);
   watchVolumes(context, sandbox);
   emitEvent(context, sandbox, container, cri.ContainerEventType.CONTAINER_CREATED_EVENT);
   return { containerId: container.id };
@@ -140,6 +141,7 @@ function refuseSecond(sandbox: Sandbox, container: Container): void {
 
 async function undo(context: Context, sandbox: Sandbox, container: Container): Promise<void> {
   sandbox.containers.delete(container.id);
+  await container.pump?.stop();
   try {
     if (sandbox.record.state === 'ready' && !sandbox.stopping) {
       const agent = await sandbox.link?.ready();

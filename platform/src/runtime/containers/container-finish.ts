@@ -43,9 +43,17 @@ async function finish(
   exit: ContainerExit & { startedAtNanos?: bigint },
 ): Promise<void> {
   const { startedAtNanos, ...rest } = exit;
-  await Promise.all([drain(context, container), bringBack(context, sandbox, container)]);
-  await context.step('container-exit');
   const { record } = container;
+  try {
+    await Promise.all([drain(context, container), bringBack(context, sandbox, container)]);
+    await context.step('container-exit');
+  } catch (error) {
+    // It has ended all the same.
+    context.log.error(
+      { containerId: container.id, error: messageOf(error) },
+      "cannot save all of a container's last output",
+    );
+  }
   if (startedAtNanos) record.startedAtNanos = startedAtNanos;
   record.state = 'exited';
   record.exit = rest;

@@ -1,4 +1,4 @@
-/** Starts the pump of a container's output, from its begin or from where its log ends. */
+/** The pump of a container's output: from its begin, or from where its log ends. */
 import type { Context } from '../context.ts';
 import { LogPump } from '../logs/log-pump.ts';
 import { findResumePoint } from '../logs/log-resume.ts';
@@ -7,13 +7,24 @@ import { saveContainer } from '../records/container-record.ts';
 import type { Sandbox } from '../sandbox/vm/sandbox.ts';
 import type { Container } from './container.ts';
 
-export function startPump(context: Context, sandbox: Sandbox, container: Container, from?: Offsets): void {
+export interface PumpStart {
+  /** Absent: from the begin. */
+  from?: Offsets | undefined;
+  /** When the guest knows the container; the log file is opened meanwhile. */
+  after: Promise<void>;
+}
+
+export function startPump(context: Context, sandbox: Sandbox, container: Container, start: PumpStart): LogPump {
   const { clock, log } = context.options;
-  container.pump = new LogPump({
+  const { from, after } = start;
+  const pump = new LogPump({
     containerId: container.id,
     logPath: container.record.logPath,
     ...(from ? { from } : {}),
-    agent: () => sandbox.link!.connected().then(({ agent }) => agent),
+    agent: async () => {
+      await after;
+      return (await sandbox.link!.connected()).agent;
+    },
     onOpen: async (base) => {
       container.record.logBase = base;
       await saveContainer(context.paths, container.record);
@@ -21,11 +32,13 @@ export function startPump(context: Context, sandbox: Sandbox, container: Contain
     clock,
     log,
   });
+  container.pump = pump;
+  return pump;
 }
 
-/** For a container that a server before us followed. */
-export async function resumePump(context: Context, sandbox: Sandbox, container: Container): Promise<void> {
+/** Where the log of a container that a server before us followed goes on. */
+export async function resumePoint(container: Container): Promise<Offsets | undefined> {
   const { logBase, logPath } = container.record;
   const found = logBase && logPath ? await findResumePoint(logPath, logBase) : undefined;
-  startPump(context, sandbox, container, found ?? logBase);
+  return found ?? logBase;
 }

@@ -9,6 +9,7 @@ import { messageOf } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Agent, OutputChunk } from '../agent/agent.ts';
+import { Deferred } from '../deferred.ts';
 import type { LogBase } from '../records/container-record.ts';
 import { FanOut } from './fan-out.ts';
 import { LogWriter, type Offsets } from './log-writer.ts';
@@ -33,6 +34,7 @@ export class LogPump {
   readonly #stop = new AbortController();
   /** Reopening must not come between a chunk and its file. */
   #turn: Promise<unknown> = Promise.resolve();
+  readonly #opened = new Deferred<void>();
   /** Resolves when everything is in the log, or the machine is gone, or the pump was stopped. Never rejects. */
   readonly done: Promise<void>;
 
@@ -41,6 +43,11 @@ export class LogPump {
     this.#writer = new LogWriter(options.logPath, options.from);
     this.#seen = this.#writer.written;
     this.done = this.#run();
+  }
+
+  /** The log file is there. Rejects when it could not be made at the first attempt (the pump goes on trying). */
+  get opened(): Promise<void> {
+    return this.#opened.promise;
   }
 
   /** After a rotation renamed the file. */
@@ -57,7 +64,8 @@ export class LogPump {
   async #run(): Promise<void> {
     const { log, containerId } = this.#options;
     try {
-      await this.#patiently(() => this.#open());
+      await this.#patiently(() => this.#open().catch((error) => this.#failOpen(error)));
+      this.#opened.resolve();
       await this.#readAll();
       await this.#patiently(() => this.#writer.end());
     } catch (error) {
@@ -110,6 +118,11 @@ export class LogPump {
     this.live.publish(chunk.stream, chunk.data.subarray(seen > chunk.offset ? Number(seen - chunk.offset) : 0));
   }
 
+  #failOpen(error: unknown): never {
+    this.#opened.reject(error);
+    throw error;
+  }
+
   async #open(): Promise<void> {
     const base = await this.#writer.open();
     if (base) await this.#options.onOpen(base);
@@ -141,9 +154,9 @@ export class LogPump {
 
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
     const onAbort = () => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    if (signal.aborted) onAbort();
   });
 }

@@ -99,7 +99,7 @@ async function formatBlocks(directory: string, size: number): Promise<DataBlock[
 /** No journal (a scratch disk dies with its Pod), nothing kept for root, no zeroing: the file is zero already. */
 async function format(path: string): Promise<void> {
   const env = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` };
-  const features = ['-q', '-F', '-m', '0', '-b', '4096', '-O', '^has_journal,^resize_inode'];
+  const features = ['-q', '-F', '-m', '0', '-b', '4096', '-i', '16384', '-O', '^has_journal,^resize_inode'];
   const zeroed = ['-E', 'assume_storage_prezeroed=1,nodiscard'];
   // mke2fs before 1.47 does not know prezeroed storage; its kernel then zeroes the inode tables lazily.
   const lazy = ['-E', 'lazy_itable_init=1,nodiscard'];
