@@ -7,6 +7,7 @@
 //!   hold OPTIONS -- PROGRAM ARGS   start it, print the same, then serve commands on stdin (see serve.rs); when stdin closes
 //!                                  before `release` or `keep`, the VMM is killed: it cannot outlive a server that died;
 //!                                  DIRECTORY/holder names the holder itself
+//!   tsc                            print the rate of the time stamp counter, kHz
 //!   pass SOCKET                    serve `send` commands for the QMP monitor of a VMM that runs already
 //!
 //! The VMM sees an empty network namespace, its own process namespace, a read-only root with nothing but the system's
@@ -23,6 +24,7 @@ mod qmp;
 mod serve;
 mod sys;
 mod tap;
+mod tsc;
 
 use options::{Command, Launch};
 
@@ -49,6 +51,7 @@ fn dispatch(arguments: &[String]) -> Result<(), String> {
             socket: Some(socket),
             vmm: None,
         }),
+        Command::Tsc => serve::say(&tsc::khz()?.to_string()),
         Command::Version => {
             println!("sampan-launch {}", env!("CARGO_PKG_VERSION"));
             Ok(())

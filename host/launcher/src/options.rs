@@ -49,6 +49,7 @@ pub enum Command {
     Run(Launch),
     Hold(Launch),
     Pass(String),
+    Tsc,
     Version,
 }
 
@@ -65,6 +66,7 @@ pub fn parse(arguments: &[String]) -> Result<Command, String> {
         }
         Some("hold") => parse_launch(&arguments[1..]).map(Command::Hold),
         Some("pass") if arguments.len() == 2 => Ok(Command::Pass(arguments[1].clone())),
+        Some("tsc") => Ok(Command::Tsc),
         Some("--version") => Ok(Command::Version),
         _ => Err(usage.into()),
     }

@@ -139,7 +139,8 @@ fn become_vmm(launch: &Launch, all: Vec<Open>, log: OwnedFd, go: OwnedFd, status
         return Err("the launcher went away".into());
     }
     unsafe { libc::setsid() };
-    unsafe { libc::umask(0o077) };
+    // What the jail is made of has to be open to the VMM's uid.
+    unsafe { libc::umask(0o022) };
     for directory in &launch.cgroups {
         let path = format!("{}/cgroup.procs", directory);
         fs::write(&path, "0").map_err(|error| format!("join {}: {}", path, error))?;
@@ -147,6 +148,7 @@ fn become_vmm(launch: &Launch, all: Vec<Open>, log: OwnedFd, go: OwnedFd, status
     fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJUSTMENT).map_err(|error| format!("oom_score_adj: {}", error))?;
     let null = sys::open("/dev/null", libc::O_RDWR, 0)?;
     jail::enter(&launch.directory, &launch.shows, &launch.devices)?;
+    unsafe { libc::umask(0o077) };
     for (fd, standard) in [(&null, 0), (&log, 1), (&log, 2)] {
         sys::check(unsafe { libc::dup2(fd.as_raw_fd(), standard) }, "standard streams")?;
     }

@@ -2,6 +2,7 @@
 //! `ok`, `ok TEXT` or `error WORDS`.
 //!
 //!   send ACCESS PATH JSON   open PATH (ACCESS r, rw, or new: created, empty) and send the QMP line JSON with it; answers QMP's answer
+//!   call JSON               the same without a descriptor, on the same connection
 //!   park                    stop the VMM's process and let the spare tap's placeholder device go
 //!   tap NAME                tie the spare tap to the device NAME
 //!   wake                    let the VMM's process run on
@@ -67,14 +68,12 @@ fn execute(target: &mut Target, monitor: &mut Option<Monitor>, fields: &[&str]) 
     match fields {
         ["send", access, path, json] => {
             let descriptor = open_for(access, path)?;
-            if monitor.is_none() {
-                let socket = target.socket.as_ref().ok_or("send needs --monitor")?;
-                *monitor = Some(Monitor::connect(socket)?);
-            }
-            let connected = monitor.as_mut().ok_or("no monitor")?;
-            connected.call(json, Some(&descriptor)).map(Next::Go)
+            connected(target, monitor)?.call(json, Some(&descriptor)).map(Next::Go)
         }
+        ["call", json] => connected(target, monitor)?.call(json, None).map(Next::Go),
         ["park"] => {
+            // Connected now, because the socket may be renamed with its directory before it is needed.
+            connected(target, monitor)?;
             signal(target, libc::SIGSTOP)?;
             match vmm(target)?.spare_tap.as_mut() {
                 Some(tap) => tap.loosen()?,
@@ -95,6 +94,15 @@ fn execute(target: &mut Target, monitor: &mut Option<Monitor>, fields: &[&str]) 
         ["keep"] => keep(target),
         _ => Err(format!("unknown command {:?}", fields.first().unwrap_or(&""))),
     }
+}
+
+/// The one connection to the VMM's monitor, made when it is first needed and kept: descriptors sent by name belong to it.
+fn connected<'a>(target: &Target, monitor: &'a mut Option<Monitor>) -> Result<&'a mut Monitor, String> {
+    if monitor.is_none() {
+        let socket = target.socket.as_ref().ok_or("no --monitor was given")?;
+        *monitor = Some(Monitor::connect(socket)?);
+    }
+    monitor.as_mut().ok_or_else(|| "no monitor".into())
 }
 
 fn open_for(access: &str, path: &str) -> Result<OwnedFd, String> {

@@ -17,7 +17,7 @@ pub fn c_string(text: &str) -> Result<CString, String> {
     CString::new(text).map_err(|_| format!("{:?} holds a NUL byte", text))
 }
 
-/// Opens `path`, never following a symbolic link in the last place, close-on-exec.
+/// Opens `path`, close-on-exec.
 pub fn open(path: &str, flags: libc::c_int, mode: libc::mode_t) -> Result<OwnedFd, String> {
     let name = c_string(path)?;
     let fd = unsafe { libc::open(name.as_ptr(), flags | libc::O_CLOEXEC, mode as libc::c_uint) };

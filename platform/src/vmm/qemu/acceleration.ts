@@ -1,0 +1,42 @@
+/**
+ * Everything that differs between hardware virtualisation (KVM) and emulation (TCG), and nothing else.
+ * Which of the two is used is kvm-probe.ts's matter.
+ */
+export type Accelerator = 'kvm' | 'tcg';
+
+export interface AccelerationProfile {
+  accelerator: Accelerator;
+  /** QEMU's -accel. */
+  accelerationOption: string;
+  /** QEMU's -cpu. */
+  cpu: string;
+  /** Added to the kernel command line. */
+  kernelParameters(host: { tscKhz?: number }): string[];
+  /** Device nodes the VMM needs. */
+  deviceNodes: string[];
+  /** Host memory beside the guest's that the VMM may need, MiB: bounds its cgroup. */
+  overheadMib: number;
+}
+
+export const accelerationProfiles: Record<Accelerator, AccelerationProfile> = {
+  kvm: {
+    accelerator: 'kvm',
+    accelerationOption: 'kvm',
+    cpu: 'host',
+    kernelParameters: () => [],
+    deviceNodes: ['/dev/kvm'],
+    overheadMib: 128,
+  },
+  tcg: {
+    accelerator: 'tcg',
+    // 32 MiB of translated code is the knee: 16 makes a start 1.7 times slower, 8 nearly 4 times.
+    accelerationOption: 'tcg,thread=multi,tb-size=32',
+    // A small model boots faster than `max`, whose features guests then use and TCG has to emulate.
+    cpu: 'qemu64',
+    // The guest sees the host's counter, which cannot drift between vCPUs: the kernel need not watch over it. Its rate has to be told: on a
+    // busy host calibration against the emulated PIT fails, and the kernel then waits for ever for a timer interrupt that microvm has not wired.
+    kernelParameters: ({ tscKhz }) => ['tsc=reliable', ...(tscKhz ? [`tsc_early_khz=${tscKhz}`] : [])],
+    deviceNodes: [],
+    overheadMib: 256,
+  },
+};

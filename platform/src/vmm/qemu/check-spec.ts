@@ -1,0 +1,45 @@
+/** Refuses a machine that cannot be, before anything is made for it. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { SampanError } from '@sampan/api/errors.ts';
+import { checkDisks } from '../slots.ts';
+import type { MachineSpec } from '../vmm.ts';
+import { socketNames } from './launcher-arguments.ts';
+
+/** sockaddr_un(7): 108 bytes with the terminating NUL. */
+const maxSocketPath = 107;
+
+/** Throws Invalid or Unsupported naming what is wrong. */
+export function checkSpec(spec: MachineSpec): void {
+  const { id, directory, shape, nic } = spec;
+  const refuse = (why: string) => {
+    throw new SampanError('Invalid', `machine ${id}: ${why}`);
+  };
+  if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(id)) refuse('the id must be a DNS name');
+  if (!directory.startsWith('/') || /[\n\t\0]/.test(directory))
+    refuse('the directory must be an absolute path without tab or newline');
+  if (Buffer.byteLength(join(directory, socketNames.channel)) > maxSocketPath)
+    refuse(`the directory ${directory} is too long for the sockets in it (${maxSocketPath} bytes)`);
+  if (!Number.isInteger(shape.vcpus) || shape.vcpus < 1 || shape.vcpus > 255)
+    refuse(`${shape.vcpus} vCPUs; wanted 1 to 255`);
+  if (!Number.isInteger(shape.memoryMib) || shape.memoryMib < 64)
+    refuse(`${shape.memoryMib} MiB of memory; wanted at least 64`);
+  if (nic && !/^[^\s/:]{1,15}$/.test(nic.tapName)) refuse(`"${nic.tapName}" is no name of a tap device`);
+  if (nic && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(nic.mac)) refuse(`"${nic.mac}" is no MAC address`);
+  checkDisks(id, spec.disks);
+}
+
+/** Throws FailedPrecondition when a disk's file or the tap device is not there. */
+export function checkBackends({ id, disks, nic }: MachineSpec): void {
+  for (const disk of disks)
+    if (!existsSync(disk.path))
+      throw new SampanError(
+        'FailedPrecondition',
+        `machine ${id}: disk ${disk.slot} wants ${disk.path}, which does not exist`,
+      );
+  if (nic && !existsSync(`/sys/class/net/${nic.tapName}`))
+    throw new SampanError(
+      'FailedPrecondition',
+      `machine ${id}: there is no tap device ${nic.tapName}; the network makes it first`,
+    );
+}

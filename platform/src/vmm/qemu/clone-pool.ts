@@ -1,0 +1,178 @@
+/**
+ * Clones started ahead of need: QEMU runs, has read the template's state and is stopped; disks and network are swapped in when a
+ * machine asks. What it saves is the process's start, which is most of a clone's cost.
+ *
+ *   start ──▶ state read ──park──▶ parked ──take──▶ a machine's (adopt-clone.ts)
+ *
+ * Owns <run>/pool/ and every process named there. A parked clone cannot outlive its server: its launcher kills it.
+ */
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '@sampan/api/errors.ts';
+import { ensureDirectory } from '../../base/files.ts';
+import { randomHex } from '../../base/ids.ts';
+import type { MachineShape } from '../vmm.ts';
+import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
+import { placeholderMac } from './qemu-arguments.ts';
+import { type QemuContext, uidFor } from './qemu-context.ts';
+import { readTemplateState, type StartedVmm, scrap, startVmm } from './start-vmm.ts';
+import type { Template, TemplateStore } from './templates.ts';
+
+export interface ParkedClone extends StartedVmm {
+  directory: string;
+  record: MachineRecord;
+  templateKey: string;
+}
+
+/** Refilling waits until nothing was asked for so long: it would take the CPU from the machines that start. */
+const quietMs = 400;
+/** Shapes asked for within this time keep their clones. */
+const recentMs = 10 * 60_000;
+const idleMs = 500;
+/** Shapes that are kept ready at a time; the pool's memory is at most maxShapes * size clones (about 20 MiB each). */
+const maxShapes = 4;
+
+export class ClonePool {
+  readonly #context: QemuContext;
+  readonly #templates: TemplateStore;
+  readonly #size: number;
+  readonly #parked = new Set<ParkedClone>();
+  readonly #wanted = new Map<string, { shape: MachineShape; atMs: number }>();
+  readonly #stop = new AbortController();
+  #worker: Promise<void> | undefined;
+
+  constructor(context: QemuContext, templates: TemplateStore, size: number) {
+    this.#context = context;
+    this.#templates = templates;
+    this.#size = size;
+  }
+
+  get #root(): string {
+    return join(this.#context.run, 'pool');
+  }
+
+  /** Scraps what a server before this one had parked. */
+  async recover(): Promise<void> {
+    await ensureDirectory(this.#root, 0o700);
+    for (const name of await readdir(this.#root)) await scrap(this.#context, join(this.#root, name));
+  }
+
+  /** Hands over a clone of the template, to be adopted or scrapped by the caller. */
+  take(template: Template): ParkedClone | undefined {
+    for (const clone of this.#parked) {
+      if (clone.templateKey !== template.key) continue;
+      this.#parked.delete(clone);
+      return clone;
+    }
+    return undefined;
+  }
+
+  /** A machine of this shape was asked for: its clones are wanted for a while. */
+  note(shape: MachineShape): void {
+    if (this.#size === 0 || this.#stop.signal.aborted) return;
+    const key = shapeKey(shape);
+    // Taken out first, so that the map's order is the order of use.
+    this.#wanted.delete(key);
+    this.#wanted.set(key, { shape, atMs: this.#context.clock.monotonicMs() });
+    if (this.#wanted.size > maxShapes) this.#wanted.delete(this.#wanted.keys().next().value!);
+    this.#worker ??= this.#work().finally(() => {
+      this.#worker = undefined;
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#worker;
+    await Promise.all([...this.#parked].map((clone) => this.#scrap(clone)));
+  }
+
+  /** Fills the pool, then looks after it now and then until no shape is wanted any more. */
+  async #work(): Promise<void> {
+    const { clock, log } = this.#context;
+    const signal = this.#stop.signal;
+    try {
+      while (this.#wanted.size > 0 || this.#parked.size > 0) {
+        await this.#drop();
+        const next = await this.#lacking();
+        if (!next) await clock.sleep(idleMs, signal);
+        else if (clock.monotonicMs() - next.atMs < quietMs) await clock.sleep(quietMs / 4, signal);
+        else await this.#park(next.shape, next.template);
+      }
+    } catch (error) {
+      if (!signal.aborted) log.warn({ error: messageOf(error) }, 'the clone pool rests until the next machine');
+    }
+  }
+
+  /** The shape used last that has too few clones; `atMs` is the newest use of any shape. */
+  async #lacking(): Promise<{ shape: MachineShape; template: Template; atMs: number } | undefined> {
+    const newest = Math.max(...[...this.#wanted.values()].map(({ atMs }) => atMs));
+    for (const { shape } of [...this.#wanted.values()].reverse()) {
+      const template = await this.#templates.get(shape);
+      const count = [...this.#parked].filter((clone) => clone.templateKey === template?.key).length;
+      if (template && count < this.#size) return { shape, template, atMs: newest };
+    }
+    return undefined;
+  }
+
+  /** Lets go of shapes that are not used any more, and of their clones. */
+  async #drop(): Promise<void> {
+    const now = this.#context.clock.monotonicMs();
+    for (const [key, { atMs }] of this.#wanted) if (now - atMs > recentMs) this.#wanted.delete(key);
+    for (const clone of [...this.#parked])
+      if (!this.#wanted.has(shapeKey(clone.record.shape))) await this.#scrap(clone);
+  }
+
+  async #park(shape: MachineShape, template: Template): Promise<void> {
+    const { cgroups } = this.#context;
+    const name = `pool-${randomHex(6)}`;
+    const directory = join(this.#root, name);
+    const record: MachineRecord = {
+      format: 1,
+      id: name,
+      shape,
+      origin: 'template',
+      state: 'starting',
+      uid: uidFor(name),
+      cgroups: cgroups.paths(name),
+      slots: [],
+      cpuLimit: { millicores: shape.vcpus * 1000, fromMs: 0 },
+    };
+    await mkdir(directory, { mode: 0o700 });
+    try {
+      await writeMachineRecord(directory, record);
+      await cgroups.create(record.cgroups);
+      const vmm = await startVmm(this.#context, {
+        mode: 'hold',
+        start: 'clone',
+        directory,
+        uid: record.uid,
+        cgroups: record.cgroups,
+        shape,
+        disks: [],
+        nic: { tap: 'spare', mac: placeholderMac },
+        template,
+      });
+      const clone = { ...vmm, directory, record, templateKey: template.key };
+      await this.#settle(clone);
+    } catch (error) {
+      await scrap(this.#context, directory);
+      throw error;
+    }
+  }
+
+  async #settle(clone: ParkedClone): Promise<void> {
+    await readTemplateState(clone.qmp);
+    await clone.launcher.command('park');
+    this.#parked.add(clone);
+    void clone.launcher.ended.then(() => this.#parked.delete(clone));
+  }
+
+  async #scrap(clone: ParkedClone): Promise<void> {
+    this.#parked.delete(clone);
+    clone.qmp.close();
+    await clone.launcher.kill();
+    await scrap(this.#context, clone.directory);
+  }
+}
+
+const shapeKey = (shape: MachineShape): string => `${shape.vcpus}/${shape.memoryMib}`;

@@ -1,0 +1,30 @@
+/** Puts disks into the empty slots of a machine that QEMU runs already. */
+import { SampanError } from '@sampan/api/errors.ts';
+import { diskSlots } from '../slots.ts';
+import type { DiskAttachment } from '../vmm.ts';
+import { diskDescriptor } from './descriptors.ts';
+import type { Launcher } from './launcher.ts';
+import { fileNode, slotNode } from './qemu-arguments.ts';
+import type { QmpClient } from './qmp.ts';
+
+/** Opens the disk on the host and hands QEMU its descriptor. */
+export async function sendDisk(launcher: Launcher, disk: DiskAttachment): Promise<void> {
+  const set = { execute: 'add-fd', arguments: { 'fdset-id': diskDescriptor(disk.slot) } };
+  const answer = await launcher.command('send', disk.readOnly ? 'r' : 'rw', disk.path, JSON.stringify(set));
+  if (!answer.startsWith('{"return"'))
+    throw new SampanError(
+      'InternalError',
+      `the VMM refused the descriptor of disk ${disk.slot}: ${answer.slice(0, 300)}`,
+    );
+}
+
+/** Replaces the slot's empty backing by the disk whose descriptor QEMU has. The device reads its size when the guest binds it. */
+export async function putDisk(qmp: QmpClient, disk: DiskAttachment): Promise<void> {
+  const slot = diskSlots.find((candidate) => candidate.name === disk.slot)!;
+  const file = fileNode(slot, `file-${slot.name}`);
+  // QEMU answers in order: both can be on their way at once.
+  await Promise.all([
+    qmp.call('blockdev-add', file),
+    qmp.call('blockdev-reopen', { options: [slotNode(slot, file['node-name'])] }),
+  ]);
+}

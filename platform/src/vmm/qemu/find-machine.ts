@@ -1,0 +1,38 @@
+/** Finds a machine of an earlier server by its directory. */
+import { join } from 'node:path';
+import { messageOf } from '@sampan/api/errors.ts';
+import { z } from 'zod';
+import { socketNames } from './launcher-arguments.ts';
+import { readMachineRecord } from './machine-record.ts';
+import type { QemuContext } from './qemu-context.ts';
+import { QemuMachine } from './qemu-machine.ts';
+import { QmpClient } from './qmp.ts';
+import { isAlive, killAndWait, readProcessFile } from './vmm-process.ts';
+
+const statusSchema = z.looseObject({ status: z.string() });
+
+/**
+ * Undefined when there is no machine, or its VMM is dead, or it was never finished (its VMM is killed then). A machine whose guest went
+ * down while no server was there is found, and its `exited` tells at once.
+ */
+export async function findMachine(context: QemuContext, directory: string): Promise<QemuMachine | undefined> {
+  const [record, process] = await Promise.all([readMachineRecord(directory), readProcessFile(directory, 'pid')]);
+  if (!process || !(await isAlive(process))) return undefined;
+  if (record?.state !== 'running') {
+    await killAndWait(process, context.clock);
+    return undefined;
+  }
+  let qmp: QmpClient | undefined;
+  try {
+    qmp = await QmpClient.connect(join(directory, socketNames.monitor), context.clock);
+    const machine = new QemuMachine(context, { directory, record, process, qmp });
+    const { status } = statusSchema.parse(await qmp.call('query-status'));
+    if (status === 'shutdown' || status === 'guest-panicked') machine.shutDown('guest-reset');
+    return machine;
+  } catch (error) {
+    context.log.warn({ machine: record.id, error: messageOf(error) }, 'a VMM that does not answer is given up');
+    qmp?.close();
+    await killAndWait(process, context.clock);
+    return undefined;
+  }
+}

@@ -1,0 +1,75 @@
+/** The launcher's command line (host/launcher/src/options.rs), a pure function beside qemu-arguments.ts. */
+import type { DiskAttachment } from '../vmm.ts';
+import { descriptors, diskDescriptor } from './descriptors.ts';
+
+export interface LauncherArgumentsOptions {
+  /** hold: the launcher stays and serves commands. */
+  mode: 'run' | 'hold';
+  directory: string;
+  uid: number;
+  cgroups: readonly string[];
+  deviceNodes: readonly string[];
+  rootfsPath: string;
+  disks: readonly DiskAttachment[];
+  /** A tap's name, or 'spare' for one that is named later (hold only). */
+  tap?: { name: string } | 'spare';
+  /** Booting machines. */
+  boot?: { kernelPath: string; initrdPath: string };
+  /** A template in the making: fresh memory. */
+  newMemoryBytes?: number;
+  /** A clone: the template's memory and state. */
+  template?: { memoryPath: string; statePath: string };
+  program: string;
+  programArguments: readonly string[];
+}
+
+export const socketNames = { monitor: 'qmp', passMonitor: 'pass', channel: 'agent' } as const;
+
+export function launcherArguments(options: LauncherArgumentsOptions): string[] {
+  const { directory, mode } = options;
+  const listen = (fd: number, name: string) => ['--listen', `${fd}:${directory}/${name}`];
+  return [
+    ...[mode, '--directory', directory, '--uid', String(options.uid)],
+    ...options.cgroups.flatMap((path) => ['--cgroup', path]),
+    ...options.deviceNodes.flatMap((path) => ['--device', path]),
+    ...show(options.program),
+    // One arena: QEMU's threads hardly allocate at the same time, and each arena costs memory in every machine.
+    ...['--env', 'PATH=/usr/bin:/bin', '--env', 'MALLOC_ARENA_MAX=1', '--env', 'MALLOC_TRIM_THRESHOLD_=131072'],
+    ...listen(descriptors.monitor, socketNames.monitor),
+    ...listen(descriptors.passMonitor, socketNames.passMonitor),
+    ...listen(descriptors.channel, socketNames.channel),
+    ...(mode === 'hold' ? ['--monitor', `${directory}/${socketNames.passMonitor}`] : []),
+    ...file(diskDescriptor('root'), options.rootfsPath, true),
+    ...options.disks.flatMap((disk) => file(diskDescriptor(disk.slot), disk.path, disk.readOnly)),
+    ...tapArguments(options.tap),
+    ...bootFiles(options),
+    ...['--', options.program, ...options.programArguments],
+  ];
+}
+
+function file(fd: number, path: string, readOnly: boolean): string[] {
+  return ['--file', `${fd}:${readOnly ? 'r' : 'rw'}:${path}`];
+}
+
+function tapArguments(tap: LauncherArgumentsOptions['tap']): string[] {
+  if (!tap) return [];
+  return tap === 'spare' ? ['--spare-tap', String(descriptors.tap)] : ['--tap', `${descriptors.tap}:${tap.name}`];
+}
+
+function bootFiles({ boot, newMemoryBytes, template }: LauncherArgumentsOptions): string[] {
+  return [
+    ...(boot
+      ? [...file(descriptors.kernel, boot.kernelPath, true), ...file(descriptors.initrd, boot.initrdPath, true)]
+      : []),
+    ...(newMemoryBytes ? ['--memory', `${descriptors.memory}:${newMemoryBytes}`] : []),
+    // Writable because QEMU insists on opening it so; its seals keep it from being written.
+    ...(template ? file(descriptors.memory, template.memoryPath, false) : []),
+    ...(template ? file(descriptors.state, template.statePath, true) : []),
+  ];
+}
+
+/** A VMM outside the system's directories needs its own shown in the jail. */
+function show(program: string): string[] {
+  const top = /^\/(opt|srv|home)\/[^/]+/.exec(program)?.[0];
+  return top ? ['--show', top] : [];
+}

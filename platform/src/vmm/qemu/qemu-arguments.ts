@@ -1,0 +1,161 @@
+/**
+ * QEMU's command line, a pure function: the same devices in the same order for every machine of a shape, because a clone can only
+ * read the device state of a machine that has them all.
+ *
+ * microvm has no hotplug, so every machine has all disk slots; an empty one stands on a null device, and blockdev-reopen puts a disk in.
+ * The machine gets no file of the host by name: everything arrives as an open descriptor (descriptors.ts).
+ */
+import { type DiskSlot, diskSlots } from '../slots.ts';
+import type { MachineShape } from '../vmm.ts';
+import type { AccelerationProfile } from './acceleration.ts';
+import { descriptors, diskDescriptor } from './descriptors.ts';
+
+export interface QemuArgumentsOptions {
+  profile: AccelerationProfile;
+  shape: MachineShape;
+  /** cold: boots the kernel, private memory; template: boots it, memory that clones will map; clone: reads the template's state. */
+  start: 'cold' | 'template' | 'clone';
+  /** Slots with a disk now; 'root' always has one. */
+  filledSlots: readonly string[];
+  /** Rate of the host's time stamp counter; of use to a machine that boots. */
+  tscKhz?: number;
+  /** Absent: the device is there, with no network behind it. */
+  nic?: { mac: string };
+}
+
+export const consoleBytes = 65_536;
+/** A name's place in the MAC space of locally administered addresses; a machine without a network shows it. */
+export const placeholderMac = '02:53:4d:50:00:00';
+
+/** Kernel parameters the guest asks for (guest/PROTOCOL.md, 1), with the acceleration's own. */
+export function kernelCommandLine(profile: AccelerationProfile, host: { tscKhz?: number }): string {
+  const common = ['console=ttyS0', 'quiet', 'random.trust_cpu=1', 'reboot=t', 'panic=-1', 'init_on_alloc=0'];
+  return [...common, ...profile.kernelParameters(host)].join(' ');
+}
+
+export function qemuArguments(options: QemuArgumentsOptions): string[] {
+  return [
+    ...machineArguments(options),
+    ...bootArguments(options),
+    ...controlArguments(),
+    ...diskSlots.flatMap((slot) =>
+      diskArguments(slot, slot.name === 'root' || options.filledSlots.includes(slot.name)),
+    ),
+    ...networkArguments(options.nic),
+    ...channelArguments(),
+    ...['-object', 'rng-random,id=rng,filename=/dev/urandom', '-device', 'virtio-rng-device,rng=rng'],
+  ];
+}
+
+function machineArguments({ profile, shape, start }: QemuArgumentsOptions): string[] {
+  // acpi announces the virtio devices to a kernel without VIRTIO_MMIO_CMDLINE_DEVICES; without the PIT its timer calibration never ends
+  // under TCG; the second I/O APIC gives 24 virtio slots instead of 8.
+  const machine = [
+    'microvm,acpi=on,rtc=on,pit=on,pic=on,ioapic2=on,isa-serial=on',
+    'auto-kernel-cmdline=off,memory-backend=ram',
+  ].join(',');
+  return [
+    ...['-name', 'sampan', '-nodefaults', '-no-user-config', '-display', 'none'],
+    ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+    ...['-M', machine, '-accel', profile.accelerationOption, '-cpu', profile.cpu],
+    ...['-smp', `cpus=${shape.vcpus},sockets=1,cores=${shape.vcpus},threads=1`, '-m', `size=${shape.memoryMib}M`],
+    ...['-object', memoryBackend(shape, start)],
+    ...['-global', 'virtio-mmio.force-legacy=false'],
+    // A guest that powers off, resets or panics stops its VMM, which waits to be asked why: the answer outlives a server that is away.
+    ...['-action', 'reboot=shutdown,shutdown=pause,panic=pause'],
+  ];
+}
+
+function memoryBackend(shape: MachineShape, start: QemuArgumentsOptions['start']): string {
+  const size = `size=${shape.memoryMib}M,merge=off,dump=off`;
+  if (start === 'cold') return `memory-backend-ram,id=ram,${size}`;
+  const path = `mem-path=/proc/self/fd/${descriptors.memory}`;
+  if (start === 'template') return `memory-backend-file,id=ram,${size},${path},share=on`;
+  return `memory-backend-file,id=ram,${size},${path},share=off`;
+}
+
+/** A clone needs no kernel: it is in the memory already, and QEMU would keep copies of both files on its heap. */
+function bootArguments({ profile, start, tscKhz }: QemuArgumentsOptions): string[] {
+  if (start === 'clone') return ['-incoming', 'defer'];
+  return [
+    ...['-kernel', `/proc/self/fd/${descriptors.kernel}`, '-initrd', `/proc/self/fd/${descriptors.initrd}`],
+    ...['-append', kernelCommandLine(profile, { tscKhz })],
+  ];
+}
+
+function controlArguments(): string[] {
+  const socket = (id: string, fd: number) => ['-chardev', `socket,id=${id},fd=${fd},server=on,wait=off`];
+  return [
+    ...socket('monitor', descriptors.monitor),
+    ...['-mon', 'chardev=monitor,mode=control'],
+    ...socket('pass', descriptors.passMonitor),
+    ...['-mon', 'chardev=pass,mode=control'],
+    // In QEMU's memory and bounded, read over QMP: a file would grow as the guest likes.
+    ...['-chardev', `ringbuf,id=console,size=${consoleBytes}`, '-serial', 'chardev:console'],
+  ];
+}
+
+function diskArguments(slot: DiskSlot, filled: boolean): string[] {
+  const set = diskDescriptor(slot.name);
+  const backing = filled ? fileNode(slot, `file-${slot.name}`) : emptyNode(slot);
+  return [
+    ...(filled ? ['-add-fd', `fd=${set},set=${set}`] : []),
+    ...['-blockdev', JSON.stringify(backing)],
+    ...['-blockdev', JSON.stringify(slotNode(slot, backing['node-name']))],
+    ...['-device', `virtio-blk-device,drive=${slot.name},serial=${slot.name},id=disk-${slot.name}`],
+  ];
+}
+
+export interface BlockNode {
+  driver: string;
+  'node-name': string;
+  'read-only': boolean;
+  [option: string]: unknown;
+}
+
+/** The node that opens the disk's descriptor. */
+export function fileNode(slot: DiskSlot, name: string): BlockNode {
+  return {
+    driver: 'file',
+    'node-name': name,
+    filename: `/dev/fdset/${diskDescriptor(slot.name)}`,
+    'read-only': slot.readOnly,
+    locking: 'off',
+    ...(slot.readOnly ? {} : { discard: 'unmap' }),
+    ...(slot.ephemeral ? { cache: { 'no-flush': true } } : {}),
+  };
+}
+
+function emptyNode(slot: DiskSlot): BlockNode {
+  return {
+    driver: 'null-co',
+    'node-name': `empty-${slot.name}`,
+    'read-only': slot.readOnly,
+    size: 0,
+    'read-zeroes': true,
+  };
+}
+
+/** The node the device is tied to for good; blockdev-reopen gives it another `file`. */
+export function slotNode(slot: DiskSlot, file: string): BlockNode {
+  return {
+    driver: 'raw',
+    'node-name': slot.name,
+    'read-only': slot.readOnly,
+    ...(slot.readOnly ? {} : { discard: 'unmap' }),
+    ...(slot.ephemeral ? { cache: { 'no-flush': true } } : {}),
+    file,
+  };
+}
+
+function networkArguments(nic: QemuArgumentsOptions['nic']): string[] {
+  const backend = nic ? `tap,id=net,fd=${descriptors.tap},vhost=off` : 'hubport,id=net,hubid=0';
+  return ['-netdev', backend, '-device', `virtio-net-device,id=nic,netdev=net,mac=${nic?.mac ?? placeholderMac}`];
+}
+
+function channelArguments(): string[] {
+  return [
+    ...['-chardev', `socket,id=agent,fd=${descriptors.channel},server=on,wait=off`],
+    ...['-device', 'virtio-serial-device,id=serial', '-device', 'virtserialport,chardev=agent,name=sampan.agent'],
+  ];
+}

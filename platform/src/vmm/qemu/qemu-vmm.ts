@@ -1,0 +1,208 @@
+/**
+ * The QEMU driver of vmm.ts.
+ *
+ *   create ─▶ parked clone of the shape? adopt it ─▶ else template? clone it ─▶ else boot cold
+ *
+ * A template is made on a shape's first use, and waited for when that costs no more than booting cold. Owns the machines' directories,
+ * <run>/templates, <run>/pool and <run>/acceleration.json. A VMM is its own process and outlives this object.
+ */
+import { existsSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
+import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import { run } from '../../base/child.ts';
+import { type Clock, systemClock } from '../../base/clock.ts';
+import { ensureDirectory } from '../../base/files.ts';
+import type { Logger } from '../../base/log.ts';
+import { SerialByKey } from '../../base/serial.ts';
+import type { GuestArtifacts } from '../guest-artifacts.ts';
+import type { Machine, MachineShape, MachineSpec, Vmm, VmmCapabilities } from '../vmm.ts';
+import { type Accelerator, accelerationProfiles } from './acceleration.ts';
+import { checkBackends, checkSpec } from './check-spec.ts';
+import { ClonePool } from './clone-pool.ts';
+import { findMachine } from './find-machine.ts';
+import { HostCgroups } from './host-cgroups.ts';
+import { chooseAccelerator, type Verdict } from './kvm-probe.ts';
+import type { QemuContext } from './qemu-context.ts';
+import type { QemuMachine } from './qemu-machine.ts';
+import { startFromPool, startMachine } from './start-machine.ts';
+import { scrap } from './start-vmm.ts';
+import { type Template, TemplateStore } from './templates.ts';
+import { Turnstile } from './turnstile.ts';
+
+export interface QemuVmmOptions {
+  /** The instance's directory on tmpfs. */
+  run: string;
+  guest: GuestArtifacts;
+  /** sampan-launch (host/build.sh). */
+  launcherPath: string;
+  /** Tells this instance's cgroups from another's. */
+  tag: string;
+  log: Logger;
+  clock?: Clock;
+  /** Clones kept parked per recently used shape; default 0. */
+  pool?: number;
+  /** Bound on the host memory of all templates; default a quarter of the host's. */
+  templateBytes?: number;
+  /** A machine's CPU ceiling comes into force so long after its start, or when it is told to settle(); default 5 s. */
+  cpuGraceMs?: number;
+  /** Default: qemu-system-x86_64 where Debian has it. */
+  qemuPath?: string;
+  /** Default: found out (kvm-probe.ts). */
+  accelerator?: Accelerator;
+}
+
+/** Throws FailedPrecondition when QEMU or the launcher is missing, Unsupported on a machine that is not x86-64. */
+export async function createQemuVmm(options: QemuVmmOptions): Promise<Vmm> {
+  const {
+    run: runDirectory,
+    guest,
+    launcherPath,
+    tag,
+    log,
+    clock = systemClock,
+    qemuPath = '/usr/bin/qemu-system-x86_64',
+  } = options;
+  if (process.arch !== 'x64')
+    throw new SampanError('Unsupported', `the QEMU driver needs an x86-64 host, this one is ${process.arch}`);
+  if (!existsSync(launcherPath))
+    throw new SampanError('FailedPrecondition', `${launcherPath} is missing; run host/build.sh to make it`);
+  await ensureDirectory(runDirectory, 0o711);
+  const { stdout } = await run(qemuPath, ['--version']);
+  const qemuVersion = /version ([^\n]{1,100})/.exec(stdout)?.[1] ?? 'unknown';
+  const cgroups = await HostCgroups.open(tag);
+  if (cgroups.unavailable)
+    log.warn({ reason: cgroups.unavailable }, 'machines run without CPU and memory ceilings on the host');
+  const profile = accelerationProfiles.tcg;
+  let measured: Promise<number> | undefined;
+  const tscKhz = () => (measured ??= run(launcherPath, ['tsc']).then((result) => Number(result.stdout)));
+  const context: QemuContext = {
+    run: runDirectory,
+    guest,
+    launcherPath,
+    qemuPath,
+    qemuVersion,
+    profile,
+    tscKhz,
+    cgroups,
+    clock,
+    log,
+  };
+  const verdict = options.accelerator
+    ? { accelerator: options.accelerator, reason: 'chosen by configuration' }
+    : await chooseAccelerator(context);
+  context.profile = accelerationProfiles[verdict.accelerator];
+  log.info({ ...verdict, qemuVersion }, 'virtual machines');
+  const vmm = new QemuVmm(context, verdict, options);
+  await vmm.recover();
+  return vmm;
+}
+
+class QemuVmm implements Vmm {
+  readonly #context: QemuContext;
+  readonly #verdict: Verdict;
+  readonly #cpuGraceMs: number;
+  readonly #templates: TemplateStore;
+  readonly #pool: ClonePool;
+  readonly #serial = new SerialByKey();
+  readonly #starts = new Turnstile(2 * availableParallelism());
+  /** By directory. */
+  readonly #machines = new Map<string, QemuMachine>();
+
+  constructor(context: QemuContext, verdict: Verdict, options: QemuVmmOptions) {
+    this.#context = context;
+    this.#verdict = verdict;
+    this.#cpuGraceMs = options.cpuGraceMs ?? 5_000;
+    this.#templates = new TemplateStore(context, options.templateBytes ?? totalmem() / 4);
+    this.#pool = new ClonePool(context, this.#templates, options.pool ?? 0);
+  }
+
+  async recover(): Promise<void> {
+    await this.#pool.recover();
+    await this.#templates.recover();
+  }
+
+  async capabilities(): Promise<VmmCapabilities> {
+    const { accelerator, reason } = this.#verdict;
+    return { driver: 'qemu', acceleration: accelerator, accelerationReason: reason, pause: true, attachDisk: true };
+  }
+
+  create(spec: MachineSpec): Promise<Machine> {
+    return this.#serial.run(spec.directory, async () => {
+      checkSpec(spec);
+      const existing = await this.#find(spec.directory);
+      if (existing) return existing;
+      checkBackends(spec);
+      if (existsSync(spec.directory)) await scrap(this.#context, spec.directory);
+      const template = await this.#templateFor(spec.shape);
+      const machine = await this.#starts.run(() => this.#start(spec, template));
+      this.#machines.set(spec.directory, machine);
+      this.#pool.note(spec.shape);
+      return machine;
+    });
+  }
+
+  find(directory: string): Promise<Machine | undefined> {
+    return this.#serial.run(directory, () => this.#find(directory));
+  }
+
+  destroy(directory: string): Promise<void> {
+    return this.#serial.run(directory, async () => {
+      await this.#machines.get(directory)?.kill('the machine was destroyed');
+      this.#machines.delete(directory);
+      await scrap(this.#context, directory);
+    });
+  }
+
+  async prepareTemplate(shape: MachineShape): Promise<void> {
+    await this.#templates.ensure(shape);
+    this.#pool.note(shape);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#pool.close(), this.#templates.close()]);
+    for (const machine of this.#machines.values()) machine.disconnect();
+    await this.#context.cgroups.removeParents();
+  }
+
+  async #find(directory: string): Promise<QemuMachine | undefined> {
+    const known = this.#machines.get(directory);
+    if (known) return (await known.alive()) ? known : undefined;
+    const found = await findMachine(this.#context, directory);
+    if (found) this.#machines.set(directory, found);
+    return found;
+  }
+
+  async #templateFor(shape: MachineShape): Promise<Template | undefined> {
+    const made = await this.#templates.get(shape);
+    if (made) return made;
+    const wait = await this.#templates.worthWaiting(shape);
+    const making = this.#templates.ensure(shape).then(
+      (template) => template,
+      () => undefined,
+    );
+    return wait ? making : undefined;
+  }
+
+  /** Tries the fastest way first; what fails there is logged, and the next way decides. */
+  async #start(spec: MachineSpec, template: Template | undefined): Promise<QemuMachine> {
+    const { log } = this.#context;
+    const parked = template && spec.nic && this.#pool.take(template);
+    const grace = { cpuGraceMs: this.#cpuGraceMs };
+    if (parked) {
+      try {
+        return await startFromPool(this.#context, parked, { spec, ...grace });
+      } catch (error) {
+        log.warn({ machine: spec.id, error: messageOf(error) }, 'a parked clone was of no use, cloning anew');
+      }
+    }
+    if (template) {
+      try {
+        return await startMachine(this.#context, { spec, template, ...grace });
+      } catch (error) {
+        log.warn({ machine: spec.id, error: messageOf(error) }, 'clone failed, booting cold');
+        await this.#templates.verify(template);
+      }
+    }
+    return startMachine(this.#context, { spec, ...grace });
+  }
+}

@@ -1,0 +1,123 @@
+/** Makes a machine of a spec: its directory, record and cgroups, and the VMM. On error nothing of it is left. */
+import { mkdir, stat, statfs } from 'node:fs/promises';
+import type { DiskAttachment, MachineSpec } from '../vmm.ts';
+import { adoptClone } from './adopt-clone.ts';
+import type { ParkedClone } from './clone-pool.ts';
+import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
+import { Phases } from './phases.ts';
+import { type QemuContext, uidFor } from './qemu-context.ts';
+import { QemuMachine } from './qemu-machine.ts';
+import { readTemplateState, scrap, startVmm, withVmmWords } from './start-vmm.ts';
+import type { Template } from './templates.ts';
+
+export interface StartMachineOptions {
+  spec: MachineSpec;
+  /** Absent: boots cold. */
+  template?: Template;
+  cpuGraceMs: number;
+}
+
+/** Throws InternalError or ResourceExhausted with QEMU's words. */
+export async function startMachine(context: QemuContext, options: StartMachineOptions): Promise<QemuMachine> {
+  const { spec, template } = options;
+  const { directory, shape, disks, nic } = spec;
+  const phases = new Phases(context.clock);
+  const record = recordOf(context, options);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  try {
+    await writeMachineRecord(directory, record);
+    await context.cgroups.create(record.cgroups);
+    await limit(context, record, spec);
+    phases.end('directory');
+    const vmm = await startVmm(context, {
+      mode: 'run',
+      start: template ? 'clone' : 'cold',
+      directory,
+      uid: record.uid,
+      cgroups: record.cgroups,
+      shape,
+      disks,
+      nic: nic && { tap: { name: nic.tapName }, mac: nic.mac },
+      template,
+      phases,
+    });
+    vmm.launcher.detach();
+    if (template) {
+      await readTemplateState(vmm.qmp);
+      phases.end('state');
+      // The template was stopped when it was frozen, and that is part of its state.
+      await vmm.qmp.call('cont');
+      phases.end('run');
+    }
+    const running: MachineRecord = { ...record, state: 'running' };
+    await writeMachineRecord(directory, running);
+    phases.end('record');
+    phases.log(context.log, { machine: spec.id, origin: record.origin });
+    return new QemuMachine(context, { directory, record: running, process: vmm.process, qmp: vmm.qmp });
+  } catch (error) {
+    const told = await withVmmWords(error, directory);
+    await scrap(context, directory);
+    throw told;
+  }
+}
+
+/** The same from a parked clone, which is used up whatever happens. */
+export async function startFromPool(
+  context: QemuContext,
+  clone: ParkedClone,
+  options: Omit<StartMachineOptions, 'template'>,
+): Promise<QemuMachine> {
+  const { spec } = options;
+  const phases = new Phases(context.clock);
+  const { uid, cgroups } = clone.record;
+  const record: MachineRecord = { ...recordOf(context, options), origin: 'template', state: 'running', uid, cgroups };
+  try {
+    await Promise.all([limit(context, record, spec), adoptClone(clone, { spec, record, phases })]);
+    phases.log(context.log, { machine: spec.id, origin: 'pool' });
+    return new QemuMachine(context, { directory: spec.directory, record, process: clone.process, qmp: clone.qmp });
+  } catch (error) {
+    clone.qmp.close();
+    await clone.launcher.kill();
+    await scrap(context, clone.directory);
+    await scrap(context, spec.directory);
+    throw error;
+  }
+}
+
+function recordOf(context: QemuContext, { spec, template, cpuGraceMs }: StartMachineOptions): MachineRecord {
+  return {
+    format: 1,
+    id: spec.id,
+    shape: spec.shape,
+    origin: template ? 'template' : 'cold',
+    state: 'starting',
+    uid: uidFor(spec.id),
+    cgroups: context.cgroups.paths(spec.id),
+    slots: spec.disks.map((disk) => disk.slot),
+    cpuLimit: {
+      millicores: spec.cpuLimitMillicores ?? spec.shape.vcpus * 1000,
+      fromMs: context.clock.now() + cpuGraceMs,
+    },
+  };
+}
+
+/** The CPU ceiling comes later (QemuMachine.settle): starting needs more CPU than running. */
+async function limit(context: QemuContext, record: MachineRecord, spec: MachineSpec): Promise<void> {
+  const { cgroups, profile } = context;
+  const memoryMib = spec.shape.memoryMib + profile.overheadMib + (await tmpfsMib(spec.disks));
+  await Promise.all([
+    cgroups.setWeight(record.cgroups, record.cpuLimit.millicores),
+    cgroups.setMemoryLimit(record.cgroups, memoryMib * 1024 * 1024),
+  ]);
+}
+
+const tmpfsMagic = 0x01021994;
+
+/** Writable disks on tmpfs are memory that the VMM's cgroup is charged for. */
+async function tmpfsMib(disks: readonly DiskAttachment[]): Promise<number> {
+  const sizes = disks.map(async ({ path, readOnly }) => {
+    if (readOnly || (await statfs(path)).type !== tmpfsMagic) return 0;
+    return Math.ceil((await stat(path)).size / (1024 * 1024));
+  });
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
