@@ -1,28 +1,25 @@
 /** The kubelet's server API: logs, exec, attach, port-forward, statistics of this node's Pods, with kubelet's refusals. */
-import { join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
-import type { ImageStore } from '../images/images.ts';
 import type { NodeContext } from './act/context.ts';
 import { type ContainerRecord, runsOf } from './decide/model.ts';
 import type { NodeGateway, PodKey } from './gateway.ts';
 import { containerLog } from './logs/container-log.ts';
+import type { NodeEndpoints } from './node-options.ts';
 import type { Observer } from './observe.ts';
 import type { PodState } from './pod-state.ts';
 import type { PodWorkers } from './pod-workers.ts';
-import { createImageEndpoints } from './server/image-endpoints.ts';
 import { statsSummary } from './stats/stats-summary.ts';
 
 export interface GatewayOptions {
   context: NodeContext;
   workers: PodWorkers;
   observer: Observer;
-  images?: ImageStore;
+  endpoints?: NodeEndpoints;
 }
 
 export function createGateway(options: GatewayOptions): NodeGateway {
   const { context, workers, observer } = options;
   const { runtime } = context;
-  const endpoints = options.images && createImageEndpoints(options.images, join(context.home, 'uploads'));
   const find = (key: PodKey): PodState => podOf(workers, key);
   const running = async (key: PodKey, name: string): Promise<string> =>
     runningId(key, name, (await observer.observe(find(key).object)).containers);
@@ -58,7 +55,7 @@ export function createGateway(options: GatewayOptions): NodeGateway {
         response.writeHead(200, { 'content-type': 'application/json' }).end(text);
         return;
       }
-      if (await endpoints?.handle(request, response, url)) return;
+      if (await options.endpoints?.handle(request, response, url)) return;
       throw new SampanError('NotFound', `node ${context.nodeName} serves nothing at ${request.method} ${url.pathname}`);
     },
   };

@@ -1,11 +1,8 @@
 /** What a node is made of. */
 import type { KubeClient } from '@sampan/api/client.ts';
-import type { NodeAddress } from 'kubernetes-types/core/v1.js';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
-import type { ImageStore } from '../images/images.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import type { VmmCapabilities } from '../vmm/vmm.ts';
 import type { RequestToken } from '../volumes/sources.ts';
 import type { NodeGateway } from './gateway.ts';
 
@@ -16,27 +13,40 @@ export interface NodeCapacity {
   pods: number;
 }
 
+export interface NodeInfo {
+  kernelVersion: string;
+  osImage: string;
+  /** Of the platform: what `kubectl get nodes` shows as VERSION; Sampan's own version follows a `+sampan.`. */
+  kubeletVersion: string;
+  machineId: string;
+  bootId: string;
+  /** 'kvm', 'tcg' or 'none', and why: shown as the annotation sampan.dev/acceleration. */
+  acceleration: string;
+}
+
+/** Answers requests below nodes/<name>/proxy that are not the node's own; false when the path is none of its own either. */
+export interface NodeEndpoints {
+  handle(...request: Parameters<NonNullable<NodeGateway['proxy']>>): Promise<boolean>;
+}
+
 export interface NodeOptions {
   client: KubeClient;
   /** Recovered: recover() is its owner's to call, before the node starts. */
   runtime: Runtime;
-  /** Behind the node's image endpoints (nodes/<name>/proxy/images); absent: there are none. */
-  images?: ImageStore;
   nodeName: string;
   /** Pods' volumes (pods/) and logs (pod-logs/) lie below it. */
   home: string;
   log: Logger;
   clock?: Clock;
   capacity: NodeCapacity;
-  /** The first InternalIP is the Pods' hostIP. */
-  addresses: NodeAddress[];
+  /** The node's own addresses; the first is the Pods' hostIP. */
+  addresses: string[];
   /** The API server as Pods reach it. */
   apiServerForPods: { host: string; port: number };
   requestToken: RequestToken;
-  /** What the machines run on, and why: told on the Node object. */
-  vmm: VmmCapabilities;
-  /** Sampan's own. */
-  version: string;
+  nodeInfo: NodeInfo;
+  /** The image endpoints. */
+  endpoints?: NodeEndpoints;
 }
 
 export interface Node {

@@ -27,7 +27,6 @@ import { createPodEvents } from './pod-events.ts';
 import { PodState } from './pod-state.ts';
 import { PodWorkers } from './pod-workers.ts';
 import { ProbeManager } from './probes/probe-manager.ts';
-import { systemInfo } from './registration/node-object.ts';
 import { NodeRegistration } from './registration/node-registration.ts';
 import { StatusWriter } from './status-writer.ts';
 
@@ -48,7 +47,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     log,
     nodeName,
     home,
-    hostIPs: options.addresses.filter((one) => one.type === 'InternalIP').map((one) => one.address),
+    hostIPs: options.addresses,
     apiServer: options.apiServerForPods,
     hostResolvConf: parseResolvConf(await readFile('/etc/resolv.conf', 'utf8').catch(() => '')),
     nodeStorageBytes: options.capacity.ephemeralStorageBytes,
@@ -77,13 +76,13 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     clock,
     onChange: (change) => onPodChange(workers, clock.now(), change),
   });
-  const { capacity, addresses, vmm } = options;
-  const facts = { nodeName, capacity, addresses, vmm, system: await systemInfo(options.version) };
+  const { capacity, addresses, nodeInfo } = options;
+  const facts = { nodeName, capacity, addresses, nodeInfo };
   const registration = new NodeRegistration({ client, runtime, facts, home, clock, log, events: recorder });
   const stop = new AbortController();
 
   return {
-    gateway: createGateway({ context, workers, observer, images: options.images }),
+    gateway: createGateway({ context, workers, observer, endpoints: options.endpoints }),
     async start() {
       await ensureDirectory(home);
       await registration.start();

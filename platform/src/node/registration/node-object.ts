@@ -1,6 +1,5 @@
 /** The Node object: what this machine is and has, as the API is told. */
-import { readFile } from 'node:fs/promises';
-import { arch, hostname, release } from 'node:os';
+import { arch } from 'node:os';
 import type {
   ContainerImage,
   Node,
@@ -10,15 +9,13 @@ import type {
   NodeSystemInfo,
 } from 'kubernetes-types/core/v1.js';
 import { toTime } from '../../base/clock.ts';
-import type { VmmCapabilities } from '../../vmm/vmm.ts';
-import type { NodeCapacity } from '../node-options.ts';
+import type { NodeCapacity, NodeInfo } from '../node-options.ts';
 
 export interface NodeFacts {
   nodeName: string;
   capacity: NodeCapacity;
-  addresses: NodeAddress[];
-  vmm: VmmCapabilities;
-  system: NodeSystemInfo;
+  addresses: string[];
+  nodeInfo: NodeInfo;
 }
 
 /** What may change while the node runs. */
@@ -37,7 +34,7 @@ const architectures: Record<string, string> = { x64: 'amd64', arm64: 'arm64', ri
 const architecture = architectures[arch()] ?? arch();
 
 /** Labels and annotations that are kept true; those of others stay as they are. */
-export function nodeMetadata({ nodeName, vmm }: NodeFacts): NonNullable<Node['metadata']> {
+export function nodeMetadata({ nodeName, nodeInfo }: NodeFacts): NonNullable<Node['metadata']> {
   return {
     name: nodeName,
     labels: {
@@ -47,7 +44,7 @@ export function nodeMetadata({ nodeName, vmm }: NodeFacts): NonNullable<Node['me
       'beta.kubernetes.io/os': 'linux',
       'beta.kubernetes.io/arch': architecture,
     },
-    annotations: { [accelerationAnnotation]: `${vmm.acceleration}: ${vmm.accelerationReason}` },
+    annotations: { [accelerationAnnotation]: nodeInfo.acceleration },
   };
 }
 
@@ -67,9 +64,12 @@ export function nodeStatus(
   return {
     capacity: amounts,
     allocatable: amounts,
-    addresses: facts.addresses,
+    addresses: [
+      ...facts.addresses.map((address): NodeAddress => ({ type: 'InternalIP', address })),
+      { type: 'Hostname', address: facts.nodeName },
+    ],
     conditions: conditions(health, before?.conditions ?? [], toTime(nowMs)),
-    nodeInfo: facts.system,
+    nodeInfo: systemInfo(facts.nodeInfo),
     images: health.images,
   };
 }
@@ -109,23 +109,16 @@ function conditions(health: NodeHealth, before: NodeCondition[], now: string): N
   });
 }
 
-/** Reads what the machine says of itself. What it does not say is ''. */
-export async function systemInfo(version: string): Promise<NodeSystemInfo> {
-  const text = async (path: string) => (await readFile(path, 'utf8').catch(() => '')).trim();
-  const [machineID, bootID, systemUUID, os] = await Promise.all([
-    text('/etc/machine-id'),
-    text('/proc/sys/kernel/random/boot_id'),
-    text('/sys/class/dmi/id/product_uuid'),
-    text('/etc/os-release'),
-  ]);
+function systemInfo(info: NodeInfo): NodeSystemInfo {
+  const version = info.kubeletVersion.split('+sampan.')[1] ?? info.kubeletVersion;
   return {
-    machineID: machineID || hostname(),
-    systemUUID: systemUUID || machineID,
-    bootID,
-    kernelVersion: release(),
-    osImage: /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(os)?.[1] ?? 'Linux',
+    machineID: info.machineId,
+    systemUUID: info.machineId,
+    bootID: info.bootId,
+    kernelVersion: info.kernelVersion,
+    osImage: info.osImage,
     containerRuntimeVersion: `sampan://${version}`,
-    kubeletVersion: `v1.33.0+sampan.${version}`,
+    kubeletVersion: info.kubeletVersion,
     kubeProxyVersion: '',
     operatingSystem: 'linux',
     architecture,
