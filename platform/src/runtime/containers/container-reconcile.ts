@@ -40,6 +40,8 @@ async function compare(
   if (!guest) {
     const message = "the VM's agent does not know this container any more";
     const exit = { exitCode: unknownExit, reason: 'Error', message, finishedAtNanos: context.nowNanos() };
+    // Its output is gone with it.
+    void container.pump?.stop();
     void finishContainer(context, sandbox, container, exit);
   } else if (guest.state === 'exited' && guest.exit) {
     // Not awaited: the exit waits for the last output, which comes over this very connection.

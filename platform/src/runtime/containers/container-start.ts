@@ -40,7 +40,8 @@ async function start(context: Context, sandbox: Sandbox, container: Container): 
   } catch (error) {
     const finishedAtNanos = context.nowNanos();
     const message = messageOf(error).slice(0, 4096);
-    if (!container.finishing) record.startedAtNanos = 0n;
+    // Nothing ran: there is no output to wait for.
+    await container.pump?.stop();
     await finishContainer(context, sandbox, container, {
       exitCode: startErrorCode,
       reason: 'StartError',

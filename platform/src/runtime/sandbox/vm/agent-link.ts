@@ -56,12 +56,18 @@ export class AgentLink {
 
   /** The agent as soon as the setup call was sent: what is called now is carried out after it. */
   connected(): Promise<Connection> {
-    return this.#connected.promise;
+    return this.#unlessClosed(this.#connected.promise);
   }
 
   /** The agent of a sandbox that is set up. */
   ready(): Promise<Agent> {
-    return this.#ready.promise;
+    return this.#unlessClosed(this.#ready.promise);
+  }
+
+  /** A closed link has no agent, though the last one's promise was kept. */
+  #unlessClosed<T>(promise: Promise<T>): Promise<T> {
+    const { signal } = this.#closing;
+    return signal.aborted ? Promise.reject(signal.reason) : promise;
   }
 
   /** Rejects what waits with `error`. Idempotent. */
