@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { resources } from '@sampan/api/client.ts';
 import type { KubeObject } from '@sampan/api/client.ts';
+import { resources } from '@sampan/api/client.ts';
 import { parseAllDocuments } from 'yaml';
 import { loadDemoImage } from './support/demo-image.ts';
 import { startInstance, type TestInstance } from './support/instance.ts';
@@ -11,7 +11,11 @@ import { isReady, phaseIs } from './support/pods.ts';
 import { until } from './support/wait.ts';
 
 const examples = join(import.meta.dirname, '../../../examples');
-const refs: Record<string, (typeof resources)[keyof typeof resources]> = { Pod: resources.pods, ConfigMap: resources.configmaps, Secret: resources.secrets };
+const refs: Record<string, (typeof resources)[keyof typeof resources]> = {
+  Pod: resources.pods,
+  ConfigMap: resources.configmaps,
+  Secret: resources.secrets,
+};
 
 describe('every example runs as it stands', () => {
   let instance: TestInstance;
@@ -28,13 +32,17 @@ describe('every example runs as it stands', () => {
     }
   };
   const log = async (pod: string, container: string) => (await instance.sampan(['logs', pod, '-c', container])).stdout;
-  const exec = async (pod: string, ...command: string[]) => (await instance.sampan(['exec', pod, '--', ...command])).stdout;
+  const exec = async (pod: string, ...command: string[]) =>
+    (await instance.sampan(['exec', pod, '--', ...command])).stdout;
 
   /** What each example promises. */
   const expectations: Record<string, () => Promise<void>> = {
     'hello.yaml': async () => {
       await phaseIs(instance.client, 'hello', 'Succeeded');
-      assert.match(await log('hello', 'hello'), /^Hello from hello, Linux 6\.1\S+, a machine with 1 CPU and \d+ MiB of its own\n$/);
+      assert.match(
+        await log('hello', 'hello'),
+        /^Hello from hello, Linux 6\.1\S+, a machine with 1 CPU and \d+ MiB of its own\n$/,
+      );
     },
     'web.yaml': async () => {
       const pod = await isReady(instance.client, 'web');
@@ -43,11 +51,22 @@ describe('every example runs as it stands', () => {
     },
     'settings.yaml': async () => {
       const pod = await isReady(instance.client, 'settings');
-      await until('its log', async () => (await log('settings', 'main')) === `hello from settings at ${pod.status?.podIP}\ncolour = green\n`);
+      await until(
+        'its log',
+        async () => (await log('settings', 'main')) === `hello from settings at ${pod.status?.podIP}\ncolour = green\n`,
+      );
       assert.equal(await exec('settings', 'cat', '/etc/secret/password'), 'correct-horse');
       assert.equal(await exec('settings', 'cat', '/etc/podinfo/labels'), 'app="settings"');
-      await instance.client.patch(resources.configmaps, 'settings', { data: { 'app.conf': 'colour = blue\n' } }, { namespace: 'default', type: 'application/merge-patch+json' });
-      await until('the file follows the ConfigMap', async () => (await exec('settings', 'cat', '/etc/app/app.conf')) === 'colour = blue\n');
+      await instance.client.patch(
+        resources.configmaps,
+        'settings',
+        { data: { 'app.conf': 'colour = blue\n' } },
+        { namespace: 'default', type: 'application/merge-patch+json' },
+      );
+      await until(
+        'the file follows the ConfigMap',
+        async () => (await exec('settings', 'cat', '/etc/app/app.conf')) === 'colour = blue\n',
+      );
     },
     'batch.yaml': async () => {
       await phaseIs(instance.client, 'batch', 'Succeeded');
