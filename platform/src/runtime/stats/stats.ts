@@ -4,6 +4,7 @@
  * A sandbox's memory: workingSet is what its guest uses, available what the guest has left, usage what the whole VM costs the host (the VMM's
  * proportional set size). CPU is the guest's; the VMM's own is in PodSandboxStatus' verbose info.
  */
+import { basename } from 'node:path';
 import { messageOf } from '@sampan/api/errors.ts';
 import type { ContainerUsage, GuestStats } from '../agent/agent.ts';
 import type { Container } from '../containers/container.ts';
@@ -143,7 +144,17 @@ async function sandboxStatsOf(context: Context, rates: CpuRates, sandbox: Sandbo
     process: { timestamp, processCount: value(guest.containers.reduce((sum, { pids }) => sum + pids, 0)) },
     containers,
   };
-  return { attributes, linux };
+  return { attributes: { ...attributes, annotations: { ...annotations, ...volumeUse(sandbox, guest) } }, linux };
+}
+
+/** CRI has no statistics of volumes: what emptyDirs hold is told as annotations of the answer. */
+function volumeUse(sandbox: Sandbox, guest: GuestStats): Record<string, string> {
+  const entries = sandbox.record.volumes.flatMap(({ id, kind, hostPath }) => {
+    const use = guest.volumes.find((one) => one.id === id);
+    const isEmptyDir = kind === 'tmpfs' || kind === 'disk';
+    return use && isEmptyDir ? [[`sampan.dev/volume-used.${basename(hostPath)}`, String(use.usedBytes)]] : [];
+  });
+  return Object.fromEntries(entries);
 }
 
 function interfaceOf({ network }: GuestStats): cri.NetworkInterfaceUsage {
