@@ -1,6 +1,9 @@
 /** Commands that use the API as any client would: run, ps, logs, exec, rm, image. */
 import { type Command, Option } from 'commander';
 
+/** Options after the first word belong to the container; the `--` that says so does not. */
+const withoutDashes = (words: string[]): string[] => (words[0] === '--' ? words.slice(1) : words);
+
 const collect = (value: string, all: string[]): string[] => [...all, value];
 
 export function clusterCommands(program: Command): void {
@@ -26,7 +29,7 @@ export function clusterCommands(program: Command): void {
       "\nExamples:\n  ./sampan run --rm -it localhost/demo -- sh\n  ./sampan run --rm -e NAME=you localhost/demo -- sh -c 'echo hello $NAME; exit 3'; echo $?\n  ./sampan run -d --cpus 0.25 --memory 128Mi --name web localhost/demo -- httpd -f -h /var/www",
     )
     .action(async (image: string, command: string[], options) =>
-      (await import('./run.ts')).run(image, command, options),
+      (await import('./run.ts')).run(image, withoutDashes(command), options),
     );
   program
     .command('ps')
@@ -56,7 +59,9 @@ export function clusterCommands(program: Command): void {
     .option('-n, --namespace <name>', 'namespace', 'default')
     .passThroughOptions()
     .addHelpText('after', '\nExample:\n  ./sampan exec -it web -- sh')
-    .action(async (pod: string, command: string[], options) => (await import('./exec.ts')).exec(pod, command, options));
+    .action(async (pod: string, command: string[], options) =>
+      (await import('./exec.ts')).exec(pod, withoutDashes(command), options),
+    );
   program
     .command('rm')
     .description('delete Pods; their VMs are released')
