@@ -13,7 +13,7 @@ export function invalid(field: string, value: unknown, detail: string): Cause {
 }
 
 export function notSupported(field: string, value: unknown, supported: readonly string[]): Cause {
-  const detail = `supported values: ${[...supported].sort().map(show).join(', ')}`;
+  const detail = `supported values: ${supported.map(show).join(', ')}`;
   return cause('FieldValueNotSupported', field, `Unsupported value: ${show(value)}`, detail);
 }
 
@@ -53,4 +53,15 @@ export function invalidError(about: { group?: string; kind: string; name?: strin
   const title = group ? `${kind}.${group}` : kind;
   const details = { ...(group && { group }), kind, ...(name && { name }), causes };
   return new SampanError('Invalid', `${title} ${JSON.stringify(name)} is invalid: ${text}`, details);
+}
+
+/** One Invalid cause for each of `problems`, as the checks of names.ts return them. */
+export function invalidFor(field: string, value: unknown, problems: string[]): Cause[] {
+  return problems.map((problem) => invalid(field, value, problem));
+}
+
+/** NotSupported unless `value` is one of `supported`; Required when it is empty. */
+export function checkEnum(field: string, value: string | undefined, supported: readonly string[]): Cause[] {
+  if (!value) return [required(field)];
+  return supported.includes(value) ? [] : [notSupported(field, value, supported)];
 }

@@ -140,3 +140,38 @@ function tooLongProblems(value: string, max: number): string[] {
 export function generatedName(prefix: string, suffix: string): string {
   return `${prefix.slice(0, 63 - suffix.length)}${suffix}`;
 }
+
+const ipv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+
+/** IPv4 in four plain decimals, or IPv6 (without a zone). */
+export function isIpAddress(value: string): boolean {
+  return ipv4.test(value) || isIpv6(value);
+}
+
+export function isIpv6(value: string): boolean {
+  const embedded = /^(.*:)([\d.]+)$/.exec(value);
+  if (embedded && !ipv4.test(embedded[2]!)) return /^[\da-f]{1,4}$/i.test(embedded[2]!) && isHexGroups(value);
+  return isHexGroups(embedded ? `${embedded[1]}0:0` : value);
+}
+
+function isHexGroups(value: string): boolean {
+  const halves = value.split('::');
+  if (halves.length > 2) return false;
+  const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
+  if (!groups.every((group) => /^[\da-f]{1,4}$/i.test(group))) return false;
+  return halves.length === 2 ? groups.length <= 7 : groups.length === 8;
+}
+
+export function ipProblems(value: string): string[] {
+  return isIpAddress(value) ? [] : ['must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'];
+}
+
+/** A search domain: a subdomain whose labels may begin with an underscore. */
+export function searchDomainProblems(value: string): string[] {
+  const part = '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?';
+  const problems = tooLongProblems(value, 253);
+  if (whole(`${part}(\\.${part})*`).test(value)) return problems;
+  const sentence =
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character";
+  return [...problems, patternMessage(sentence, `${part}(\\.${part})*`, 'example.com')];
+}

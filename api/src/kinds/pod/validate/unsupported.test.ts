@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { problemsWith } from '../pod-fixtures.ts';
+
+const volume = (source: object) => ({ volumes: [{ name: 'v', ...source }] });
+
+describe('what this build does not do', () => {
+  const cases: Record<string, [spec: object, container?: object]> = {
+    'spec.hostNetwork': [{ hostNetwork: true }],
+    'spec.hostPID': [{ hostPID: true }],
+    'spec.hostIPC': [{ hostIPC: true }],
+    'spec.hostUsers': [{ hostUsers: false }],
+    'spec.os.name': [{ os: { name: 'windows' } }],
+    'spec.resources': [{ resources: { limits: { cpu: 1 } } }],
+    'spec.volumes[0].hostPath': [volume({ hostPath: { path: '/' } })],
+    'spec.volumes[0].persistentVolumeClaim': [volume({ persistentVolumeClaim: { claimName: 'c' } })],
+    'spec.volumes[0].nfs': [volume({ nfs: { server: 's', path: '/' } })],
+    'spec.volumes[0].csi': [volume({ csi: { driver: 'd' } })],
+    'spec.volumes[0].projected.sources[0].clusterTrustBundle': [
+      volume({ projected: { sources: [{ clusterTrustBundle: { name: 'x', path: 'y' } }] } }),
+    ],
+    'spec.securityContext.seccompProfile.type': [
+      { securityContext: { seccompProfile: { type: 'Localhost', localhostProfile: 'x' } } },
+    ],
+    'spec.topologySpreadConstraints[1].whenUnsatisfiable': [
+      {
+        topologySpreadConstraints: [
+          { maxSkew: 1, topologyKey: 'a', whenUnsatisfiable: 'ScheduleAnyway' },
+          { maxSkew: 1, topologyKey: 'b', whenUnsatisfiable: 'DoNotSchedule' },
+        ],
+      },
+    ],
+    'spec.containers[0].ports[1].hostPort': [{}, { ports: [{ containerPort: 1 }, { containerPort: 2, hostPort: 2 }] }],
+    'spec.containers[0].volumeDevices': [{}, { volumeDevices: [{ name: 'v', devicePath: '/dev/x' }] }],
+    'spec.containers[0].lifecycle.stopSignal': [{}, { lifecycle: { stopSignal: 'SIGUSR1' } }],
+    'spec.containers[0].securityContext.seLinuxOptions': [{}, { securityContext: { seLinuxOptions: { level: 's0' } } }],
+    'spec.containers[0].resources.limits': [{}, { resources: { limits: { cpu: 1, 'hugepages-2Mi': '2Mi' } } }],
+  };
+  for (const [field, [spec, container]] of Object.entries(cases)) {
+    it(`refuses ${field} by name`, () => {
+      const found = problemsWith(spec, container);
+      assert.ok(
+        found.some((line) => line.startsWith(`${field}: Forbidden: not supported by this server: `)),
+        found.join('\n'),
+      );
+    });
+  }
+
+  it('takes fields that say nothing for what they are', () => {
+    const spec = { hostNetwork: false, hostUsers: true, os: { name: 'linux' }, resourceClaims: [] };
+    assert.deepEqual(problemsWith(spec, { ports: [{ containerPort: 1, hostPort: 0 }] }), []);
+  });
+});
