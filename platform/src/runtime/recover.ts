@@ -33,6 +33,8 @@ export async function recover(context: Context): Promise<void> {
   const ids = await listSandboxIds(paths);
   await Promise.all(ids.map((id) => isolated(context, id, () => recoverSandbox(context, id))));
   await removeStrays(context);
+  // The first Pod should not be the one that waits for it.
+  await context.scratch.prepare();
 }
 
 async function isolated(context: Context, sandboxId: string, work: () => Promise<void>): Promise<void> {
