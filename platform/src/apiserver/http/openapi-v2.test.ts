@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { allKinds } from '@sampan/api/kinds/all.ts';
+import { openApiV3 } from '@sampan/api/schema/open-api.ts';
+import { openApiV2 } from './openapi-v2.ts';
+import { encodeOpenApiV2 } from './openapi-v2-protobuf.ts';
+import { WireReader } from './wire-reader.ts';
+
+const document = openApiV2([openApiV3('v1', allKinds)!]);
+
+test('references, required fields and extensions survive the way to version 2', () => {
+  const pod = document.definitions['io.k8s.api.core.v1.Pod'];
+  assert.equal(pod?.properties?.spec?.$ref, '#/definitions/io.k8s.api.core.v1.PodSpec');
+  assert.deepEqual(pod?.['x-kubernetes-group-version-kind'], [{ group: '', version: 'v1', kind: 'Pod' }]);
+  assert.deepEqual(document.definitions['io.k8s.api.core.v1.PodSpec']?.required, ['containers']);
+  assert.equal(JSON.stringify(document).includes('#/components/'), false);
+});
+
+test('patching a Pod is said to take fieldValidation, which is what kubectl looks for', () => {
+  const patch = document.paths['/api/v1/namespaces/{namespace}/pods/{name}']?.patch;
+  assert.ok(patch?.parameters.some(({ name }) => name === 'fieldValidation'));
+});
+
+test('the protobuf form holds every path and definition', () => {
+  const counts = new Map<number, number>();
+  const reader = new WireReader(encodeOpenApiV2(document));
+  for (let field = reader.next(); field; field = reader.next()) {
+    const inner = new WireReader(field.bytes());
+    let members = 0;
+    if (field.number >= 8) while (inner.next()) members++;
+    counts.set(field.number, members);
+  }
+  assert.equal(counts.get(8), Object.keys(document.paths).length);
+  assert.equal(counts.get(9), Object.keys(document.definitions).length);
+});
