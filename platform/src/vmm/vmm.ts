@@ -40,7 +40,7 @@ export interface MachineSpec {
   shape: MachineShape;
   disks: DiskAttachment[];
   nic?: NicAttachment;
-  /** Host CPU ceiling of the whole VMM in millicores; absent: shape.vcpus * 1000. */
+  /** Host CPU ceiling of the whole VMM in millicores; absent: shape.vcpus * 1000. Starting needs more than running, so it comes after a grace. */
   cpuLimitMillicores?: number;
 }
 
@@ -86,6 +86,8 @@ export interface Machine {
   pause(): Promise<void>;
   resume(): Promise<void>;
   stats(): Promise<MachineStats>;
+  /** The Pod has started: the CPU ceiling comes into force now instead of after the driver's grace. Idempotent; absent: no grace. */
+  settle?(): Promise<void>;
   /** The guest console's last bytes (bounded, hostile text). */
   consoleTail(): Promise<string>;
 }
@@ -96,7 +98,8 @@ export interface Vmm {
    * Starts a machine: cloned from the shape's template where there is one, else booted cold (and the template is
    * made ready in the background for the next). Resolves when the VMM runs and the channel socket can be connected to; the guest may still be booting.
    * Idempotent by directory: a machine that already runs there is returned. On error nothing is left behind.
-   * Throws ResourceExhausted (no memory, disk full), InternalError (VMM refused; the message has its words).
+   * Throws Invalid or Unsupported (spec), FailedPrecondition (no such disk file or tap), ResourceExhausted (no memory, disk full),
+   * InternalError (VMM refused; the message has its words).
    */
   create(spec: MachineSpec): Promise<Machine>;
   /** Finds the machine of a directory again; undefined when there is none or its VMM is dead (then call destroy). */

@@ -1,4 +1,5 @@
 /** The launcher's command line (host/launcher/src/options.rs), a pure function beside qemu-arguments.ts. */
+import { channelName } from '../check-spec.ts';
 import type { DiskAttachment } from '../vmm.ts';
 import { descriptors, diskDescriptor } from './descriptors.ts';
 
@@ -23,7 +24,7 @@ export interface LauncherArgumentsOptions {
   programArguments: readonly string[];
 }
 
-export const socketNames = { monitor: 'qmp', passMonitor: 'pass', channel: 'agent' } as const;
+export const socketNames = { monitor: 'qmp', passMonitor: 'pass', channel: channelName } as const;
 
 export function launcherArguments(options: LauncherArgumentsOptions): string[] {
   const { directory, mode } = options;

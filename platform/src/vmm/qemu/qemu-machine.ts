@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { readTextIfExists } from '../../base/files.ts';
 import { SerialByKey } from '../../base/serial.ts';
+import { checkDiskFiles } from '../check-spec.ts';
 import { checkDisks } from '../slots.ts';
 import type { DiskAttachment, Machine, MachineExit, MachineShape, MachineStats } from '../vmm.ts';
 import { putDisk, sendDisk } from './disk-slots.ts';
@@ -72,6 +73,7 @@ export class QemuMachine implements Machine {
 
   async attachDisk(disk: DiskAttachment): Promise<void> {
     checkDisks(this.id, [disk]);
+    checkDiskFiles(this.id, [disk]);
     await this.#serial.run('disks', async () => {
       this.#assertHere('attachDisk');
       if (this.#record.slots.includes(disk.slot))

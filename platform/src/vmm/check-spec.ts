@@ -2,9 +2,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
-import { checkDisks } from '../slots.ts';
-import type { MachineSpec } from '../vmm.ts';
-import { socketNames } from './launcher-arguments.ts';
+import { checkDisks } from './slots.ts';
+import type { DiskAttachment, MachineSpec } from './vmm.ts';
+
+/** File name of the channel's socket in a machine's directory. */
+export const channelName = 'agent';
 
 /** sockaddr_un(7): 108 bytes with the terminating NUL. */
 const maxSocketPath = 107;
@@ -18,7 +20,7 @@ export function checkSpec(spec: MachineSpec): void {
   if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(id)) refuse('the id must be a DNS name');
   if (!directory.startsWith('/') || /[\n\t\0]/.test(directory))
     refuse('the directory must be an absolute path without tab or newline');
-  if (Buffer.byteLength(join(directory, socketNames.channel)) > maxSocketPath)
+  if (Buffer.byteLength(join(directory, channelName)) > maxSocketPath)
     refuse(`the directory ${directory} is too long for the sockets in it (${maxSocketPath} bytes)`);
   if (!Number.isInteger(shape.vcpus) || shape.vcpus < 1 || shape.vcpus > 255)
     refuse(`${shape.vcpus} vCPUs; wanted 1 to 255`);
@@ -29,14 +31,18 @@ export function checkSpec(spec: MachineSpec): void {
   checkDisks(id, spec.disks);
 }
 
-/** Throws FailedPrecondition when a disk's file or the tap device is not there. */
-export function checkBackends({ id, disks, nic }: MachineSpec): void {
+/** Throws FailedPrecondition when a disk's file is not there. */
+export function checkDiskFiles(machine: string, disks: readonly DiskAttachment[]): void {
   for (const disk of disks)
     if (!existsSync(disk.path))
       throw new SampanError(
         'FailedPrecondition',
-        `machine ${id}: disk ${disk.slot} wants ${disk.path}, which does not exist`,
+        `machine ${machine}: disk ${disk.slot} wants ${disk.path}, which does not exist`,
       );
+}
+
+/** Throws FailedPrecondition when the tap device is not there. */
+export function checkTap({ id, nic }: MachineSpec): void {
   if (nic && !existsSync(`/sys/class/net/${nic.tapName}`))
     throw new SampanError(
       'FailedPrecondition',

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { launcherArguments } from './launcher-arguments.ts';
+
+const common = {
+  directory: '/run/x/m',
+  uid: 200_007,
+  cgroups: ['/sys/fs/cgroup/cpu/sampan-ab/m'],
+  rootfsPath: '/guest/rootfs.erofs',
+  program: '/usr/bin/qemu-system-x86_64',
+  programArguments: ['-M', 'microvm'],
+};
+const environment = ['PATH=/usr/bin:/bin', 'MALLOC_ARENA_MAX=1', 'MALLOC_TRIM_THRESHOLD_=131072'].flatMap(
+  (variable) => ['--env', variable],
+);
+const sockets = ['10:/run/x/m/qmp', '11:/run/x/m/pass', '12:/run/x/m/agent'].flatMap((value) => ['--listen', value]);
+
+test('a clone gets its disks, its tap, and the template’s memory and state as descriptors', () => {
+  const actual = launcherArguments({
+    ...common,
+    mode: 'run',
+    deviceNodes: [],
+    disks: [
+      { slot: 'scratch', path: '/data/s', readOnly: false },
+      { slot: 'image0', path: '/data/i', readOnly: true },
+    ],
+    tap: { name: 'tap7' },
+    template: { memoryPath: '/proc/7/fd/5', statePath: '/run/x/t/state' },
+  });
+  assert.deepEqual(actual, [
+    ...['run', '--directory', '/run/x/m', '--uid', '200007', '--cgroup', '/sys/fs/cgroup/cpu/sampan-ab/m'],
+    ...environment,
+    ...sockets,
+    ...['--file', '20:r:/guest/rootfs.erofs', '--file', '21:rw:/data/s', '--file', '22:r:/data/i'],
+    ...['--tap', '13:tap7'],
+    ...['--file', '14:rw:/proc/7/fd/5', '--file', '15:r:/run/x/t/state'],
+    ...['--', '/usr/bin/qemu-system-x86_64', '-M', 'microvm'],
+  ]);
+});
+
+test('a template in the making under KVM is held, gets fresh memory, a kernel and /dev/kvm', () => {
+  const actual = launcherArguments({
+    ...common,
+    mode: 'hold',
+    cgroups: [],
+    deviceNodes: ['/dev/kvm'],
+    disks: [],
+    boot: { kernelPath: '/guest/vmlinuz', initrdPath: '/guest/initrd.img' },
+    newMemoryBytes: 268_435_456,
+    program: '/opt/qemu/bin/qemu-system-x86_64',
+  });
+  assert.deepEqual(actual, [
+    ...['hold', '--directory', '/run/x/m', '--uid', '200007', '--device', '/dev/kvm', '--show', '/opt/qemu'],
+    ...environment,
+    ...sockets,
+    ...['--monitor', '/run/x/m/pass', '--file', '20:r:/guest/rootfs.erofs'],
+    ...['--file', '16:r:/guest/vmlinuz', '--file', '17:r:/guest/initrd.img', '--memory', '14:268435456'],
+    ...['--', '/opt/qemu/bin/qemu-system-x86_64', '-M', 'microvm'],
+  ]);
+});
+
+test('a parked clone gets a spare tap', () => {
+  const actual = launcherArguments({ ...common, mode: 'hold', deviceNodes: [], disks: [], tap: 'spare' });
+  assert.equal(actual[actual.indexOf('--spare-tap') + 1], '13');
+});

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { diskSlots } from '../slots.ts';
+import { accelerationProfiles } from './acceleration.ts';
+import { kernelCommandLine, qemuArguments } from './qemu-arguments.ts';
+
+const shape = { vcpus: 2, memoryMib: 512 };
+
+/** Everything that is the same for every machine of the shape, but for the accelerator's -accel and -cpu. */
+const machine = (accel: string, cpu: string, memory: string) => [
+  ...['-name', 'sampan', '-nodefaults', '-no-user-config', '-display', 'none'],
+  ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+  '-M',
+  'microvm,acpi=on,rtc=on,pit=on,pic=on,ioapic2=on,isa-serial=on,auto-kernel-cmdline=off,memory-backend=ram',
+  ...['-accel', accel, '-cpu', cpu],
+  ...['-smp', 'cpus=2,sockets=1,cores=2,threads=1', '-m', 'size=512M'],
+  ...['-object', memory],
+  ...['-global', 'virtio-mmio.force-legacy=false'],
+  ...['-action', 'reboot=shutdown,shutdown=pause,panic=pause'],
+];
+
+const control = [
+  ...['-chardev', 'socket,id=monitor,fd=10,server=on,wait=off', '-mon', 'chardev=monitor,mode=control'],
+  ...['-chardev', 'socket,id=pass,fd=11,server=on,wait=off', '-mon', 'chardev=pass,mode=control'],
+  ...['-chardev', 'ringbuf,id=console,size=65536', '-serial', 'chardev:console'],
+];
+
+const tail = (netdev: string, mac: string) => [
+  ...['-netdev', netdev, '-device', `virtio-net-device,id=nic,netdev=net,mac=${mac}`],
+  ...['-chardev', 'socket,id=agent,fd=12,server=on,wait=off'],
+  ...['-device', 'virtio-serial-device,id=serial', '-device', 'virtserialport,chardev=agent,name=sampan.agent'],
+  ...['-object', 'rng-random,id=rng,filename=/dev/urandom', '-device', 'virtio-rng-device,rng=rng'],
+];
+
+const device = (slot: string) => ['-device', `virtio-blk-device,drive=${slot},serial=${slot},id=disk-${slot}`];
+
+const rootDisk = [
+  ...['-add-fd', 'fd=20,set=20'],
+  '-blockdev',
+  '{"driver":"file","node-name":"file-root","filename":"/dev/fdset/20","read-only":true,"locking":"off"}',
+  ...['-blockdev', '{"driver":"raw","node-name":"root","read-only":true,"file":"file-root"}'],
+  ...device('root'),
+];
+
+const filledScratch = [
+  ...['-add-fd', 'fd=21,set=21'],
+  '-blockdev',
+  '{"driver":"file","node-name":"file-scratch","filename":"/dev/fdset/21","read-only":false,"locking":"off","discard":"unmap","cache":{"no-flush":true}}',
+  '-blockdev',
+  '{"driver":"raw","node-name":"scratch","read-only":false,"discard":"unmap","cache":{"no-flush":true},"file":"file-scratch"}',
+  ...device('scratch'),
+];
+
+const emptyDisk = (slot: string) => {
+  const readOnly = slot.startsWith('image');
+  const options =
+    slot === 'scratch' ? ',"discard":"unmap","cache":{"no-flush":true}' : readOnly ? '' : ',"discard":"unmap"';
+  return [
+    '-blockdev',
+    `{"driver":"null-co","node-name":"empty-${slot}","read-only":${readOnly},"size":0,"read-zeroes":true}`,
+    '-blockdev',
+    `{"driver":"raw","node-name":"${slot}","read-only":${readOnly}${options},"file":"empty-${slot}"}`,
+    ...device(slot),
+  ];
+};
+
+const images = Array.from({ length: 8 }, (_, index) => `image${index}`);
+const volumes = Array.from({ length: 4 }, (_, index) => `volume${index}`);
+
+test('a clone under TCG gets exactly these arguments', () => {
+  const actual = qemuArguments({
+    profile: accelerationProfiles.tcg,
+    shape,
+    start: 'clone',
+    filledSlots: ['scratch'],
+    nic: { mac: '02:00:00:00:00:07' },
+  });
+  assert.deepEqual(actual, [
+    ...machine(
+      'tcg,thread=multi,tb-size=32',
+      'qemu64',
+      'memory-backend-file,id=ram,size=512M,merge=off,dump=off,mem-path=/proc/self/fd/14,share=off',
+    ),
+    ...['-incoming', 'defer'],
+    ...control,
+    ...rootDisk,
+    ...filledScratch,
+    ...[...images, ...volumes].flatMap(emptyDisk),
+    ...tail('tap,id=net,fd=13,vhost=off', '02:00:00:00:00:07'),
+  ]);
+});
+
+test('a cold boot under KVM gets exactly these arguments', () => {
+  const actual = qemuArguments({
+    profile: accelerationProfiles.kvm,
+    shape,
+    start: 'cold',
+    tscKhz: 2_500_000,
+    filledSlots: ['scratch'],
+    nic: { mac: '02:00:00:00:00:07' },
+  });
+  assert.deepEqual(actual, [
+    ...machine('kvm', 'host', 'memory-backend-ram,id=ram,size=512M,merge=off,dump=off'),
+    ...['-kernel', '/proc/self/fd/16', '-initrd', '/proc/self/fd/17'],
+    ...['-append', 'console=ttyS0 quiet random.trust_cpu=1 reboot=t panic=-1 init_on_alloc=0'],
+    ...control,
+    ...rootDisk,
+    ...filledScratch,
+    ...[...images, ...volumes].flatMap(emptyDisk),
+    ...tail('tap,id=net,fd=13,vhost=off', '02:00:00:00:00:07'),
+  ]);
+});
+
+test('a template shares its memory, and only root has a disk and nothing a network', () => {
+  const actual = qemuArguments({ profile: accelerationProfiles.tcg, shape, start: 'template', filledSlots: [] });
+  assert.ok(
+    actual.includes('memory-backend-file,id=ram,size=512M,merge=off,dump=off,mem-path=/proc/self/fd/14,share=on'),
+  );
+  assert.ok(actual.includes('hubport,id=net,hubid=0'));
+  assert.equal(actual.filter((argument) => argument.includes('"driver":"null-co"')).length, diskSlots.length - 1);
+});
+
+test('a template and its clones have the same devices in the same order', () => {
+  const devices = (start: 'template' | 'clone', nic?: { mac: string }) =>
+    qemuArguments({ profile: accelerationProfiles.tcg, shape, start, filledSlots: ['image1'], nic })
+      .filter((_, index, all) => all[index - 1] === '-device')
+      .map((argument) => argument.replace(/,mac=.*/, ''));
+  assert.deepEqual(devices('template'), devices('clone', { mac: '02:00:00:00:00:01' }));
+});
+
+test('KVM and TCG differ in -accel, -cpu and the kernel parameters alone', () => {
+  const of = (accelerator: 'kvm' | 'tcg') =>
+    qemuArguments({ profile: accelerationProfiles[accelerator], shape, start: 'cold', tscKhz: 1, filledSlots: [] });
+  const [kvm, tcg] = [of('kvm'), of('tcg')];
+  const different = kvm.flatMap((argument, index) => (argument === tcg[index] ? [] : [kvm[index - 1]]));
+  assert.deepEqual(different, ['-accel', '-cpu', '-append']);
+  assert.equal(kvm.length, tcg.length);
+});
+
+test('a guest under TCG is told the rate of the time stamp counter', () => {
+  const line = kernelCommandLine(accelerationProfiles.tcg, { tscKhz: 2_596_122 });
+  assert.match(line, / tsc=reliable tsc_early_khz=2596122$/);
+  assert.doesNotMatch(kernelCommandLine(accelerationProfiles.tcg, {}), /tsc_early_khz/);
+});
