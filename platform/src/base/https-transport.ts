@@ -23,9 +23,11 @@ export function httpsTransport({ server, ca, clientCertificate, token }: HttpsTr
     send: ({ method, path, headers, body, signal }) =>
       new Promise((resolve, reject) => {
         const authorization = token ? { authorization: `Bearer ${token}` } : {};
+        // Node frames the body of a DELETE only when told its length.
+        const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
         const request = send(new URL(path, server), {
           method,
-          headers: { ...headers, ...authorization },
+          headers: { ...headers, ...authorization, ...length },
           agent,
           signal,
         });
