@@ -1,6 +1,6 @@
 /** Pods stay five minutes on a node that is gone or not ready, unless they say otherwise (plugin DefaultTolerationSeconds). */
 import type { AdmissionPlugin } from './admission.ts';
-import { createdPodSpec } from './pods.ts';
+import { writtenPodSpec } from './pods.ts';
 
 const tolerationSeconds = 300;
 const taints = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'];
@@ -8,7 +8,8 @@ const taints = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'
 export const defaultTolerations: AdmissionPlugin = {
   name: 'DefaultTolerationSeconds',
   mutate(request) {
-    const spec = createdPodSpec(request);
+    // Updates too: a client that applies its own list of tolerations again would otherwise take these away, which no update may.
+    const spec = writtenPodSpec(request);
     if (!spec) return;
     for (const key of taints) {
       const tolerates = (spec.tolerations ?? []).some(
