@@ -22,6 +22,8 @@ export const annotation = {
   ephemeralStorage: 'sampan.dev/ephemeral-storage',
   /** Before a volume's name: what an emptyDir is made of. */
   volume: 'sampan.dev/volume.',
+  /** Before a volume's name, in statistics: bytes an emptyDir holds. */
+  volumeUsed: 'sampan.dev/volume-used.',
 } as const;
 
 export const podLabels = (pod: Pod): Record<string, string> => ({

@@ -19,6 +19,7 @@ import { createGateway } from './create-gateway.ts';
 import { graceSecondsOf } from './decide/model.ts';
 import { LifecycleHooks } from './hooks/lifecycle-hooks.ts';
 import { ImagePuller } from './images/image-puller.ts';
+import { keepLogsSmall } from './logs/log-rotation.ts';
 import type { Node, NodeOptions } from './node-options.ts';
 import { ReferencedObjects } from './objects/referenced-objects.ts';
 import { Observer } from './observe.ts';
@@ -28,6 +29,7 @@ import { PodState } from './pod-state.ts';
 import { PodWorkers } from './pod-workers.ts';
 import { ProbeManager } from './probes/probe-manager.ts';
 import { NodeRegistration } from './registration/node-registration.ts';
+import { evictExcess } from './stats/evictor.ts';
 import { StatusWriter } from './status-writer.ts';
 
 /** Everything is looked at again at least this often, should an event of the runtime ever be missed. */
@@ -90,6 +92,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       await adopt(context, workers);
       void followRuntime(context, workers, stop.signal);
       void relist(context, workers, stop.signal);
+      void keepLogsSmall(context, stop.signal);
+      void evictExcess(context, workers, stop.signal);
     },
     async close() {
       stop.abort();

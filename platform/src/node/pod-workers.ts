@@ -11,6 +11,7 @@ import { WorkQueue } from '../base/work-queue.ts';
 import type { NodeContext } from './act/context.ts';
 import { perform, type Seen } from './act/perform.ts';
 import { refreshVolumes } from './act/prepare-volumes.ts';
+import { hurries } from './act/stop-container.ts';
 import { decide } from './decide/decide.ts';
 import { lostRuns } from './decide/lost-runs.ts';
 import { type Action, type Decision, earliest, isTerminalPhase, keyOf, type PodView } from './decide/model.ts';
@@ -20,6 +21,7 @@ import type { PodState } from './pod-state.ts';
 import type { ProbeManager } from './probes/probe-manager.ts';
 import { computeStatus, isStopped } from './status/compute-status.ts';
 import { defaultSizeCondition, tellDefaultSize } from './status/default-size.ts';
+import { evictionCondition } from './status/eviction-condition.ts';
 import type { StatusWriter } from './status-writer.ts';
 
 export interface PodWorkersOptions {
@@ -150,7 +152,7 @@ export class PodWorkers {
     const key = keyOf(action);
     const running = state.busy.get(key);
     // Only a stop is begun again while it is under way: to hurry it.
-    if (running && action.type !== 'stopContainer') return;
+    if (running && !(action.type === 'stopContainer' && hurries(this.#options.context, state, action))) return;
     const controller = running ?? new AbortController();
     state.busy.set(key, controller);
     const step = this.#step(state, { action, seen, signal: controller.signal }).finally(() => {
@@ -217,7 +219,7 @@ export class PodWorkers {
       waiting: state.waiting,
       ...(ending ? { ending } : {}),
       hostIPs: context.hostIPs,
-      extraConditions: defaultSizeCondition(state.pod),
+      extraConditions: [...defaultSizeCondition(state.pod), ...evictionCondition(state)],
     });
     state.said = status;
     tellDefaultSize(state, context.events);

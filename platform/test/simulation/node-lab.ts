@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type KubeClient, resources } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
 import { allKinds } from '@sampan/api/kinds/all.ts';
@@ -27,6 +28,8 @@ export interface NodeLab extends AsyncDisposable {
   pod(name: string): Promise<Pod | undefined>;
   /** Moves time on in small steps until `is` holds; fails with the Pod's status when it does not within `withinMs`. */
   until(name: string, is: (pod: Pod | undefined) => boolean, withinMs?: number): Promise<Pod | undefined>;
+  /** The same for anything else. */
+  wait(what: string, holds: () => boolean | Promise<boolean>, withinMs?: number): Promise<void>;
   status(pod: Pod | undefined, container?: string): ContainerStatus;
   events(name: string): Promise<KubeEvent[]>;
   /** Lets everything that is due now happen. */
@@ -87,6 +90,14 @@ export async function createNodeLab(
         await clock.advance(250);
       }
     },
+    async wait(what, holds, withinMs = 60_000) {
+      for (const end = clock.now() + withinMs; ; ) {
+        await lab.settle();
+        if (await holds()) return;
+        if (clock.now() >= end) throw new Error(`not so: ${what}\n${runtime.calls.join('\n')}`);
+        await clock.advance(250);
+      }
+    },
     status(pod, container = 'web') {
       const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = pod?.status ?? {};
       const all = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses];
@@ -99,8 +110,8 @@ export async function createNodeLab(
     },
     async settle(ms = 0) {
       // Files are read and written by real threads, which no clock of ours moves.
-      for (let round = 0; round < 4; round++) {
-        await new Promise((resolve) => setImmediate(resolve));
+      for (let round = 0; round < 3; round++) {
+        await delay(1);
         await clock.advance(0);
       }
       if (ms > 0) await clock.advance(ms);

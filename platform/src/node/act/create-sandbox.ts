@@ -1,5 +1,6 @@
 /** Makes a Pod's machine, while its volumes and first images are brought in. */
 import { isReason, messageOf } from '@sampan/api/errors.ts';
+import { runtimeHandler } from '../config/runtime-handler.ts';
 import { sandboxConfig } from '../config/sandbox-config.ts';
 import { type Action, initContainers, specOf } from '../decide/model.ts';
 import { pathsOf } from '../paths.ts';
@@ -28,7 +29,7 @@ export async function createSandbox(
       hostResolvConf: context.hostResolvConf,
       presentImages: await presentImages(context, state),
     });
-    await runtime.runPodSandbox({ config, runtimeHandler: state.pod.spec?.runtimeClassName ?? '' });
+    await runtime.runPodSandbox({ config, runtimeHandler: await runtimeHandler(context.client, state.pod) });
     state.sandboxFailure = undefined;
     state.sandboxFailures = 0;
   } catch (error) {

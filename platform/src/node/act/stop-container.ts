@@ -10,6 +10,12 @@ type Stop = Extract<Action, { type: 'stopContainer' }>;
 const sameDeadlineMs = 1000;
 const minimumMs = 2000;
 
+/** Whether a stop that is under way would have to end sooner than it will. */
+export function hurries({ clock }: Pick<NodeContext, 'clock'>, state: PodState, action: Stop): boolean {
+  const before = state.stops.get(action.id);
+  return before !== undefined && clock.now() + action.graceMs < before.deadlineMs - sameDeadlineMs;
+}
+
 /** Idempotent; resolves when the container has ended. Throws what the runtime threw. */
 export async function stopContainer(
   context: NodeContext,
@@ -20,7 +26,7 @@ export async function stopContainer(
   const deadlineMs = clock.now() + action.graceMs;
   const before = state.stops.get(action.id);
   if (before) {
-    if (deadlineMs > before.deadlineMs - sameDeadlineMs) return;
+    if (!hurries(context, state, action)) return;
     before.deadlineMs = deadlineMs;
     before.hurry.abort(new Error('the Pod has less time'));
     await runtime.stopContainer({ containerId: action.id, timeout: secondsLeft(context, deadlineMs) });

@@ -27,6 +27,11 @@ export function decideEnding(view: PodView, ending: Ending): Decision {
     decision.wakeAtMs = view.nowMs < ending.untilMs ? ending.untilMs : ending.untilMs + patienceMs + 1;
     return decision;
   }
+  // A start that is given up ends by itself, and what it started is stopped as all else.
+  if (starting && !impatient) {
+    decision.wakeAtMs = ending.untilMs + patienceMs + 1;
+    return decision;
+  }
   const ready = view.sandboxes.filter((sandbox) => sandbox.ready);
   if (ready.length > 0) decision.actions = ready.map((sandbox): Action => ({ type: 'stopSandbox', id: sandbox.id }));
   else if (!starting) decision.actions = lastSteps(view, ending);

@@ -13,10 +13,16 @@ export function decideRunning(view: PodView): Decision {
     return decision;
   }
   for (const container of ephemeralContainers(view.pod))
-    if (!latestRun(view.containers, container.name, sandbox.id))
+    if (!hasRun(view, container.name))
       start(view, decision, { name: container.name, kind: 'ephemeral', sandboxId: sandbox.id });
   if (decideInit(view, decision, sandbox.id)) decideMains(view, decision, sandbox.id);
   return decision;
+}
+
+/** An ephemeral container is run once, whatever becomes of it. */
+function hasRun(view: PodView, name: string): boolean {
+  const record = latestRun(view.containers, name);
+  return record !== undefined && record.state !== 'created';
 }
 
 /** There is none, or the one there was is lost: the machine died, or the host was started anew. */
