@@ -9,9 +9,13 @@ import { conflict } from '../keys.ts';
 import type { Entry, StoreEvent, Write } from '../store.ts';
 import type { Statements } from './database.ts';
 
-/** A batch stops taking submissions after this long, which leaves the fsync the rest of 10 ms. */
-const batchMs = 5;
+/** A batch stops taking submissions after this long, or with this much to write: COMMIT and its fsync take the rest of 10 ms. */
+const batchMs = 3;
+const batchBytes = 256 << 10;
 const slowMs = 50;
+
+/** Keys and rows cost too: a write of nothing counts as this much. */
+const writeOverheadBytes = 256;
 
 interface Submission {
   writes: Write[];
@@ -73,11 +77,14 @@ export class GroupCommit {
     const taken: Submission[] = [];
     const done: { submission: Submission; revision: number; events: StoreEvent[] }[] = [];
     let revision = this.#revision;
+    let bytes = 0;
+    const isRoomLeft = () => bytes < batchBytes && clock.monotonicMs() - startedMs < batchMs;
     try {
       sql.begin.run();
-      while (this.#queue.length > 0 && (taken.length === 0 || clock.monotonicMs() - startedMs < batchMs)) {
+      while (this.#queue.length > 0 && (taken.length === 0 || isRoomLeft())) {
         const submission = this.#queue.shift() as Submission;
         taken.push(submission);
+        bytes += sizeOf(submission);
         const before = this.#check(submission);
         if (!before) continue;
         revision += 1;
@@ -147,4 +154,8 @@ export class GroupCommit {
     if (taken.length === 0) for (const { reject } of this.#queue.splice(0)) reject(failure);
     for (const { reject } of taken) reject(failure);
   }
+}
+
+function sizeOf({ writes }: Submission): number {
+  return writes.reduce((total, { value }) => total + writeOverheadBytes + (value?.length ?? 0), 0);
 }
