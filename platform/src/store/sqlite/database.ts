@@ -10,6 +10,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 
 const schemaVersion = 1;
+const pageSize = 4096;
 
 const schema = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -25,12 +26,13 @@ const schema = `
 `;
 
 /** Opens or creates the file, readable by its owner alone (it holds secrets) and locked against a second server. */
-export function openDatabase(file: string): DatabaseSync {
+export function openDatabase(file: string, maxBytes?: number): DatabaseSync {
   try {
     if (file !== ':memory:') closeSync(openSync(file, 'a', 0o600));
     const db = new DatabaseSync(file, { timeout: 0 });
     try {
       prepareFile(db, file);
+      if (maxBytes !== undefined) db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(maxBytes / pageSize))}`);
     } catch (error) {
       db.close();
       throw error;

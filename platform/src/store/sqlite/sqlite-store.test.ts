@@ -110,3 +110,28 @@ it('answers commits that were under way when it is closed', async () => {
     await remove();
   }
 });
+
+it('refuses writes when it is full, keeps what it has, and goes on once compaction has made room', async () => {
+  const { file, remove } = await temporaryFile();
+  try {
+    const store = await openSqliteStore({ file, log: silentLogger, maxBytes: 1 << 20 });
+    const value = new Uint8Array(20_000).fill(65);
+    let last = 0;
+    const full = (async () => {
+      for (;;) last = await store.commit([{ key: '/a', value }]);
+    })();
+    await assert.rejects(full, (error) => isReason(error, 'ResourceExhausted'));
+    assert.ok(last > 20, `full after ${last} writes`);
+    assert.equal(await store.revision(), last);
+    assert.equal((await store.get('/a'))?.modRevision, last);
+    await store.compact(last);
+    assert.equal(await store.commit([{ key: '/a', value, expect: last }]), last + 1);
+    await store.close();
+
+    const again = await openSqliteStore({ file, log: silentLogger });
+    assert.equal((await again.get('/a'))?.modRevision, last + 1);
+    await again.close();
+  } finally {
+    await remove();
+  }
+});

@@ -21,6 +21,8 @@ export interface SqliteStoreOptions {
   file: string;
   log: Logger;
   clock?: Clock;
+  /** Writes beyond this are refused with ResourceExhausted until compaction has made room. Default: the disk is the limit. */
+  maxBytes?: number;
   watchLimits?: WatchLimits;
 }
 
@@ -39,7 +41,7 @@ class SqliteStore implements Store {
   #closed = false;
 
   constructor(options: SqliteStoreOptions) {
-    this.#db = openDatabase(options.file);
+    this.#db = openDatabase(options.file, options.maxBytes);
     this.#sql = prepareStatements(this.#db);
     this.#hub = new WatchHub(options.watchLimits);
     this.#compacted = this.#meta('compacted');
