@@ -62,8 +62,13 @@ export class HttpTransport {
         agent: secure ? this.#https : this.#http,
         ...(signal ? { signal } : {}),
       });
-      const onStall = () =>
-        request.destroy(new SampanError('Timeout', `${url.host} sent nothing for ${stallMs / 1000} s`));
+      // Told to the body too: all it would learn of a destroyed request is a broken connection, which is tried again.
+      let onResponseStall = (_: SampanError) => {};
+      const onStall = () => {
+        const error = new SampanError('Timeout', `${url.host} sent nothing for ${stallMs / 1000} s`);
+        onResponseStall(error);
+        request.destroy(error);
+      };
       const guard = new StallGuard({ clock, limitMs: stallMs, onStall });
       const fail = (error: unknown) => {
         guard.stop();
@@ -73,6 +78,7 @@ export class HttpTransport {
       request.on('close', () => guard.stop());
       request.on('response', (response) => {
         guard.progress();
+        onResponseStall = (error) => response.destroy(error);
         resolve({
           status: response.statusCode ?? 0,
           headers: response.headers,
