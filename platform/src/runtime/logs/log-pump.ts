@@ -5,7 +5,7 @@
  *
  * Bytes are acknowledged only after they are in the file, so whoever dies in between, nothing is lost and nothing is written twice.
  */
-import { messageOf } from '@sampan/api/errors.ts';
+import { isReason, messageOf } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Agent, OutputChunk } from '../agent/agent.ts';
@@ -85,7 +85,8 @@ export class LogPump {
         await this.#readFrom(agent);
         return;
       } catch (error) {
-        if (this.#stop.signal.aborted) throw error;
+        // A container that is gone has no more output, and another connection would not bring it.
+        if (this.#stop.signal.aborted || isReason(error, 'NotFound')) throw error;
         this.#options.log.debug({ error: messageOf(error) }, 'output broke off, asking again');
         await this.#options.clock.sleep(20, this.#stop.signal);
       }

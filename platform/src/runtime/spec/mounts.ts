@@ -56,7 +56,8 @@ export function standardMounts(options: {
       source: 'devpts',
       options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
     },
-    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: kernel },
+    // The machine's own /dev has it mounted, and it is the same one.
+    ...(privileged ? [] : [{ destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: kernel }]),
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...kernel, access] },
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...kernel, 'relatime', access] },
     bind('/dev/shm', guestPaths.shm, 'rw'),

@@ -76,12 +76,15 @@ function argsOf(cmd: string[] | undefined, container: Container): string[] {
 export function sessionOf(session: GuestSession, options: { stdin: boolean; tty: boolean }): StreamSession {
   const { stdin, stdout, stderr } = session;
   if (!options.stdin) void stdin.close().catch(() => {});
+  const exited = session.exited.then(({ exitCode }) => ({ exitCode }));
+  // A client may have left before the end, and nobody ask for it.
+  exited.catch(() => {});
   return {
     ...(options.stdin ? { stdin } : {}),
     stdout,
     ...(options.tty ? {} : { stderr }),
     resize: (columns, rows) => session.resize(columns, rows),
-    exited: session.exited.then(({ exitCode }) => ({ exitCode })),
+    exited,
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   };
 }
