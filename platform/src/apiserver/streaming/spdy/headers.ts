@@ -93,16 +93,17 @@ export class HeaderWriter {
 
   /** Blocks have to go out in the order in which they were made. At most 65,535 bytes. */
   write(headers: Iterable<[string, string]>): Buffer {
-    const block = formatHeaders(headers);
-    const stored = Buffer.from([
-      0,
-      block.length & 255,
-      block.length >> 8,
-      ~block.length & 255,
-      (~block.length >> 8) & 255,
-    ]);
-    const start = this.#started ? [] : [zlibStart];
+    const start = this.#started ? Buffer.alloc(0) : zlibStart;
     this.#started = true;
-    return Buffer.concat([...start, stored, block]);
+    // The empty block is zlib's flush: without it, Go's reader looks for a further block and takes the frame's end for the stream's.
+    return Buffer.concat([start, storedBlock(formatHeaders(headers)), storedBlock(Buffer.alloc(0))]);
   }
+}
+
+/** RFC 1951, 3.2.4. */
+function storedBlock(bytes: Buffer): Buffer {
+  const header = Buffer.alloc(5);
+  header.writeUInt16LE(bytes.length, 1);
+  header.writeUInt16LE(~bytes.length & 0xffff, 3);
+  return Buffer.concat([header, bytes]);
 }
