@@ -26,3 +26,34 @@ pub fn seal(fd: &OwnedFd) -> Result<(), String> {
     )
     .map(|_| ())
 }
+
+/// Sealed memory for as long as the template's directory is there.
+pub struct Held {
+    /// Never read: to hold it open is the purpose.
+    _memory: OwnedFd,
+    watch: OwnedFd,
+}
+
+impl Held {
+    pub fn new(memory: OwnedFd, directory: &str) -> Result<Held, String> {
+        let name = sys::c_string(directory)?;
+        let watch = sys::own(sys::check(unsafe { libc::inotify_init1(libc::IN_CLOEXEC) }, "inotify_init1")?);
+        let events = libc::IN_DELETE_SELF | libc::IN_MOVE_SELF | libc::IN_ONLYDIR;
+        sys::check(
+            unsafe { libc::inotify_add_watch(watch.as_raw_fd(), name.as_ptr(), events) },
+            &format!("watch {}", directory),
+        )?;
+        Ok(Held { _memory: memory, watch })
+    }
+
+    /// The first event of any kind ends the wait: only the directory's own end is watched.
+    pub fn until_directory_is_gone(&self) {
+        let mut event = [0u8; 512];
+        loop {
+            let got = unsafe { libc::read(self.watch.as_raw_fd(), event.as_mut_ptr().cast(), event.len()) };
+            if got >= 0 || std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
+                return;
+            }
+        }
+    }
+}

@@ -20,6 +20,7 @@ const OOM_SCORE_ADJUSTMENT: &str = "300";
 
 /// A running VMM and what its holder may need.
 pub struct Started {
+    pub directory: String,
     pub pid: libc::pid_t,
     pub start_time: u64,
     pub spare_tap: Option<tap::SpareTap>,
@@ -53,6 +54,7 @@ pub fn start(launch: &Launch) -> Result<Started, String> {
     });
     match started {
         Ok(start_time) => Ok(Started {
+            directory: launch.directory.clone(),
             pid,
             start_time,
             spare_tap: opened.spare_tap,

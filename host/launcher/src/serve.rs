@@ -8,7 +8,8 @@
 //!   wake                    let the VMM's process run on
 //!   release                 answer, then leave the VMM alone and end
 //!   keep                    wait for the VMM to end, seal its memory, answer `ok PATH`, and from then on only hold that memory:
-//!                           for as long as this process lives, PATH (/proc/PID/fd/N) is the template's memory
+//!                           for as long as this process lives, PATH (/proc/PID/fd/N) is the template's memory.
+//!                           It ends by itself when its directory is removed
 //!
 //! When stdin ends before `release` or `keep`, the VMM is killed.
 
@@ -30,7 +31,7 @@ pub struct Target {
 enum Next {
     Go(String),
     End,
-    Hold(OwnedFd, String),
+    Hold(memory::Held, String),
 }
 
 pub fn serve(mut target: Target) -> Result<(), String> {
@@ -120,21 +121,17 @@ fn keep(target: &mut Target) -> Result<Next, String> {
     process::reap(started.pid);
     memory::seal(&memory)?;
     let path = format!("/proc/{}/fd/{}", std::process::id(), memory.as_raw_fd());
-    Ok(Next::Hold(memory, path))
+    Ok(Next::Hold(memory::Held::new(memory, &started.directory)?, path))
 }
 
-/// Does nothing until it is killed: the server that made the template may come and go.
-fn hold(memory: OwnedFd) -> Result<(), String> {
+/// Does nothing until it is killed or its directory goes: the server that made the template may come and go.
+fn hold(held: memory::Held) -> Result<(), String> {
     let null = sys::open("/dev/null", libc::O_RDWR, 0)?;
     for standard in 0..3 {
         sys::check(unsafe { libc::dup2(null.as_raw_fd(), standard) }, "standard streams")?;
     }
-    drop(null);
-    loop {
-        unsafe { libc::pause() };
-        // Only a signal with a handler wakes pause(), and there is none.
-        let _ = &memory;
-    }
+    held.until_directory_is_gone();
+    Ok(())
 }
 
 fn abandon(target: &Target) -> Result<(), String> {

@@ -26,6 +26,7 @@ export interface DiskAttachment {
   readOnly: boolean;
 }
 
+/** The guest sets the MAC itself (SandboxSetup.network): a clone wakes up with its template's. */
 export interface NicAttachment {
   /** Name of a tap device that exists in the host's (the server's) network namespace; the VMM is handed its open descriptor. */
   tapName: string;

@@ -41,7 +41,7 @@ export interface QemuVmmOptions {
   clock?: Clock;
   /** Clones kept parked per recently used shape; default 0. */
   pool?: number;
-  /** Bound on the host memory of all templates; default a quarter of the host's. */
+  /** Bound on the host memory of all templates; default a quarter of the host's; 0: no templates, every machine boots cold. */
   templateBytes?: number;
   /** A machine's CPU ceiling comes into force so long after its start, or when it is told to settle(); default 5 s. */
   cpuGraceMs?: number;
@@ -101,6 +101,7 @@ class QemuVmm implements Vmm {
   readonly #context: QemuContext;
   readonly #verdict: Verdict;
   readonly #cpuGraceMs: number;
+  readonly #alwaysCold: boolean;
   readonly #templates: TemplateStore;
   readonly #pool: ClonePool;
   readonly #serial = new SerialByKey();
@@ -112,6 +113,7 @@ class QemuVmm implements Vmm {
     this.#context = context;
     this.#verdict = verdict;
     this.#cpuGraceMs = options.cpuGraceMs ?? 5_000;
+    this.#alwaysCold = options.templateBytes === 0;
     this.#templates = new TemplateStore(context, options.templateBytes ?? totalmem() / 4);
     this.#pool = new ClonePool(context, this.#templates, options.pool ?? 0);
   }
@@ -155,6 +157,7 @@ class QemuVmm implements Vmm {
   }
 
   async prepareTemplate(shape: MachineShape): Promise<void> {
+    if (this.#alwaysCold) return;
     await this.#templates.ensure(shape);
     this.#pool.note(shape);
   }
@@ -174,6 +177,7 @@ class QemuVmm implements Vmm {
   }
 
   async #templateFor(shape: MachineShape): Promise<Template | undefined> {
+    if (this.#alwaysCold) return undefined;
     const made = await this.#templates.get(shape);
     if (made) return made;
     const wait = await this.#templates.worthWaiting(shape);
