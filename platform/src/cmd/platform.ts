@@ -11,6 +11,7 @@ import { type ApiServer, createApiServer } from '../apiserver/api-server.ts';
 import { systemUser } from '../apiserver/auth/user.ts';
 import { writeAdminKubeconfig } from '../apiserver/pki/kubeconfig.ts';
 import { openPki } from '../apiserver/pki/pki.ts';
+import { createStreamingHook } from '../apiserver/streaming/streaming.ts';
 import type { Instance } from '../base/config.ts';
 import type { Logger } from '../base/log.ts';
 import { createControllers } from '../controllers/controllers.ts';
@@ -21,7 +22,7 @@ import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createRuntime } from '../runtime/create-runtime.ts';
 import { openDrivers } from './drivers.ts';
 import { nodeCapacity, nodeInfo, nodeNameOf } from './node-capacity.ts';
-import { createStreamingHook } from './streaming.ts';
+
 import { version } from './version.ts';
 
 export interface Platform {
@@ -51,7 +52,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     gateway: () => gateway,
     pki,
     version: { version },
-    streaming: createStreamingHook(log),
+    streaming: createStreamingHook({ log: log.child({ part: 'streaming' }) }),
   });
   const { port } = await api.listen([
     instance.listen,
