@@ -9,6 +9,8 @@ interface Flight<T, P> {
 
 export class SharedWork<T, P> {
   readonly #flights = new Map<string, Flight<T, P>>();
+  /** All that runs, also what nobody waits for any more. */
+  readonly #running = new Set<Promise<T>>();
 
   /** Joins the work named `key` or starts it. Rejects with the signal's reason as soon as this caller's signal aborts. */
   async join(options: {
@@ -38,7 +40,7 @@ export class SharedWork<T, P> {
 
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
-    while (this.#flights.size > 0) await Promise.allSettled([...this.#flights.values()].map(({ promise }) => promise));
+    while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
 
   #launch(key: string, start: (signal: AbortSignal, report: (progress: P) => void) => Promise<T>): Flight<T, P> {
@@ -51,7 +53,9 @@ export class SharedWork<T, P> {
     const promise = Promise.resolve().then(() => start(controller.signal, report));
     const flight = { promise, controller, users: 0, listeners };
     this.#flights.set(key, flight);
+    this.#running.add(promise);
     const remove = () => {
+      this.#running.delete(promise);
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     };
     promise.then(remove, remove);

@@ -9,6 +9,7 @@ import { join, posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { isReason, messageOf, SampanError } from '@sampan/api/errors.ts';
 import { type Compression, decompress, detectCompression, isBrokenData } from './decompress.ts';
+import type { FetchTarget } from './image-source.ts';
 import type { TarEntry } from './tar-header.ts';
 import { TarParser, type TarSink } from './tar-parser.ts';
 import { writeFully } from './write-fully.ts';
@@ -93,12 +94,13 @@ export class ArchiveFiles implements TarSink {
   }
 
   /** Copies a file to a new one, and returns its digest. */
-  async copy(name: string, path: string, onBytes: (bytes: number) => void): Promise<string> {
+  async copy(name: string, { path, onBytes, signal }: FetchTarget): Promise<string> {
     const hash = createHash('sha256');
     const out = await open(path, 'wx', 0o600);
     try {
       let done = 0;
       for await (const chunk of this.#stream(this.#placeOf(name))) {
+        signal.throwIfAborted();
         hash.update(chunk as Buffer);
         await writeFully(out, chunk as Buffer, done);
         done += (chunk as Buffer).length;

@@ -128,8 +128,7 @@ export class ErofsImageStore implements ImageStore, ImageGarbageCollector {
     options: { auth: RegistryAuth | undefined; signal: AbortSignal; report: (progress: PullProgress) => void },
   ): Promise<ImageRecord> {
     const { clock, insecureRegistries, stallMs, architecture } = this.#options;
-    const cancel = new AbortController();
-    const signal = AbortSignal.any([options.signal, cancel.signal]);
+    const { signal } = options;
     options.report({ phase: 'resolving', doneBytes: 0, totalBytes: 0 });
     using client = new RegistryClient({
       reference,
@@ -139,13 +138,18 @@ export class ErofsImageStore implements ImageStore, ImageGarbageCollector {
       stallMs,
       signal,
     });
-    const found = await findInRegistry(client, reference, { architecture, abandon: () => cancel.abort() });
+    const found = await findInRegistry(client, reference, architecture);
     return this.#installer.install(found.source, {
       tag: taggedName(reference),
       repoDigest: digestedName(reference, found.digest),
       signal,
       report: options.report,
     });
+  }
+
+  /** Resolves when no pull is under way, also none that was called off and is clearing up. */
+  idle(): Promise<void> {
+    return this.#pulls.idle();
   }
 
   async get(reference: string): Promise<Image | undefined> {

@@ -14,6 +14,7 @@ export interface FetchOptions {
   /** One download per digest, whoever wants it. */
   serial: SerialByKey;
   workDirectory: string;
+  signal: AbortSignal;
   onBytes: (bytes: number) => void;
 }
 
@@ -29,14 +30,17 @@ export function fetchLayers(options: FetchOptions): { layers: AsyncIterable<Laye
     ready.set(digest, promise);
   }
   const queue = wanted.values();
+  const enough = new AbortController();
+  const signal = AbortSignal.any([options.signal, enough.signal]);
   let failure: unknown;
   const worker = async () => {
     for (const layer of queue) {
       const result = ready.get(layer.digest)!;
       if (failure) result.reject(failure);
       else {
-        await fetchOne(options, layer).then(result.resolve, (error) => {
+        await fetchOne({ ...options, signal }, layer).then(result.resolve, (error) => {
           failure ??= error;
+          enough.abort(error);
           result.reject(error);
         });
       }
@@ -53,17 +57,18 @@ export function fetchLayers(options: FetchOptions): { layers: AsyncIterable<Laye
     layers: inOrder(),
     settle: async () => {
       failure ??= new Error('no longer wanted');
+      enough.abort(failure);
       await Promise.all(workers);
     },
   };
 }
 
 function fetchOne(options: FetchOptions, layer: SourceLayer): Promise<void> {
-  const { source, cache, workDirectory, onBytes } = options;
+  const { source, cache, workDirectory, onBytes, signal } = options;
   return options.serial.run(layer.digest, async () => {
     if (await cache.has(layer.digest, layer.size)) return onBytes(layer.size);
     const path = join(workDirectory, `layer-${randomHex(6)}`);
-    await source.fetch(layer, path, onBytes);
+    await source.fetch(layer, { path, onBytes, signal });
     await cache.adopt(path, layer.digest);
   });
 }

@@ -97,11 +97,10 @@ export class ImageInstaller {
       doneBytes += bytes;
       run.report({ phase: doneBytes < totalBytes ? 'downloading' : 'converting', doneBytes, totalBytes });
     };
-    const fetch = fetchLayers({ source, cache, serial: this.#fetching, workDirectory, onBytes });
+    const fetch = fetchLayers({ source, cache, serial: this.#fetching, workDirectory, signal: run.signal, onBytes });
     try {
       await blocks.make(contentId, fetch.layers, run.signal);
     } catch (error) {
-      source.abandon();
       await fetch.settle();
       // A cached layer may have been damaged since it was verified; the next pull shall fetch it anew.
       if (isReason(error, 'Invalid')) for (const { digest } of source.layers) await cache.drop(digest);

@@ -7,6 +7,13 @@ export interface SourceLayer extends Descriptor {
   diffId: string;
 }
 
+export interface FetchTarget {
+  path: string;
+  /** Bytes that have come; negative when some have to come again. */
+  onBytes: (bytes: number) => void;
+  signal: AbortSignal;
+}
+
 export interface ImageSource {
   /** For messages. */
   name: string;
@@ -17,9 +24,7 @@ export interface ImageSource {
   /** Lowest first. */
   layers: SourceLayer[];
   /** Brings a layer, verified, to a new file at `path`. */
-  fetch(layer: SourceLayer, path: string, onBytes: (bytes: number) => void): Promise<void>;
-  /** Makes fetches under way fail: the image is no longer wanted. */
-  abandon(): void;
+  fetch(layer: SourceLayer, to: FetchTarget): Promise<void>;
 }
 
 /** Config and layers that fit together. Throws Invalid when they do not, Unsupported when the image is for another machine. */

@@ -4,7 +4,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
 import { formatReference, parseReference } from '../reference.ts';
 import { ArchiveFiles } from './archive-files.ts';
-import { checkedSource, type ImageSource } from './image-source.ts';
+import { checkedSource, type FetchTarget, type ImageSource } from './image-source.ts';
 import {
   choosePlatform,
   type Descriptor,
@@ -89,8 +89,7 @@ async function ociImage(files: ArchiveFiles, entry: IndexEntry, options: OpenArc
   const source: ImageSource = {
     ...checkedSource({ name, configBody, layers: manifest.layers, architecture: options.architecture }),
     manifest: { text, mediaType: descriptor.mediaType },
-    fetch: (layer, path, onBytes) => copyVerified(files, { name: blobName(layer.digest), layer, path, onBytes }),
-    abandon() {},
+    fetch: (layer, to) => copyVerified(files, { ...to, name: blobName(layer.digest), layer }),
   };
   return { source, tags: ociNames(entry), digest: entry.digest };
 }
@@ -152,8 +151,7 @@ async function dockerImage(
   }
   const source: ImageSource = {
     ...unchecked,
-    fetch: (layer, path, onBytes) => copyVerified(files, { name: names.get(layer.digest)!, layer, path, onBytes }),
-    abandon() {},
+    fetch: (layer, to) => copyVerified(files, { ...to, name: names.get(layer.digest)!, layer }),
   };
   return { source, tags: (saved.RepoTags ?? []).map((tag) => formatReference(parseReference(tag))) };
 }
@@ -178,11 +176,11 @@ async function readBlob(files: ArchiveFiles, descriptor: Descriptor, limit: numb
 
 async function copyVerified(
   files: ArchiveFiles,
-  options: { name: string; layer: Descriptor; path: string; onBytes: (bytes: number) => void },
+  options: FetchTarget & { name: string; layer: Descriptor },
 ): Promise<void> {
   const { name, layer, path } = options;
   try {
-    const found = await files.copy(name, path, options.onBytes);
+    const found = await files.copy(name, options);
     if (found !== layer.digest || files.sizeOf(name) !== layer.size) throw mismatch(layer, found);
   } catch (error) {
     await rm(path, { force: true });

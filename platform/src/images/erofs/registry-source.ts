@@ -16,9 +16,8 @@ export interface FoundImage {
 export async function findInRegistry(
   client: RegistryClient,
   reference: Reference,
-  options: { architecture: string; abandon: () => void },
+  architecture: string,
 ): Promise<FoundImage> {
-  const { architecture, abandon } = options;
   const name = formatReference(reference);
   const top = await client.manifest(reference.digest ?? reference.tag ?? 'latest');
   const { fetched, manifest } = await platformManifest(client, top, { name, architecture });
@@ -26,11 +25,10 @@ export async function findInRegistry(
   const source: ImageSource = {
     ...checkedSource({ name, configBody, layers: manifest.layers, architecture }),
     manifest: { text: fetched.body.toString('utf8'), mediaType: fetched.contentType.split(';')[0]!.trim() },
-    abandon,
-    async fetch(layer, path, onBytes) {
+    async fetch(layer, { path, onBytes, signal }) {
       const file = await open(path, 'wx');
       try {
-        await client.blob(layer, file, onBytes);
+        await client.blob(layer, { file, onBytes, signal });
       } catch (error) {
         await rm(path, { force: true });
         throw isReason(error, 'NotFound') ? missingLayer(name, error) : error;

@@ -41,7 +41,7 @@ async function withRegistry(
     const path = join(directory, 'blob');
     const file = await open(path, 'wx');
     try {
-      await client.blob(descriptor, file, () => {});
+      await client.blob(descriptor, { file, onBytes: () => {} });
     } finally {
       await file.close();
     }

@@ -26,6 +26,12 @@ export interface RegistryClientOptions {
   signal?: AbortSignal | undefined;
 }
 
+export interface BlobTarget {
+  file: FileHandle;
+  onBytes: (bytes: number) => void;
+  signal?: AbortSignal;
+}
+
 export interface FetchedManifest {
   body: Buffer;
   digest: string;
@@ -100,13 +106,14 @@ export class RegistryClient {
   }
 
   /** Downloads into an empty file, going on where a broken connection left off. Throws Invalid when the bytes are not the promised ones. */
-  async blob(descriptor: Descriptor, file: FileHandle, onBytes: (bytes: number) => void): Promise<void> {
+  async blob(descriptor: Descriptor, to: BlobTarget): Promise<void> {
+    const { file, onBytes, signal } = to;
     const what = this.#nameOf(descriptor.digest);
     let hash = createHash('sha256');
     let done = 0;
     await this.#retrying(async (progressed) => {
       const headers: Record<string, string> = done > 0 ? { range: `bytes=${done}-` } : {};
-      const response = await this.request(`/blobs/${descriptor.digest}`, { headers });
+      const response = await this.request(`/blobs/${descriptor.digest}`, { headers, signal });
       const resumes = response.status === 206 && String(response.headers['content-range']).startsWith(`bytes ${done}-`);
       if (response.status !== 200 && !resumes) throw await errorFrom(response, what);
       if (!resumes && done > 0) {
@@ -133,12 +140,12 @@ export class RegistryClient {
           `${what}: the connection ended after ${done} of ${descriptor.size} bytes`,
         );
       }
-    });
+    }, signal);
     verify(what, descriptor, { digest: `sha256:${hash.digest('hex')}`, size: done });
   }
 
   /** A request below /v2/<repository>, authenticated and with redirects followed. `path` may be an absolute URL of the registry's own giving. */
-  async request(path: string, options: Omit<HttpRequest, 'url' | 'signal'> = {}): Promise<HttpResponse> {
+  async request(path: string, options: Omit<HttpRequest, 'url'> = {}): Promise<HttpResponse> {
     this.#base ??= this.#findBase();
     const base = await this.#base;
     const url = path.startsWith('/')
@@ -147,17 +154,22 @@ export class RegistryClient {
     for (let tries = 0; ; tries++) {
       const response = await this.#follow(url, options);
       if (response.status !== 401 || tries === 1) return response;
-      await this.#auth.answer(response, this.#options.signal);
+      await this.#auth.answer(response, options.signal ?? this.#options.signal);
     }
   }
 
-  async #follow(start: URL, options: Omit<HttpRequest, 'url' | 'signal'>): Promise<HttpResponse> {
+  async #follow(start: URL, options: Omit<HttpRequest, 'url'>): Promise<HttpResponse> {
     let url = start;
     for (let redirects = 0; ; redirects++) {
       const headers = { ...options.headers };
       // Credentials are for this registry alone; where it redirects to has its own, in the URL.
       if (url.origin === start.origin && this.#auth.header) headers.authorization = this.#auth.header;
-      const response = await this.#transport.send({ ...options, url, headers, signal: this.#options.signal });
+      const response = await this.#transport.send({
+        ...options,
+        url,
+        headers,
+        signal: options.signal ?? this.#options.signal,
+      });
       const location = response.headers.location;
       if (![301, 302, 303, 307, 308].includes(response.status) || !location) return response;
       response.discard();
@@ -189,8 +201,8 @@ export class RegistryClient {
     }
   }
 
-  #retrying<T>(work: (progressed: () => void) => Promise<T>): Promise<T> {
-    const { clock, signal } = this.#options;
+  #retrying<T>(work: (progressed: () => void) => Promise<T>, signal = this.#options.signal): Promise<T> {
+    const { clock } = this.#options;
     return retrying({ clock, attempts, signal }, work);
   }
 
