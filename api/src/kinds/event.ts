@@ -56,9 +56,6 @@ export const eventKind = defineKind<Core>({
       nameCell(event),
     ];
   },
-  defaults(event) {
-    event.involvedObject ??= {};
-  },
   validate,
 });
 

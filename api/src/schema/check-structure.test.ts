@@ -137,8 +137,26 @@ describe('normalize', () => {
   });
 
   it('writes times in UTC', () => {
-    const event = { eventTime: '2024-05-06T09:08:07.1234567+02:00', lastTimestamp: '2024-05-06T09:08:07.9+02:00' };
-    normalize('core/v1.Event', event);
-    assert.deepEqual(event, { eventTime: '2024-05-06T07:08:07.123456Z', lastTimestamp: '2024-05-06T07:08:07Z' });
+    const lease = { spec: { renewTime: '2024-05-06T09:08:07.1234567+02:00' } };
+    normalize('coordination.k8s.io/v1.Lease', lease);
+    assert.deepEqual(lease, { spec: { renewTime: '2024-05-06T07:08:07.123456Z' } });
+    const status = { status: { startTime: '2024-05-06T09:08:07.9+02:00' } };
+    normalize('core/v1.Pod', status);
+    assert.deepEqual(status, { status: { startTime: '2024-05-06T07:08:07Z' } });
+  });
+
+  it('writes the zero values that Go always writes', () => {
+    const object = pod(
+      { containers: [{ ports: [{}], env: [null] }] },
+      { status: { containerStatuses: [{ name: 'a' }] } },
+    );
+    normalize('core/v1.Pod', object);
+    assert.deepEqual(
+      object,
+      pod(
+        { containers: [{ name: '', ports: [{ containerPort: 0 }], env: [{ name: '' }] }] },
+        { status: { containerStatuses: [{ name: 'a', image: '', imageID: '', ready: false, restartCount: 0 }] } },
+      ),
+    );
   });
 });

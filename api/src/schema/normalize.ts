@@ -1,10 +1,10 @@
 /**
  * What a trip through the Go types would make of an object whose structure is right: no nulls, no empty maps and lists where Go omits them,
- * numbers of quantities as text, resource lists in canonical form, times in UTC.
+ * numbers of quantities as text, resource lists in canonical form, times in UTC, and zero values where Go always writes one.
  */
 import { Quantity } from '../quantity.ts';
 import { canonicalMicroTime, canonicalTime } from '../time.ts';
-import { type FieldType, structType } from './schema.ts';
+import { type FieldType, type Scalar, structType } from './schema.ts';
 
 /** In place. Idempotent. Unknown fields are left alone: whether they are dropped is the request's choice. */
 export function normalize(typeName: string, object: object): void {
@@ -19,6 +19,13 @@ function normalizeStruct(typeName: string, value: Record<string, unknown>): void
     if (member === null || member === undefined || (isEmpty(type, member) && !required.has(field))) delete value[field];
     else value[field] = normalized(type, member);
   }
+  for (const field of required) {
+    const type = fields.get(field);
+    if (!type || value[field] !== undefined) continue;
+    const zero =
+      type.form === 'struct' ? normalized(type, {}) : type.form === 'scalar' ? zeroOf(type.scalar) : undefined;
+    if (zero !== undefined) value[field] = zero;
+  }
 }
 
 /** Structs stay: they are pointers in Go, and `{}` says something (`emptyDir: {}`). */
@@ -29,12 +36,14 @@ function isEmpty(type: FieldType, value: unknown): boolean {
 
 function normalized(type: FieldType, value: unknown): unknown {
   if (type.form === 'struct') {
-    if (value !== null) normalizeStruct(type.name, value as Record<string, unknown>);
-    return value ?? {};
+    const struct = (value ?? {}) as Record<string, unknown>;
+    normalizeStruct(type.name, struct);
+    return struct;
   }
+  if (type.form !== 'scalar' && value === null) return null;
   if (type.form === 'array') return (value as unknown[]).map((item) => normalized(type.of, item));
   if (type.form === 'map') return normalizedMap(type.of, value as Record<string, unknown>);
-  if (value === null) return type.scalar === 'any' ? null : zeroOf(type.scalar);
+  if (value === null) return zeroOf(type.scalar) ?? null;
   if (type.scalar === 'quantity') return String(value);
   if (type.scalar === 'time') return canonicalTime(value as string);
   if (type.scalar === 'microtime') return canonicalMicroTime(value as string);
@@ -54,8 +63,22 @@ function normalizedMap(of: FieldType, value: Record<string, unknown>): Record<st
   return Object.fromEntries(entries);
 }
 
-/** null inside a list or map becomes the element's zero value. */
-function zeroOf(scalar: string): unknown {
-  if (scalar === 'bool') return false;
-  return scalar.startsWith('int') || scalar === 'float64' ? 0 : '';
+/** What a plain Go value is when nobody sets it; undefined for those that Go leaves out or writes as null. */
+function zeroOf(scalar: Scalar): unknown {
+  switch (scalar) {
+    case 'string':
+    case 'bytes':
+      return '';
+    case 'bool':
+      return false;
+    case 'int32':
+    case 'int64':
+    case 'float64':
+    case 'intorstr':
+      return 0;
+    case 'quantity':
+      return '0';
+    default:
+      return undefined;
+  }
 }
