@@ -108,6 +108,30 @@ describe('who may come in', () => {
     agent.destroy();
   });
 
+  test('who may impersonate acts as the other, and nobody else does', async () => {
+    const as = await ask('/api/v1/pods', { headers: { 'impersonate-user': 'jane' } });
+    assert.deepEqual([as.status, /User "jane" cannot list/.test(as.json.message)], [403, true]);
+    const { certificate, key } = await api.pki.issueClient({ commonName: 'jane' });
+    const agent = new Agent({ ca: api.pki.caCertificate, cert: certificate, key });
+    const refused = await ask('/api/v1', { agent, headers: { 'impersonate-user': 'admin' } });
+    assert.equal(refused.status, 403);
+    agent.destroy();
+  });
+
+  test("a resumed TLS session is still the same user's", async () => {
+    const { certificate, key } = await api.pki.adminClient();
+    // One connection a request; the agent keeps sessions.
+    const agent = new Agent({
+      ca: api.pki.caCertificate,
+      cert: certificate,
+      key,
+      keepAlive: false,
+      maxVersion: 'TLSv1.2',
+    });
+    for (let i = 0; i < 3; i++) assert.equal((await ask('/api/v1/pods', { agent })).status, 200);
+    agent.destroy();
+  });
+
   test('plain HTTP gets no answer', async () => {
     const sent = plainRequest(served.url.replace('https', 'http'));
     sent.end();
@@ -152,6 +176,23 @@ describe('what is asked for', () => {
     assert.equal(json.rows[0].object.spec, undefined);
     const bare = await ask(`${inDefault}/pods/shown?includeObject=None`, { headers: { accept } });
     assert.equal(bare.json.rows[0].object, undefined);
+  });
+
+  test('a list is given as of a version, or as fresh as one', async () => {
+    const made = await api.client.create<KubeObject>(configmaps, {
+      metadata: { name: 'versions', namespace: 'default' },
+    });
+    const then = made.metadata?.resourceVersion;
+    await api.client.delete(configmaps, 'versions', { namespace: 'default' });
+    const path = `${inDefault}/configmaps?fieldSelector=metadata.name%3Dversions&resourceVersion=${then}`;
+    const exact = await ask(`${path}&resourceVersionMatch=Exact`);
+    assert.deepEqual([exact.json.items.length, exact.json.metadata.resourceVersion], [1, then]);
+    assert.equal((await ask(`${path}&resourceVersionMatch=NotOlderThan`)).json.items.length, 0);
+    const future = await ask(`${inDefault}/configmaps?resourceVersion=99999999&resourceVersionMatch=NotOlderThan`);
+    assert.deepEqual([future.status, future.json.details.causes[0].reason], [504, 'ResourceVersionTooLarge']);
+    assert.equal((await ask(`${inDefault}/configmaps?resourceVersionMatch=Exact`)).status, 422);
+    assert.equal((await ask(`${inDefault}/configmaps?resourceVersion=x`)).status, 400);
+    assert.equal((await ask(`${inDefault}/configmaps?limit=2&continue=nonsense`)).status, 400);
   });
 
   test('metadata alone is given to who wants no more', async () => {
@@ -387,6 +428,20 @@ describe('watches', () => {
     assert.deepEqual(seen, ['ADDED', 'BOOKMARK']);
     const bad = await ask(`${inDefault}/pods?watch=1&sendInitialEvents=true`);
     assert.equal(bad.status, 422);
+  });
+
+  test('begin with a state of any size', async () => {
+    const large = 'x'.repeat(900_000);
+    for (let i = 0; i < 24; i++) {
+      const metadata = { name: `bulk-${i}`, namespace: 'default', labels: { bulk: 'yes' } };
+      await api.client.create(configmaps, { metadata, data: { large } } as KubeObject);
+    }
+    let count = 0;
+    for await (const { type } of events(`${inDefault}/configmaps?watch=1&labelSelector=bulk%3Dyes`)) {
+      assert.equal(type, 'ADDED');
+      if (++count === 24) break;
+    }
+    assert.equal((await ask(`${inDefault}/configmaps?labelSelector=bulk`, { method: 'DELETE' })).status, 200);
   });
 
   test('end after timeoutSeconds', async () => {

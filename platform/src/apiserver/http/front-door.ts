@@ -10,6 +10,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { type Authenticator, unauthorized } from '../auth/authenticator.ts';
 import { type Authorizer, demand, openPaths } from '../auth/authorizer.ts';
+import { impersonated } from '../auth/impersonation.ts';
 import { anonymous } from '../auth/user.ts';
 import { badRequest, unknownPath } from '../meta/failures.ts';
 import { toStatus } from '../meta/status.ts';
@@ -64,6 +65,7 @@ export class FrontDoor {
         // Bodies are timed where they are read: a node's image import may take long.
         requestTimeout: 0,
         headersTimeout: headersTimeoutMs,
+        handshakeTimeout: headersTimeoutMs,
         keepAliveTimeout: keepAliveTimeoutMs,
         connectionsCheckingInterval: 5_000,
       });
@@ -148,8 +150,11 @@ export class FrontDoor {
   /** Throws Unauthorized for bad credentials, and for none where they are needed. */
   async #identify(exchange: Exchange): Promise<void> {
     const open = openPaths.some((path) => exchange.path === path || exchange.path.startsWith(`${path}/`));
-    exchange.user = open ? anonymous : await this.#options.authenticator.authenticate(exchange.request);
-    if (!open && exchange.user === anonymous) throw unauthorized();
+    if (open) return;
+    const { authenticator, authorizer } = this.#options;
+    const sender = await authenticator.authenticate(exchange.request);
+    if (sender === anonymous) throw unauthorized();
+    exchange.user = await impersonated(authorizer, sender, exchange.request.headersDistinct);
   }
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {

@@ -16,10 +16,11 @@ import { type EventType, type WatchSink, watch } from '../verbs/watch.ts';
 import { type Exchange, setWarnings } from './exchange.ts';
 import type { Representation } from './negotiate.ts';
 
-/** Unsent bytes after which a watcher counts as gone. */
+/** Unsent bytes, beyond the state it began with, after which a watcher counts as gone. */
 const maxBufferedBytes = 16 * 1024 * 1024;
 /** Watches without a timeout end after 30 to 60 minutes, so that they spread anew over servers (min-request-timeout). */
 const defaultTimeoutMs = 30 * 60_000;
+const maxTimeoutMs = 24 * 3_600_000;
 
 export interface WatchAnswer {
   exchange: Exchange;
@@ -41,8 +42,9 @@ export async function answerWatch(context: VerbContext, answer: WatchAnswer): Pr
     sink.end(error);
     return () => {};
   });
-  sink.open();
-  const timeoutMs = query.timeoutSeconds ? query.timeoutSeconds * 1000 : defaultTimeoutMs * (1 + Math.random());
+  sink.started();
+  const wantedMs = query.timeoutSeconds ? query.timeoutSeconds * 1000 : defaultTimeoutMs * (1 + Math.random());
+  const timeoutMs = Math.min(wantedMs, maxTimeoutMs);
   await context.clock.sleep(timeoutMs, over.signal).catch(() => {});
   stop();
   over.abort();
@@ -55,6 +57,7 @@ class HttpSink implements WatchSink {
   readonly #over: AbortController;
   #opened = false;
   #sentColumns = false;
+  #allowedBytes = Number.POSITIVE_INFINITY;
 
   constructor(answer: WatchAnswer, clock: Clock, over: AbortController) {
     this.#answer = answer;
@@ -76,6 +79,7 @@ class HttpSink implements WatchSink {
 
   event(type: EventType, object: KubeObject, change?: Change): void {
     this.#write(this.#shared(type, change, () => line(type, this.#present(object))));
+    this.#checkPace();
   }
 
   bookmark(revision: number, endOfInitialEvents: boolean): void {
@@ -96,10 +100,19 @@ class HttpSink implements WatchSink {
     if (this.#over.signal.aborted) return;
     this.open();
     response.write(bytes);
-    if (response.writableLength > maxBufferedBytes) {
-      response.destroy();
-      this.#over.abort();
-    }
+  }
+
+  #checkPace(): void {
+    const { response } = this.#answer.exchange;
+    if (response.writableLength <= this.#allowedBytes) return;
+    response.destroy();
+    this.#over.abort();
+  }
+
+  /** The state at the start is out of the writer's hands; from here on the client has to keep up. */
+  started(): void {
+    this.open();
+    this.#allowedBytes = maxBufferedBytes + this.#answer.exchange.response.writableLength;
   }
 
   /** Plain encodings are kept with the change for the next watcher; tables carry ages and first-time columns, so are not. */

@@ -49,10 +49,13 @@ async function attemptDelete(context: VerbContext, request: DeleteRequest, curre
   return { object: await put(context, place, current, next ?? current), gone: false };
 }
 
+/** A century: beyond it times could no longer be written. */
+const maxGraceSeconds = 3_155_760_000;
+
 /** The object with deletion begun or brought nearer; undefined when there is nothing to change. */
 function markDeleted(place: Place, current: Stored, options: DeleteOptions, nowMs: number): Stored | undefined {
   const { kind } = place;
-  const seconds = kind.gracePeriodSeconds?.(current, options.gracePeriodSeconds) ?? 0;
+  const seconds = Math.min(kind.gracePeriodSeconds?.(current, options.gracePeriodSeconds) ?? 0, maxGraceSeconds);
   const next = copyOf(current);
   const { metadata } = next;
   if (metadata.deletionTimestamp) {
