@@ -39,6 +39,8 @@ pub struct Launch {
     pub shows: Vec<String>,
     /// KEY=VALUE; nothing else is in the VMM's environment.
     pub environment: Vec<String>,
+    /// `--huge-pages no`: the kernel gives it small pages only. A huge page for a table of a few KiB is 2 MiB of memory in every machine.
+    pub small_pages: bool,
     /// Path of the QMP socket for `send`, among the --listen ones; only with hold.
     pub monitor: Option<String>,
     pub program: Vec<String>,
@@ -88,6 +90,7 @@ fn parse_launch(arguments: &[String]) -> Result<Launch, String> {
             "--device" => launch.devices.push(value),
             "--show" => launch.shows.push(value),
             "--env" => launch.environment.push(value),
+            "--huge-pages" if value == "no" => launch.small_pages = true,
             "--monitor" => launch.monitor = Some(value),
             "--file" | "--listen" | "--tap" | "--spare-tap" | "--memory" => {
                 let give = parse_give(name, &value)?;

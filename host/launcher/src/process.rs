@@ -157,6 +157,9 @@ fn become_vmm(launch: &Launch, all: Vec<Open>, log: OwnedFd, go: OwnedFd, status
     let program = c_strings(&launch.program)?;
     let environment = c_strings(&launch.environment)?;
     let status = descriptors::arrange(all, descriptors::duplicate(status)?)?;
+    if launch.small_pages {
+        sys::check(unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) }, "small pages only")?;
+    }
     let result = identity::lower_limits()
         .and_then(|_| identity::drop_powers(launch.uid))
         .and_then(|_| execute(&program, &environment));

@@ -109,6 +109,8 @@ export interface Vmm {
   destroy(directory: string): Promise<void>;
   /** Makes the template of a shape ready ahead of need. Idempotent; concurrent calls share one boot. */
   prepareTemplate(shape: MachineShape): Promise<void>;
-  /** Stops background work of this object. Machines go on. */
+  /** Stops background work of this object. Machines and templates stay for the next. */
   close(): Promise<void>;
+  /** Closes and removes what is not a machine's: templates, parked clones, shared directories. Only legal with no machine left. */
+  teardown(): Promise<void>;
 }

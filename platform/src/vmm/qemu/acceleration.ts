@@ -14,6 +14,8 @@ export interface AccelerationProfile {
   kernelParameters(host: { tscKhz?: number }): string[];
   /** Device nodes the VMM needs. */
   deviceNodes: string[];
+  /** Huge pages for a machine with memory of its own (cold). Emulated memory accesses gain too little to pay for them. */
+  hugePages: boolean;
   /** Host memory beside the guest's that the VMM may need, MiB: bounds its cgroup. */
   overheadMib: number;
 }
@@ -25,6 +27,7 @@ export const accelerationProfiles: Record<Accelerator, AccelerationProfile> = {
     cpu: 'host',
     kernelParameters: () => [],
     deviceNodes: ['/dev/kvm'],
+    hugePages: true,
     overheadMib: 128,
   },
   tcg: {
@@ -37,6 +40,7 @@ export const accelerationProfiles: Record<Accelerator, AccelerationProfile> = {
     // busy host calibration against the emulated PIT fails, and the kernel then waits for ever for a timer interrupt that microvm has not wired.
     kernelParameters: ({ tscKhz }) => ['tsc=reliable', ...(tscKhz ? [`tsc_early_khz=${tscKhz}`] : [])],
     deviceNodes: [],
+    hugePages: false,
     overheadMib: 256,
   },
 };

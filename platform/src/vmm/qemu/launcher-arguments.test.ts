@@ -6,6 +6,7 @@ const common = {
   directory: '/run/x/m',
   uid: 200_007,
   cgroups: ['/sys/fs/cgroup/cpu/sampan-ab/m'],
+  hugePages: false,
   rootfsPath: '/guest/rootfs.erofs',
   program: '/usr/bin/qemu-system-x86_64',
   programArguments: ['-M', 'microvm'],
@@ -13,7 +14,9 @@ const common = {
 const environment = ['PATH=/usr/bin:/bin', 'MALLOC_ARENA_MAX=1', 'MALLOC_TRIM_THRESHOLD_=131072'].flatMap(
   (variable) => ['--env', variable],
 );
-const sockets = ['10:/run/x/m/qmp', '11:/run/x/m/pass', '12:/run/x/m/agent'].flatMap((value) => ['--listen', value]);
+const sockets = ['--huge-pages', 'no'].concat(
+  ['10:/run/x/m/qmp', '11:/run/x/m/pass', '12:/run/x/m/agent'].flatMap((value) => ['--listen', value]),
+);
 
 test('a clone gets its disks, its tap, and the template’s memory and state as descriptors', () => {
   const actual = launcherArguments({

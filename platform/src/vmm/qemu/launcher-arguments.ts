@@ -10,6 +10,8 @@ export interface LauncherArgumentsOptions {
   uid: number;
   cgroups: readonly string[];
   deviceNodes: readonly string[];
+  /** The kernel may give it huge pages: faster, and wasteful for a machine that shares a template's memory. */
+  hugePages: boolean;
   rootfsPath: string;
   disks: readonly DiskAttachment[];
   /** A tap's name, or 'spare' for one that is named later (hold only). */
@@ -36,6 +38,7 @@ export function launcherArguments(options: LauncherArgumentsOptions): string[] {
     ...show(options.program),
     // One arena: QEMU's threads hardly allocate at the same time, and each arena costs memory in every machine.
     ...['--env', 'PATH=/usr/bin:/bin', '--env', 'MALLOC_ARENA_MAX=1', '--env', 'MALLOC_TRIM_THRESHOLD_=131072'],
+    ...(options.hugePages ? [] : ['--huge-pages', 'no']),
     ...listen(descriptors.monitor, socketNames.monitor),
     ...listen(descriptors.passMonitor, socketNames.passMonitor),
     ...listen(descriptors.channel, socketNames.channel),

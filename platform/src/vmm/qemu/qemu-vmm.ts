@@ -162,6 +162,12 @@ class QemuVmm implements Vmm {
     this.#pool.note(shape);
   }
 
+  async teardown(): Promise<void> {
+    await Promise.all([this.#pool.close(), this.#templates.close()]);
+    await this.#templates.removeAll();
+    await this.close();
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#pool.close(), this.#templates.close()]);
     for (const machine of this.#machines.values()) machine.disconnect();

@@ -61,6 +61,7 @@ function launcherArgumentsOf(context: QemuContext, options: StartOptions, tscKhz
     uid: options.uid,
     cgroups: options.cgroups,
     deviceNodes: profile.deviceNodes,
+    hugePages: profile.hugePages && start === 'cold',
     rootfsPath: guest.rootfsPath,
     disks,
     tap: nic?.tap,

@@ -118,6 +118,11 @@ export class TemplateStore {
     await this.#turn;
   }
 
+  /** Lets go of every template. */
+  async removeAll(): Promise<void> {
+    for (const template of [...this.#made.values()]) await this.#discard(template);
+  }
+
   async #make(key: string, shape: MachineShape): Promise<Template> {
     const { clock, log } = this.#context;
     const directory = join(this.#root, key);
