@@ -1,8 +1,8 @@
 /**
- * Causes of an Invalid answer, worded as Kubernetes words them (apimachinery util/validation/field), and the answer they make together.
+ * Causes of an Invalid answer, worded as Kubernetes words them (apimachinery util/validation/field).
  * A field is a path such as `spec.containers[0].name` or `metadata.labels[example.com/a]`.
  */
-import { type Cause, SampanError } from './errors.ts';
+import type { Cause } from './errors.ts';
 
 export function required(field: string, detail = ''): Cause {
   return cause('FieldValueRequired', field, 'Required value', detail);
@@ -43,16 +43,6 @@ function cause(reason: string, field: string, head: string, detail: string): Cau
 
 function show(value: unknown): string {
   return value === undefined ? 'null' : JSON.stringify(value);
-}
-
-/** The 422 answer for an object with these causes (at least one). */
-export function invalidError(about: { group?: string; kind: string; name?: string; causes: Cause[] }): SampanError {
-  const { group, kind, name = '', causes } = about;
-  const lines = [...new Set(causes.map(({ field, message }) => `${field}: ${message}`))];
-  const text = lines.length === 1 ? lines[0] : `[${lines.join(', ')}]`;
-  const title = group ? `${kind}.${group}` : kind;
-  const details = { ...(group && { group }), kind, ...(name && { name }), causes };
-  return new SampanError('Invalid', `${title} ${JSON.stringify(name)} is invalid: ${text}`, details);
 }
 
 /** One Invalid cause for each of `problems`, as the checks of names.ts return them. */

@@ -5,7 +5,6 @@ import {
   dnsLabelProblems,
   dnsSubdomainProblems,
   envNameProblems,
-  generatedName,
   labelValueProblems,
   portNameProblems,
   qualifiedNameProblems,
@@ -55,10 +54,5 @@ describe('names', () => {
     ]);
     assert.deepEqual(dnsLabelProblems('a.b'), ['must not contain dots']);
     assert.deepEqual(dnsLabelProblems('a'.repeat(64)), ['must be no more than 63 bytes']);
-  });
-
-  it('leaves room for the suffix of a generated name', () => {
-    assert.equal(generatedName('web-', 'x2x2x'), 'web-x2x2x');
-    assert.equal(generatedName('w'.repeat(70), 'x2x2x').length, 63);
   });
 });

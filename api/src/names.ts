@@ -5,7 +5,6 @@
 
 const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
 const subdomain = `${label}(\\.${label})*`;
-const label1035 = '[a-z]([-a-z0-9]*[a-z0-9])?';
 const qualified = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]';
 const envName = '[-._a-zA-Z][-._a-zA-Z0-9]*';
 const configKey = '[-._a-zA-Z0-9]+';
@@ -15,7 +14,6 @@ const whole = (pattern: string) => new RegExp(`^${pattern}$`);
 const patterns = {
   label: whole(label),
   subdomain: whole(subdomain),
-  label1035: whole(label1035),
   qualified: whole(qualified),
   labelValue: whole(`(${qualified})?`),
   envName: whole(envName),
@@ -47,14 +45,6 @@ export function dnsSubdomainProblems(value: string): string[] {
   const sentence =
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
   return [...problems, patternMessage(sentence, subdomain, 'example.com')];
-}
-
-export function dns1035LabelProblems(value: string): string[] {
-  const problems = tooLongProblems(value, 63);
-  if (patterns.label1035.test(value)) return problems;
-  const sentence =
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
-  return [...problems, patternMessage(sentence, label1035, 'my-name', 'abc-123')];
 }
 
 /** A label or annotation key, a finalizer, a condition type: `name` or `prefix/name`. */
@@ -134,11 +124,6 @@ function dotPrefixProblems(value: string): string[] {
 
 function tooLongProblems(value: string, max: number): string[] {
   return new TextEncoder().encode(value).length > max ? [maxLengthMessage(max)] : [];
-}
-
-/** A generated name keeps room for its five-character suffix within 63 characters. */
-export function generatedName(prefix: string, suffix: string): string {
-  return `${prefix.slice(0, 63 - suffix.length)}${suffix}`;
 }
 
 const ipv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;

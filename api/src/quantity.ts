@@ -55,14 +55,6 @@ export class Quantity {
     return new Quantity(nanos, isExponent ? 'DecimalExponent' : 'DecimalSI');
   }
 
-  static fromValue(value: number, format: QuantityFormat = 'DecimalSI'): Quantity {
-    return new Quantity(BigInt(Math.ceil(value)) * nanosPerUnit, format);
-  }
-
-  static fromMilliValue(milli: number, format: QuantityFormat = 'DecimalSI'): Quantity {
-    return new Quantity(BigInt(Math.ceil(milli)) * 1_000_000n, format);
-  }
-
   /** In whole units, rounded up: bytes of memory, numbers of things. */
   value(): number {
     return Number(divideUp(this.nanos, nanosPerUnit));
@@ -120,11 +112,6 @@ export class Quantity {
     }
     return `${mantissa}${['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'][step]}`;
   }
-}
-
-/** The quantity's canonical text, or undefined when `text` is none. */
-export function canonicalQuantity(text: string | number): string | undefined {
-  return tryParseQuantity(text)?.toString();
 }
 
 export function tryParseQuantity(text: unknown): Quantity | undefined {

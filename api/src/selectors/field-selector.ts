@@ -19,11 +19,6 @@ export function matchesFields(terms: FieldTerm[], readField: (field: string) => 
   return terms.every(({ field, operator, value }) => (readField(field) === value) === (operator === '='));
 }
 
-/** A term that asks for one value of `field`, so that a reader can go straight to it. */
-export function requiredValue(terms: FieldTerm[], field: string): string | undefined {
-  return terms.find((term) => term.field === field && term.operator === '=')?.value;
-}
-
 function parseTerm(term: string): FieldTerm {
   const [, field, operator, value] = /^((?:\\.|[^\\!=])+?)(!=|==|=)(.*)$/s.exec(term) ?? [];
   if (field === undefined || value === undefined) {

@@ -28,10 +28,6 @@ export function matchesLabels(requirements: LabelRequirement[], labels: Record<s
   return requirements.every((requirement) => matchesOne(requirement, labels));
 }
 
-export function toLabelPredicate(requirements: LabelRequirement[]): (labels?: Record<string, string>) => boolean {
-  return (labels) => matchesLabels(requirements, labels);
-}
-
 /** Throws BadRequest for an operator or values that make no sense. An absent or empty selector matches everything. */
 export function fromLabelSelectorObject(selector: LabelSelectorObject): LabelRequirement[] {
   const equal = Object.entries(selector.matchLabels ?? {}).map(([key, value]) => checked(key, 'In', [value]));
