@@ -90,17 +90,20 @@ async function compare(t: TestContext, archive: string): Promise<void> {
 
 /** A line per path with all that matters, contents as digests. */
 async function describeTree(root: string): Promise<string[]> {
-  const format = '%P\\t%y\\t%m\\t%U\\t%G\\t%Ts\\t%n\\t%l\\t%s\\n';
+  const format = '%P\\t%y\\t%m\\t%U\\t%G\\t%Ts\\t%n\\t%l\\t%s\\t%i\\n';
   const { stdout } = await run('find', [root, '-printf', format], { maxOutputBytes: 64 << 20 });
+  /** By inode: hard links are one file. */
+  const digests = new Map<string, Promise<string>>();
   const lines = await Promise.all(
     stdout
       .split('\n')
       .filter(Boolean)
       .map(async (line) => {
-        const [path = '', type, mode, uid, gid, mtime, links, target, size] = line.split('\t');
+        const [path = '', type, mode, uid, gid, mtime, links, target, size, inode = ''] = line.split('\t');
         // How long a directory is, how many links it has, and when one was made that no layer mentions, is the file system's business.
         if (type === 'd') return [path, type, mode, uid, gid].join(' ');
-        const digest = type === 'f' ? await digestOfFile(join(root, path)) : '';
+        if (type === 'f' && !digests.has(inode)) digests.set(inode, digestOfFile(join(root, path)));
+        const digest = (await digests.get(inode)) ?? '';
         return [path, type, mode, uid, gid, mtime, links, target, size, digest].join(' ');
       }),
   );

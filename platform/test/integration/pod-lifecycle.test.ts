@@ -39,12 +39,6 @@ describe('a Pod lives in a VM of its own', () => {
     assert.equal(containerStatus(pod).state?.terminated?.reason, 'Error');
   });
 
-  test('tells which signal ended a container', async () => {
-    await createPod(instance.client, shellPod('killed', 'kill -9 $$'));
-    const pod = await phaseIs(instance.client, 'killed', 'Failed');
-    assert.equal(containerStatus(pod).state?.terminated?.exitCode, 137);
-  });
-
   test('restarts a container that fails, with its count and last state', async () => {
     await createPod(instance.client, shellPod('again', 'echo try; exit 7', { restartPolicy: 'OnFailure' }));
     const pod = await podWhere(instance.client, 'again', 'restarted', (one) => containerStatus(one).restartCount >= 1);
@@ -60,7 +54,7 @@ describe('a Pod lives in a VM of its own', () => {
   });
 
   test('says OOMKilled when a container outgrows its memory, and the VM survives', async () => {
-    const hog = 'x=$(head -c 200000000 /dev/zero | tr "\\0" x); echo $#x';
+    const hog = 'exec dd if=/dev/zero of=/dev/null bs=200M count=1';
     await createPod(
       instance.client,
       shellPod('hog', hog, {
@@ -74,6 +68,7 @@ describe('a Pod lives in a VM of its own', () => {
       (one) => containerStatus(one).state?.terminated !== undefined,
     );
     assert.equal(containerStatus(pod).state?.terminated?.reason, 'OOMKilled');
+    assert.equal(containerStatus(pod).state?.terminated?.exitCode, 137);
     assert.ok(containerStatus(pod, 'other').state?.running);
     await deletePod(instance.client, 'hog');
   });

@@ -124,7 +124,8 @@ export class ImageTree {
     if (entry.kind === 'symlink') {
       if (entry.linkName === '' || entry.linkName.length >= maxPathBytes)
         throw invalid(entry.name, 'has no usable target');
-      return { ...attributes, kind: 'symlink', links: 1, target: entry.linkName };
+      // Linux knows no permissions of symlinks; all show these.
+      return { ...attributes, mode: 0o777, kind: 'symlink', links: 1, target: entry.linkName };
     }
     if (
       !(entry.deviceMajor >= 0 && entry.deviceMajor < 1 << 12 && entry.deviceMinor >= 0 && entry.deviceMinor < 1 << 20)
