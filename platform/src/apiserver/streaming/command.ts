@@ -33,18 +33,23 @@ export interface ServeCommandOptions {
 
 /** Resolves when all is over. Never rejects. */
 export async function serveCommand({ channels, start, kind, log }: ServeCommandOptions): Promise<void> {
-  const { gone } = channels;
+  let status: CommandStatus;
   try {
-    await using session = await start();
-    if (gone.aborted) return;
-    const ended = joinSession(channels, session);
-    const exit = await Promise.race([ended, whenAborted(gone)]);
-    if (exit) await channels.finish(kind === 'exec' ? exitStatus(exit.exitCode) : success);
+    const exitCode = await runSession(channels, start);
+    status = kind === 'exec' ? exitStatus(exitCode) : success;
   } catch (error) {
-    if (gone.aborted) return;
     log.debug({ error: messageOf(error) }, `${kind} failed`);
-    await channels.finish(failureStatus(error)).catch(() => {});
+    status = failureStatus(error);
   }
+  if (!channels.gone.aborted) await channels.finish(status).catch(() => {});
+}
+
+/** The exit code. Throws when the command could not be run, or the client is gone. */
+async function runSession(channels: CommandChannels, start: () => Promise<StreamSession>): Promise<number> {
+  await using session = await start();
+  channels.gone.throwIfAborted();
+  const { exitCode } = await Promise.race([joinSession(channels, session), rejectWhenAborted(channels.gone)]);
+  return exitCode;
 }
 
 /** Resolves when the command has ended and its output has gone out. */
@@ -72,9 +77,8 @@ async function followResizes(resize: ReadableStream<Uint8Array>, session: Stream
 
 const nowhere = () => new WritableStream<Uint8Array>();
 
-function whenAborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+function rejectWhenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
 }
