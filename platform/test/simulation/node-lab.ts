@@ -34,8 +34,10 @@ export interface NodeLab extends AsyncDisposable {
   events(name: string): Promise<KubeEvent[]>;
   /** Lets everything that is due now happen. */
   settle(ms?: number): Promise<void>;
-  /** The server dies and comes again: the node forgets everything. */
+  /** The server is stopped and comes again: the node forgets everything. */
   restart(): Promise<void>;
+  /** The server is killed at the node's `call`-th step from now (see isStep), before or after it has taken its effect, and comes again a second later. */
+  killAt(call: number, when: 'before' | 'after'): { killed: () => boolean };
 }
 
 const nodeName = 'node-1';
@@ -58,8 +60,14 @@ export async function createNodeLab(
   const client = api.inProcess(systemUser('system:admin'));
   await client.create(resources.serviceaccounts, { metadata: { name: 'default', namespace: 'default' } });
   const runtime = new FakeRuntime({ clock, images: ['web:1'], ...runtimeOptions });
-  const make = () => createNode({ ...defaults({ client, runtime, home, clock }), ...nodeOptions });
+  let server = new ServerLife();
+  const make = () => {
+    server = new ServerLife();
+    const parts = { client: server.proxy(client), runtime: server.proxy(runtime), home, clock };
+    return createNode({ ...defaults(parts), ...nodeOptions });
+  };
   let node = await make();
+  let reborn = Promise.resolve();
   await starting(clock, node.start());
 
   const lab: NodeLab = {
@@ -121,7 +129,21 @@ export async function createNodeLab(
       node = await make();
       await starting(clock, node.start());
     },
+    killAt(call, when) {
+      const life = server;
+      life.killAt(call, when, () => {
+        reborn = clock
+          .sleep(1000)
+          .then(make)
+          .then(async (next) => {
+            node = next;
+            await next.start();
+          });
+      });
+      return { killed: () => life.dead };
+    },
     async [Symbol.asyncDispose]() {
+      await starting(clock, reborn);
       await starting(clock, node.close());
       await starting(clock, api.close());
       await rm(home, { recursive: true, force: true });
@@ -129,6 +151,68 @@ export async function createNodeLab(
   };
   return lab;
 }
+
+/** One life of the server: after its death none of its calls is ever answered. */
+class ServerLife {
+  dead = false;
+  #callsLeft = Number.POSITIVE_INFINITY;
+  #when: 'before' | 'after' = 'before';
+  #onDeath: () => void = () => {};
+
+  killAt(call: number, when: 'before' | 'after', onDeath: () => void): void {
+    this.#callsLeft = call;
+    this.#when = when;
+    this.#onDeath = onDeath;
+  }
+
+  proxy<T extends object>(target: T): T {
+    const life = this;
+    return new Proxy(target, {
+      get(object, name) {
+        const value = Reflect.get(object, name) as unknown;
+        if (typeof value !== 'function') return value;
+        // Streams of events are no steps, but a dead server hears no more of them.
+        if (name === 'watch' || name === 'getContainerEvents') return life.#stream(value.bind(object));
+        return (...args: unknown[]) => life.#call(isStep(String(name), args), () => value.apply(object, args));
+      },
+    });
+  }
+
+  #stream(begin: (...args: unknown[]) => AsyncIterable<unknown>) {
+    const life = this;
+    return async function* (...args: unknown[]) {
+      for await (const event of begin(...args)) {
+        if (life.dead) await never();
+        yield event;
+      }
+    };
+  }
+
+  async #call(step: boolean, work: () => unknown): Promise<unknown> {
+    if (this.dead) return never();
+    const dies = step && --this.#callsLeft < 0;
+    if (dies && this.#when === 'before') return this.#die();
+    const answer = await work();
+    if (this.dead) return never();
+    return dies ? this.#die() : answer;
+  }
+
+  #die(): Promise<never> {
+    if (!this.dead) {
+      this.dead = true;
+      this.#onDeath();
+    }
+    return never();
+  }
+}
+
+/** Calls that change something of a Pod. */
+function isStep(name: string, [ref]: unknown[]): boolean {
+  if (/^(runPodSandbox|stop|remove|createContainer|startContainer|pullImage|execSync)/.test(name)) return true;
+  return /^(patch|delete)$/.test(name) && (ref as { resource?: string }).resource === 'pods';
+}
+
+const never = (): Promise<never> => new Promise(() => {});
 
 /** Moves the clock while something is under way that waits for it. */
 export async function starting<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
