@@ -68,12 +68,12 @@ async function main(): Promise<void> {
     const names = Array.from({ length: atOnce }, (_, index) => `many-${index}`);
     const allRunningMs = await manyAtOnce(instance.client, names);
     await deletePods(instance.client, names.slice(idlePods));
-    const memory = vmmPids(instance).map((pid) => vmmMemory(pid, /memory|template/));
+    const memory = vmmPids(instance).map((pid) => vmmMemory(pid, /memfd:|memory|template/));
     const busyServer = pssMib(serverPid(instance));
     await deletePods(instance.client, names.slice(0, idlePods));
     print(documentOf({ values, acceleration, allRunningMs, memory, idleServer, busyServer }), json);
   } finally {
-    await vmm?.close();
+    await vmm?.teardown();
     await instance.stop();
   }
 }

@@ -21,7 +21,7 @@ try {
   const vmm = await openVmm(instance, log);
   const machines = join(instance.run, 'vm');
   for (const name of await readdir(machines).catch(() => [])) await vmm.destroy(join(machines, name));
-  await vmm.close();
+  await vmm.teardown();
   const network = await openNetwork(instance, log);
   await network.start();
   for (const attachment of await network.list()) await network.detach(attachment.sandboxId);

@@ -58,6 +58,8 @@ export class FakeVmm implements Vmm {
 
   async close(): Promise<void> {}
 
+  async teardown(): Promise<void> {}
+
   #find(directory: string): Machine | undefined {
     const state = this.host.machines.get(directory);
     return state && state.state !== 'gone' ? this.#adopt(state) : undefined;
