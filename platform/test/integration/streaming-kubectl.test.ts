@@ -13,7 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { newStreamingLab, type StreamingLab } from './streaming-lab.ts';
 import { kubectlBinary, kubectlVersions } from './support/instance.ts';
 
-const big = randomBytes(24 << 20);
+const big = randomBytes(8 << 20);
 const hash = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 if (kubectlVersions.length === 0)
