@@ -167,6 +167,7 @@ export class RuntimeLab implements AsyncDisposable {
     const { items } = await this.runtime.listPodSandbox({});
     await Promise.all((items ?? []).map(({ id }) => this.runtime.removePodSandbox({ podSandboxId: id })));
     await this.close();
+    await this.vmm.teardown();
     await this.network.teardown();
     await rm(this.instance.run, { recursive: true, force: true });
     await rm(this.instance.home, { recursive: true, force: true });

@@ -20,7 +20,8 @@ export function updateContainerResources(
       throw new SampanError('FailedPrecondition', `container ${container.id} is exited, wanted created or running`);
     const agent = await context.sandboxOf(container).link!.ready();
     await agent.updateResources(container.id, ociResources(request.linux));
-    const resources = { ...record.config.linux?.resources, ...request.linux };
+    const given = Object.entries(request.linux ?? {}).filter(([, value]) => value !== undefined);
+    const resources = { ...record.config.linux?.resources, ...Object.fromEntries(given) };
     record.config = { ...record.config, linux: { ...record.config.linux, resources } };
     await saveContainer(context.paths, record);
     return {};

@@ -103,6 +103,7 @@ export class TestHost {
       },
       prepareTemplate: async () => {},
       close: async () => {},
+      teardown: async () => {},
     };
   }
 

@@ -53,16 +53,17 @@ async function build(context: Context, sandbox: Sandbox): Promise<void> {
   await createSandboxDirectory(context.paths, record.id);
   await saveSandbox(context.paths, record);
   await context.step('sandbox-resources');
-  // The disk comes before everything else: home outlives a reboot, and the disk there is what tells of the rest.
-  const scratchPath = await context.scratch.create(record.id, record.scratchBytes);
-  const [network, images] = await Promise.all([
+  const making = context.scratch.create(record.id, record.scratchBytes);
+  const [scratchPath, network, images] = await Promise.all([
+    making,
     context.options.network.attach({
       sandboxId: record.id,
       podNamespace: metadata!.namespace!,
       podName: metadata!.name!,
       podUid: metadata!.uid!,
     }),
-    hintedImages(context, sandbox),
+    // Pins outlive a reboot, as the disk does: the disk comes first, it is what tells of them then.
+    hintedImages(context, sandbox, making),
   ]);
   record.network = network;
   await context.step('sandbox-machine');
@@ -131,10 +132,10 @@ function refuseSecond(context: Context, sandbox: Sandbox): void {
 const hint = z.array(z.string().max(1024)).max(64);
 
 /** Images that the node says the Pod will use are in the machine from the start. A hint that does not fit is no error. */
-async function hintedImages(context: Context, sandbox: Sandbox): Promise<DiskAttachment[]> {
+async function hintedImages(context: Context, sandbox: Sandbox, diskMade: Promise<unknown>): Promise<DiskAttachment[]> {
   const text = sandbox.record.config.annotations?.['sampan.dev/images'];
   if (text === undefined) return [];
-  const { images, log } = { ...context.options };
+  const { images, log } = context.options;
   try {
     const references = hint.parse(JSON.parse(text));
     const found = await Promise.all(references.map((reference) => images.get(reference)));
@@ -145,6 +146,7 @@ async function hintedImages(context: Context, sandbox: Sandbox): Promise<DiskAtt
       sandbox.record.images[image.id] = slot;
       disks.push({ slot, path: image.blockImagePath, readOnly: true });
     }
+    await diskMade;
     await Promise.all(Object.keys(sandbox.record.images).map((id) => images.pin(id, sandbox.id)));
     return disks;
   } catch (error) {
