@@ -11,8 +11,10 @@ use crate::reactor::{Key, Reactor, Source, EDGE, READ, WRITE};
 use crate::session::Session;
 use crate::setup::Sandbox;
 use crate::volumes::Volume;
-use crate::wire;
 use crate::workers::Workers;
+use crate::{sys, wire};
+
+const ALONE_NANOS: u64 = 2_000_000_000;
 
 pub struct Agent {
     pub devices: Devices,
@@ -30,6 +32,8 @@ pub struct Agent {
     /// Counts SYNCs: an answer to an older connection's call is dropped.
     pub connection: u32,
     pub next_key: Key,
+    /// Since when the port says that no host is there.
+    alone_since: Option<u64>,
 }
 
 impl Agent {
@@ -47,6 +51,7 @@ impl Agent {
             partial: BTreeMap::new(),
             connection: 0,
             next_key: 1,
+            alone_since: None,
         };
         Ok(agent)
     }
@@ -65,7 +70,8 @@ impl Agent {
 
     /// Waits once and handles what has happened.
     pub fn turn(&mut self) {
-        for (source, _) in self.reactor.wait() {
+        let patience = self.alone_since.map(|_| ALONE_NANOS / 1_000_000);
+        for (source, _) in self.reactor.wait(patience) {
             match source {
                 Source::Channel => self.receive(),
                 Source::Children => self.reap(),
@@ -83,14 +89,32 @@ impl Agent {
                 Source::SessionConsole(key) => self.session_terminal(key),
             }
         }
+        self.check_alone();
         self.send();
+    }
+
+    /// The port tells "nobody is there" by a queue of its own, which may lag behind the data of a host that has just come: only when it
+    /// still says so after a while has the host gone.
+    fn check_alone(&mut self) {
+        let waited = self.alone_since.map_or(0, |since| sys::monotonic_nanos() - since);
+        if waited > ALONE_NANOS {
+            self.alone_since = None;
+            self.receive();
+            if self.alone_since.take().is_some() {
+                self.disconnect();
+            }
+        }
     }
 
     fn receive(&mut self) {
         while let Some(incoming) = self.channel.receive() {
             match incoming {
-                Incoming::HostGone => return self.disconnect(),
+                Incoming::NobodyThere => {
+                    self.alone_since.get_or_insert_with(sys::monotonic_nanos);
+                    return;
+                }
                 Incoming::Frames(frames) => {
+                    self.alone_since = None;
                     for frame in frames {
                         self.obey(frame);
                     }

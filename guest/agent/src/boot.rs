@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::disks::Devices;
 use crate::failure::{Context, Failure, Outcome};
 use crate::sys;
+use crate::warm::warm_up;
 
 const NEW_ROOT: &str = "/newroot";
 const NODEV: libc::c_ulong = libc::MS_NODEV | libc::MS_NOSUID | libc::MS_NOEXEC;
@@ -24,6 +25,7 @@ pub fn boot() -> Outcome<Devices> {
     make_writable_places()?;
     make_cgroups()?;
     trim_kernel();
+    warm_up();
     devices.unbind_spares()?;
     Ok(devices)
 }
@@ -90,8 +92,10 @@ fn make_cgroups() -> Outcome<()> {
     Ok(())
 }
 
-/// Huge pages and writeback ticks make a clone touch memory it would otherwise share with its template. Best effort.
+/// Best effort. Huge pages make a clone touch memory it would otherwise share with its template. Mounts, devices and namespaces wait for RCU again
+/// and again: expedited grace periods take microseconds instead of timer ticks, and there are few CPUs here to disturb.
 fn trim_kernel() {
+    let _ = fs::write("/sys/kernel/rcu_expedited", "1");
     let _ = fs::write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
     let _ = fs::write("/proc/sys/kernel/printk", "4 4 1 4");
 }

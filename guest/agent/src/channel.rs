@@ -1,6 +1,6 @@
 //! The port to the host: frames in, frames out, and whether anybody is there. Knows frames, not what they mean.
 //!
-//! The port says "the host has gone" by a read of 0 bytes and is woken when a host comes; it is watched edge-triggered,
+//! The port says "nobody is there" by a read of 0 bytes and is woken when a host comes; it is watched edge-triggered,
 //! because a port without a host would otherwise be ready for ever.
 
 use std::fs;
@@ -29,7 +29,7 @@ pub struct Channel {
 
 pub enum Incoming {
     Frames(Vec<Frame>),
-    HostGone,
+    NobodyThere,
 }
 
 impl Channel {
@@ -48,7 +48,7 @@ impl Channel {
     pub fn receive(&mut self) -> Option<Incoming> {
         let mut buffer = [0; 16 * 1024];
         match sys::read(self.fd(), &mut buffer) {
-            Ok(0) => Some(Incoming::HostGone),
+            Ok(0) => Some(Incoming::NobodyThere),
             Ok(got) => {
                 self.decoder.feed(&buffer[..got]);
                 let frames = std::iter::from_fn(|| self.decoder.next()).collect();

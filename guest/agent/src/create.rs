@@ -11,6 +11,7 @@ use crate::calls::Answer;
 use crate::container::{Container, State};
 use crate::failure::{Context, Failure, Outcome};
 use crate::setup::ETC;
+use crate::stopwatch::Stopwatch;
 use crate::{params, sys, users};
 
 /// Namespaces that the containers of a Pod share by being the machine's own.
@@ -19,26 +20,26 @@ const SHARED: [&str; 4] = ["network", "ipc", "uts", "user"];
 impl Agent {
     /// A second call with the same id changes nothing.
     pub fn create_container(&mut self, request: &Value) -> Outcome<Answer> {
-        let began = sys::monotonic_nanos();
+        let mut watch = Stopwatch::start();
         let id = params::id(request, "id")?;
         if self.find_container(&id).is_some() {
             return Ok(Answer::Done);
         }
         let mut container = Container::new(id);
-        if let Err(failure) = self.prepare(&mut container, request) {
+        if let Err(failure) = self.prepare(&mut container, request, &mut watch) {
             discard(&container);
             return Err(failure);
         }
         let key = self.next_key;
         self.next_key += 1;
         self.containers.insert(key, container);
-        Ok(Answer::With(json!({ "timingMicros": { "create": (sys::monotonic_nanos() - began) / 1000 } })))
+        Ok(Answer::With(json!({ "timingMicros": watch.parts() })))
     }
 
-    fn prepare(&mut self, container: &mut Container, request: &Value) -> Outcome<()> {
+    fn prepare(&mut self, container: &mut Container, request: &Value, watch: &mut Stopwatch) -> Outcome<()> {
         container.tty = params::flag(request, "tty");
         container.wants_stdin = params::flag(request, "stdin");
-        let rootfs = self.lay_root(container, params::text(request, "imageSlot")?)?;
+        let rootfs = self.lay_root(container, params::text(request, "imageSlot")?, watch)?;
         let mut spec = request.get("spec").cloned().unwrap_or(Value::Null);
         if !spec.get("process").map_or(false, Value::is_object) {
             return Err(Failure::bad("parameter spec must have a process"));
@@ -58,12 +59,15 @@ impl Agent {
         }
         container.process = spec["process"].take();
         spec["process"] = container.process.clone();
-        fs::write(container.directory().join("config.json"), spec.to_string()).context(|| "write config.json".into())
+        fs::write(container.directory().join("config.json"), spec.to_string()).context(|| "write config.json".into())?;
+        watch.lap("spec");
+        Ok(())
     }
 
     /// Mounts the image and a writable layer over it; gives the container's root.
-    fn lay_root(&mut self, container: &mut Container, slot: &str) -> Outcome<PathBuf> {
+    fn lay_root(&mut self, container: &mut Container, slot: &str, watch: &mut Stopwatch) -> Outcome<PathBuf> {
         let image = self.mount_image(slot)?;
+        watch.lap("image");
         let rootfs = container.directory().join("rootfs");
         let (upper, work) = (container.layer().join("upper"), container.layer().join("work"));
         for directory in [&rootfs, &upper, &work] {
@@ -74,6 +78,7 @@ impl Agent {
         sys::mount(Path::new("overlay"), &rootfs, "overlay", libc::MS_NOATIME, &options)
             .context(|| format!("mount the root of container {}", container.id))?;
         container.mounts.push(rootfs.clone());
+        watch.lap("overlay");
         Ok(rootfs)
     }
 

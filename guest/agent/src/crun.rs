@@ -6,7 +6,7 @@ use std::os::unix::io::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const CRUN: &str = "/usr/bin/crun";
+pub const BINARY: &str = "/usr/bin/crun";
 /// Where crun keeps its state: a directory for each container.
 pub const STATE: &str = "/run/crun";
 
@@ -51,7 +51,7 @@ pub type Stdio3 = [Option<OwnedFd>; 3];
 /// Starts crun and gives its process id; it is reaped like any child.
 pub fn spawn(files: &Files, tty: bool, arguments: &[&str], stdio: Stdio3) -> io::Result<i32> {
     files.remove_stale();
-    let mut command = Command::new(CRUN);
+    let mut command = Command::new(BINARY);
     command.env_clear().env("PATH", "/usr/bin").current_dir("/");
     command.args(["--root", STATE, "--cgroup-manager", "cgroupfs", "--log-format", "json", "--log"]).arg(&files.log);
     command.arg(arguments[0]).arg("--detach").arg("--pid-file").arg(&files.pid);

@@ -26,16 +26,21 @@ mod setup;
 mod start;
 mod stats;
 mod stdio;
+mod stopwatch;
 mod sys;
 mod terminal;
 mod users;
 mod volumes;
+mod warm;
 mod wire;
 mod workers;
 
 use failure::Outcome;
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some(warm::DO_NOTHING) {
+        return;
+    }
     if let Err(failure) = run() {
         console::say(&format!("cannot boot: {}", failure));
         // PID 1 ending is a kernel panic: the machine's end, and a reason on its console.

@@ -60,9 +60,11 @@ impl Reactor {
         }
     }
 
-    pub fn wait(&mut self) -> Vec<(Source, u32)> {
+    /// Waits for something to happen, at most `patience` milliseconds where it is given.
+    pub fn wait(&mut self, patience: Option<u64>) -> Vec<(Source, u32)> {
+        let patience = patience.map_or(-1, |millis| millis as libc::c_int + 1);
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 32];
-        let count = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events.as_mut_ptr(), 32, -1) };
+        let count = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events.as_mut_ptr(), 32, patience) };
         let ready = events.iter().take(count.max(0) as usize);
         ready.filter_map(|event| Some((self.sources.get(&(event.u64 as RawFd))?.0, event.events))).collect()
     }

@@ -4,11 +4,12 @@ use std::fs;
 use std::os::unix::io::AsRawFd;
 use std::path::Path;
 
-use serde_json::{json, Map, Value};
+use serde_json::{json, Value};
 
 use crate::agent::Agent;
 use crate::calls::Answer;
 use crate::failure::{Context, Failure, Outcome};
+use crate::stopwatch::Stopwatch;
 use crate::{cgroup, net, params, pause, sys};
 
 pub const ETC: &str = "/run/sampan/etc";
@@ -22,26 +23,12 @@ pub struct Sandbox {
     pub interface: Option<String>,
 }
 
-/// Milliseconds of each part, for whoever measures.
-struct Stopwatch {
-    last: u64,
-    parts: Map<String, Value>,
-}
-
-impl Stopwatch {
-    fn lap(&mut self, part: &str) {
-        let now = sys::monotonic_nanos();
-        self.parts.insert(part.to_string(), json!((now - self.last) / 1000));
-        self.last = now;
-    }
-}
-
 impl Agent {
     pub fn setup(&mut self, setup: &Value) -> Outcome<Answer> {
         if self.sandbox.done {
             return Ok(Answer::Done);
         }
-        let mut watch = Stopwatch { last: sys::monotonic_nanos(), parts: Map::new() };
+        let mut watch = Stopwatch::start();
         // First of all: whatever reads random bytes from here on gets this Pod's own.
         reseed(params::text(setup, "entropy")?)?;
         let time = params::number(setup, "timeUnixNanos")?;
@@ -56,13 +43,13 @@ impl Agent {
         }
         for slot in params::texts(setup, "disks")? {
             self.bring_up_disk(&slot)?;
+            watch.lap(&slot);
         }
-        watch.lap("disks");
         if params::flag(setup, "sharePidNamespace") && self.sandbox.pause_pid.is_none() {
             self.sandbox.pause_pid = Some(pause::start().context(|| "start the pause process".into())?);
         }
         self.sandbox.done = true;
-        Ok(Answer::With(json!({ "timingMicros": watch.parts })))
+        Ok(Answer::With(json!({ "timingMicros": watch.parts() })))
     }
 
     pub fn bind_disk(&mut self, call: &Value) -> Outcome<Answer> {
