@@ -44,7 +44,10 @@ function validate(secret: Secret): Cause[] {
     bytes += base64Length(value);
   }
   if (bytes > maxDataBytes) causes.push(tooLong('data', maxDataBytes));
-  return [...causes, ...(typeRules[secret.type ?? '']?.(secret) ?? [])];
+  const { type = '' } = secret;
+  // A type is the client's word: "constructor" must not find what every object inherits.
+  const rule = Object.hasOwn(typeRules, type) ? typeRules[type] : undefined;
+  return [...causes, ...(rule?.(secret) ?? [])];
 }
 
 const accountAnnotation = 'kubernetes.io/service-account.name';

@@ -102,8 +102,9 @@ export class InProcessClient implements KubeClient {
         one.group === group && one.version === version && one.resource === resource && one.subresource === subresource,
     );
     if (action) {
-      const body = decodeAction(action, object);
-      return copyOf(await action.run({ context, namespace, name, body, caller: this.#caller() })) as T;
+      const caller = this.#caller();
+      const body = decodeAction(action, object, caller);
+      return copyOf(await action.run({ context, namespace, name, body, caller })) as T;
     }
     if (subresource) throw unknownPath();
     if (ref.namespaced && !namespace) throw badRequest('an empty namespace may not be set during creation');

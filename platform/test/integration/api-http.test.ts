@@ -272,6 +272,17 @@ describe('what is asked for', () => {
     const headers = { connection: 'Upgrade', upgrade: 'SPDY/3.1' };
     const upgrade = await ask(`${inDefault}/pods/shown/exec?command=ls`, { method: 'POST', headers });
     assert.deepEqual([upgrade.status, upgrade.json.message], [400, 'pod shown does not have a host assigned']);
+    // A browser's way to bring a token to a WebSocket.
+    const carrier = `base64url.bearer.authorization.k8s.io.${Buffer.from(api.pki.adminToken).toString('base64url')}`;
+    const webSocket = {
+      connection: 'Upgrade',
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': Buffer.alloc(16).toString('base64'),
+      'sec-websocket-protocol': `v5.channel.k8s.io, ${carrier}`,
+    };
+    const browser = await ask(`${inDefault}/pods/shown/exec?command=ls`, { agent: nobody, headers: webSocket });
+    assert.deepEqual([browser.status, browser.json.message], [400, 'pod shown does not have a host assigned']);
     const elsewhere = await ask(`${inDefault}/pods`, { headers });
     assert.equal(elsewhere.status, 400);
   });

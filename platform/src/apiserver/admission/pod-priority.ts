@@ -12,10 +12,10 @@ const priorityClasses = {
 } as const;
 
 /** Classes that are there without an object. */
-const builtIn: Record<string, number> = {
-  'system-cluster-critical': 2_000_000_000,
-  'system-node-critical': 2_000_001_000,
-};
+const builtIn = new Map([
+  ['system-cluster-critical', 2_000_000_000],
+  ['system-node-critical', 2_000_001_000],
+]);
 
 export const podPriority: AdmissionPlugin = {
   name: 'Priority',
@@ -56,7 +56,7 @@ function classFor(reader: AdmissionReader, name: string | undefined): Found | un
     }
     return { value: 0, preemptionPolicy: defaultPolicy };
   }
-  const known = builtIn[name];
+  const known = builtIn.get(name);
   if (known !== undefined) return { name, value: known, preemptionPolicy: defaultPolicy };
   const object = reader.get(priorityClasses, name) as unknown as PriorityClass | undefined;
   return object && { name, value: object.value, preemptionPolicy: object.preemptionPolicy ?? defaultPolicy };

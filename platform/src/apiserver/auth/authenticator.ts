@@ -26,25 +26,32 @@ export interface AuthenticatorOptions {
   clock: Clock;
 }
 
+interface Certified {
+  user: UserInfo;
+  validToMs: number;
+}
+
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
   /** A connection's certificate does not change. */
-  readonly #bySocket = new WeakMap<object, { user: UserInfo; validToMs: number }>();
+  readonly #bySocket = new WeakMap<object, Certified>();
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
   }
 
-  /** Throws Unauthorized when credentials are given and do not hold. */
+  /** A certificate counts before a token, as with kube-apiserver. Throws Unauthorized when credentials are given and none holds. */
   async authenticate(request: IncomingMessage): Promise<UserInfo> {
-    const header = request.headers.authorization;
-    if (header !== undefined) {
-      const token = /^Bearer +(\S+)$/i.exec(header)?.[1];
-      const verified = token && (await this.verifyToken(token));
-      if (verified) return verified.user;
-      throw unauthorized();
+    const certified = this.#byCertificate(request.socket as TLSSocket);
+    if (certified && certified !== 'invalid') return certified;
+    const token = bearerOf(request);
+    if (token === undefined) {
+      if (certified === 'invalid') throw unauthorized();
+      return anonymous;
     }
-    return this.#byCertificate(request.socket as TLSSocket) ?? anonymous;
+    const verified = await this.verifyToken(token);
+    if (!verified) throw unauthorized();
+    return verified.user;
   }
 
   /** For TokenReview too. */
@@ -56,25 +63,39 @@ export class Authenticator {
     return undefined;
   }
 
-  #byCertificate(socket: TLSSocket): UserInfo | undefined {
-    const known = this.#bySocket.get(socket);
-    if (known) {
-      if (known.validToMs <= this.#options.clock.now()) throw unauthorized();
-      return known.user;
-    }
+  #byCertificate(socket: TLSSocket): UserInfo | 'invalid' | undefined {
+    const known = this.#bySocket.get(socket) ?? this.#readCertificate(socket);
+    if (!known) return undefined;
+    return known.validToMs > this.#options.clock.now() ? known.user : 'invalid';
+  }
+
+  /** Undefined when the client showed none. One that was not signed for us counts as long expired. */
+  #readCertificate(socket: TLSSocket): Certified | undefined {
     if (typeof socket.getPeerCertificate !== 'function') return undefined;
     const certificate = socket.getPeerCertificate();
     if (!certificate?.subject) return undefined;
-    const validToMs = Date.parse(certificate.valid_to);
-    const name = certificate.subject.CN;
-    if (!socket.authorized || validToMs <= this.#options.clock.now() || typeof name !== 'string' || !name) {
-      throw unauthorized();
-    }
-    const organizations = [certificate.subject.O ?? []].flat();
-    const user = { name, groups: [...organizations, authenticated] };
-    this.#bySocket.set(socket, { user, validToMs });
-    return user;
+    const { CN: name, O: organizations } = certificate.subject as { CN?: string | string[]; O?: string | string[] };
+    const holds = socket.authorized && typeof name === 'string' && name !== '';
+    const user = { name: String(name), groups: [...[organizations ?? []].flat(), authenticated] };
+    const certified = { user, validToMs: holds ? Date.parse(certificate.valid_to) : 0 };
+    this.#bySocket.set(socket, certified);
+    return certified;
   }
+}
+
+const webSocketProtocol = 'base64url.bearer.authorization.k8s.io.';
+
+/**
+ * The token of the Authorization header; browsers, which cannot set it on a WebSocket, send it as a subprotocol
+ * (apiserver/pkg/authentication/request/websocket), which is taken out of the offer here. '' for a header of another form.
+ */
+function bearerOf({ headers }: IncomingMessage): string | undefined {
+  if (headers.authorization !== undefined) return /^Bearer +(\S+)$/i.exec(headers.authorization)?.[1] ?? '';
+  const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+  const carrier = offered.find((name) => name.startsWith(webSocketProtocol));
+  if (carrier === undefined) return undefined;
+  headers['sec-websocket-protocol'] = offered.filter((name) => name !== carrier).join(', ');
+  return Buffer.from(carrier.slice(webSocketProtocol.length), 'base64url').toString('utf8');
 }
 
 export function unauthorized(): SampanError {

@@ -9,6 +9,8 @@ import type { ListQuery } from '../verbs/list-options.ts';
 import type { Exchange } from './exchange.ts';
 import { isTrue } from './request-info.ts';
 
+const maxManagerBytes = 128;
+
 /** Throws Invalid for options Kubernetes would not take either. */
 export function callerOf(exchange: Exchange): Caller {
   const { query, user, request, warnings } = exchange;
@@ -19,10 +21,18 @@ export function callerOf(exchange: Exchange): Caller {
       `Unsupported value: "${fieldValidation}": supported values: "Ignore", "Strict", "Warn"`,
     );
   }
+  const fieldManager = query.get('fieldManager') ?? '';
+  if (Buffer.byteLength(fieldManager) > maxManagerBytes || /[^\p{L}\p{N}\p{P}\p{S} ]/u.test(fieldManager)) {
+    throw optionError(
+      'fieldManager',
+      `Invalid value: must be printable and at most ${maxManagerBytes} bytes`,
+      'FieldValueInvalid',
+    );
+  }
   return {
     user,
     dryRun: isDryRun(query.getAll('dryRun')),
-    fieldManager: query.get('fieldManager') || managerFrom(request),
+    fieldManager: fieldManager || managerFrom(request),
     fieldValidation: fieldValidation as FieldValidation,
     warn: (text) => warnings.add(text),
   };
@@ -38,13 +48,11 @@ function isDryRun(values: string[]): boolean {
 
 /** As apiserver's managerOrUserAgent: the part of the User-Agent before the first slash. */
 function managerFrom(request: IncomingMessage): string {
-  return (request.headers['user-agent'] ?? '').split('/')[0]?.slice(0, 128) || 'unknown';
+  return (request.headers['user-agent'] ?? '').split('/')[0]?.slice(0, maxManagerBytes) || 'unknown';
 }
 
-function optionError(field: string, message: string) {
-  return invalid({ group: 'meta.k8s.io', kind: 'UpdateOptions' }, '', [
-    { reason: 'FieldValueNotSupported', message, field },
-  ]);
+function optionError(field: string, message: string, reason = 'FieldValueNotSupported') {
+  return invalid({ group: 'meta.k8s.io', kind: 'UpdateOptions' }, '', [{ reason, message, field }]);
 }
 
 export function listQueryOf(query: URLSearchParams, namespace: string | undefined, name: string): ListQuery {

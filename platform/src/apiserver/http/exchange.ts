@@ -66,7 +66,9 @@ export async function sendStatus(exchange: Exchange, status: Status): Promise<vo
 
 export function setWarnings({ response, warnings }: Exchange): void {
   if (warnings.size === 0) return;
-  const quoted = [...warnings].slice(0, 20).map((text) => `299 - ${JSON.stringify(text.slice(0, 256))}`);
+  // Headers are ASCII; what is not, a field's name for one, must not break the answer.
+  const plain = [...warnings].slice(0, 20).map((text) => text.slice(0, 256).replaceAll(/[^\x20-\x7e]/g, '?'));
+  const quoted = plain.map((text) => `299 - ${JSON.stringify(text)}`);
   response.setHeader('Warning', quoted);
 }
 

@@ -169,12 +169,18 @@ export class FrontDoor {
       if (!info || !isStreaming(info)) throw badRequest(`${exchange.path} cannot be upgraded`);
       await handleStreaming(this.#options, exchange, info, { socket, head });
     } catch (error) {
-      if (socket.destroyed) return;
-      response.shouldKeepAlive = false;
-      response.assignSocket(socket as never);
-      response.on('finish', () => socket.end());
-      await this.#fail(exchange, error);
+      await this.#refuseUpgrade(exchange, socket, error).catch(() => socket.destroy());
     }
+  }
+
+  /** Node leaves the socket of an upgrade to us: the refusal is put on it as an ordinary answer. */
+  async #refuseUpgrade(exchange: Exchange, socket: Duplex, error: unknown): Promise<void> {
+    const { response } = exchange;
+    if (socket.destroyed) return;
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as never);
+    response.on('finish', () => socket.end());
+    await this.#fail(exchange, error);
   }
 }
 

@@ -60,8 +60,8 @@ async function handleAction(call: Call, action: Action): Promise<void> {
   if (info.verb !== 'create') throw methodNotAllowed(info);
   if (action.namespaced && info.namespace === undefined)
     throw badRequest('an empty namespace may not be set during creation');
-  const body = decodeAction(action, await bodyOf(call));
   const caller = callerOf(exchange);
+  const body = decodeAction(action, await bodyOf(call), caller);
   const answer = await action.run({ context, namespace: info.namespace, name: info.name, body, caller });
   await send(exchange, 201, answer, call.shown.format);
 }

@@ -3,7 +3,10 @@
  * discovery, authorisation and both clients treat them alike.
  */
 import type { KubeObject } from '@sampan/api/client.ts';
+import { checkStructure } from '@sampan/api/schema/check-structure.ts';
+import { hasStructType, typeNameOf } from '@sampan/api/schema/schema.ts';
 import type { Caller, VerbContext } from '../verbs/context.ts';
+import { settleStructure } from '../verbs/decode.ts';
 import { badRequest } from './failures.ts';
 import { apiVersionOf } from './kinds.ts';
 import { copyOf, isObject, type Stored } from './object.ts';
@@ -31,8 +34,8 @@ export interface Action {
   run(call: ActionCall): Promise<KubeObject | Status>;
 }
 
-/** Throws BadRequest when `body` is not of the action's kind. */
-export function decodeAction(action: Action, body: unknown): Stored {
+/** Throws BadRequest when `body` is not of the action's kind. Unknown fields are treated as the caller wishes. */
+export function decodeAction(action: Action, body: unknown, caller: Caller): Stored {
   const { kind } = action.kind;
   if (!isObject(body)) throw badRequest(`the object provided is unrecognized (must be of type ${kind})`);
   const object = copyOf(body);
@@ -41,6 +44,11 @@ export function decodeAction(action: Action, body: unknown): Stored {
     throw badRequest(
       `${given} in version "${apiVersion}" cannot be handled as a ${kind} in ${apiVersionOf(action.kind)}`,
     );
+  }
+  const type = typeNameOf(action.kind.group, action.kind.version, kind);
+  if (hasStructType(type)) {
+    const subject = `${kind} in version "${action.kind.version}" cannot be handled as a ${kind}`;
+    settleStructure({ check: (value) => checkStructure(type, value), object, caller, subject });
   }
   const metadata = isObject(object.metadata) ? object.metadata : {};
   return { ...object, apiVersion, kind, metadata } as Stored;

@@ -19,13 +19,21 @@ export function decodeObject(kind: Kind, body: unknown, caller: Caller): Stored 
   if (object.kind && object.kind !== kind.kind) throw badRequest(subject);
   stampType(kind, object);
   object.metadata ??= {};
-  settleStructure(kind, object, caller, subject);
+  settleStructure({ check: (value) => kind.checkStructure(value), object, caller, subject });
   return object as unknown as Stored;
 }
 
-/** Also for what a patch made of an object. */
-export function settleStructure(kind: Kind, object: object, caller: Caller, subject: string): void {
-  const { wrongTypes, unknownFields } = kind.checkStructure(object);
+interface Structure {
+  check: Kind['checkStructure'];
+  object: object;
+  caller: Caller;
+  /** How refusals begin. */
+  subject: string;
+}
+
+/** Throws BadRequest for values of wrong types and, when strict, for unknown fields; otherwise those are told and dropped. */
+export function settleStructure({ check, object, caller, subject }: Structure): void {
+  const { wrongTypes, unknownFields } = check(object);
   if (wrongTypes.length > 0) throw badRequest(`${subject}: ${wrongTypes.join(', ')}`);
   if (unknownFields.length === 0) return;
   const told = unknownFields.map((path) => `unknown field "${path}"`);
