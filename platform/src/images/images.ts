@@ -81,3 +81,25 @@ export interface ImageGarbageCollector {
    */
   collectGarbage(thresholds: { highPercent: number; lowPercent: number }): Promise<{ removed: string[] }>;
 }
+
+export interface PushProgress {
+  doneBytes: number;
+  totalBytes: number;
+}
+
+/** A power of stores that keep layers: giving images back to registries. */
+export interface ImagePusher {
+  /**
+   * Pushes the image `from` (default: what `reference` names here) to the registry as `reference`. Returns the manifest's digest. Throws NotFound
+   * (no such image here), FailedPrecondition (a layer the registry lacks is no longer kept), and what `pull` throws of registries.
+   */
+  push(
+    reference: string,
+    options?: {
+      from?: string;
+      auth?: RegistryAuth;
+      signal?: AbortSignal;
+      onProgress?: (progress: PushProgress) => void;
+    },
+  ): Promise<{ digest: string }>;
+}

@@ -12,6 +12,7 @@ import { filesLayer } from '../fixtures/images/layer.ts';
 import { ociIndexType, ociManifestType } from '../fixtures/images/memory-registry.ts';
 import { writeOciArchive } from '../fixtures/images/oci-archive.ts';
 import { type Registry, registryUser, startRegistry } from '../fixtures/images/registry.ts';
+import { writeDockerArchive } from '../fixtures/images/test-archive.ts';
 
 let directory: string;
 let busybox: string;
@@ -87,6 +88,30 @@ describe('an open registry', () => {
     assert.equal(seen.length, 2);
   });
 
+  it('takes an image of docker save, and refuses one whose layers are gone', async () => {
+    const archive = join(directory, 'docker.tar');
+    await writeDockerArchive(archive, [
+      { name: 'saved:1', layers: [await filesLayer({ a: 'saved' })], architecture: 'amd64' },
+    ]);
+    const store = await newStore();
+    await store.import(archive);
+    const target = `${registry.host}/saved:1`;
+    const { digest } = await store.push(target, { from: 'saved:1' });
+    const image = await (await newStore()).pull(`${registry.host}/saved@${digest}`);
+    assert.equal(readErofs(image.blockImagePath).get('a')?.content, 'saved');
+    await assert.rejects(store.push(`${registry.host}/other:1`), { reason: 'NotFound' });
+    const forgetful = await createErofsImageStore({
+      directory: join(directory, 'forgetful'),
+      log: silentLogger,
+      architecture: 'amd64',
+      layerCacheBytes: 0,
+    });
+    await forgetful.import(archive);
+    await assert.rejects(forgetful.push(`${registry.host}/other:1`, { from: 'saved:1' }), {
+      reason: 'FailedPrecondition',
+    });
+  });
+
   it('serves several pulls of one image with one download', async () => {
     const store = await newStore();
     const reference = await registry.pushImage(busybox, 'shared:1');
@@ -122,6 +147,18 @@ for (const auth of ['basic', 'token'] as const) {
       });
       await store.pull(reference, { auth: registryUser });
       await assert.rejects(store.pull(reference), { reason: 'Unauthorized' });
+    });
+
+    it('takes a pushed image from its user only, and gives it back with the same digest', async () => {
+      const store = await newStore();
+      const [image] = await store.import(busybox);
+      const target = `${registry.host}/team/pushed:1`;
+      await assert.rejects(store.push(target, { from: image!.id }), { reason: 'Unauthorized' });
+      const { digest } = await store.push(target, { from: image!.id, auth: registryUser });
+      const pulled = await (await newStore()).pull(target, { auth: registryUser });
+      assert.equal(pulled.id, image!.id);
+      assert.equal(pulled.repoDigests[0], target.replace(/:1$/, `@${digest}`));
+      assert.equal(image!.repoDigests[0]?.split('@')[1], digest);
     });
 
     if (auth === 'token') {

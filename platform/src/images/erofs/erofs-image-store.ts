@@ -6,7 +6,7 @@
  *   work/                 what is being made; emptied at start
  */
 import { createHash } from 'node:crypto';
-import { rm, statfs } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 import { type Clock, systemClock } from '../../base/clock.ts';
@@ -14,8 +14,8 @@ import { ensureDirectory } from '../../base/files.ts';
 import { randomHex } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
-import { decideGarbage, type GarbageThresholds } from '../garbage.ts';
-import type { Image, ImageGarbageCollector, ImageStore, PullProgress, RegistryAuth } from '../images.ts';
+import type { GarbageThresholds } from '../garbage.ts';
+import type { Image, ImageGarbageCollector, ImagePusher, ImageStore, PullProgress, RegistryAuth } from '../images.ts';
 import {
   digestedName,
   formatReference,
@@ -27,6 +27,7 @@ import {
 import { SharedWork } from '../shared-work.ts';
 import { BlobCache } from './blob-cache.ts';
 import { BlockImages } from './block-images.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import type { ConvertLimits } from './convert-layers.ts';
 import { asDiskError } from './disk-errors.ts';
 import { ImageIndex } from './image-index.ts';
@@ -35,6 +36,7 @@ import { type ImageRecord, runtimeConfig } from './image-record.ts';
 import { openArchive } from './import-archive.ts';
 import { parseConfig } from './manifest.ts';
 import { Pins } from './pins.ts';
+import { pushImage } from './push-image.ts';
 import { RegistryClient } from './registry/registry-client.ts';
 import { findInRegistry } from './registry-source.ts';
 
@@ -55,6 +57,7 @@ export interface ErofsImageStoreOptions {
 }
 
 type PullOptions = NonNullable<Parameters<ImageStore['pull']>[1]>;
+type PushOptions = NonNullable<Parameters<ImagePusher['push']>[1]>;
 
 const architectures: Partial<Record<NodeJS.Architecture, string>> = { x64: 'amd64' };
 const defaultLayerCacheBytes = 2 * 2 ** 30;
@@ -81,7 +84,7 @@ export async function createErofsImageStore(options: ErofsImageStoreOptions): Pr
   return new ErofsImageStore(options, { index, pins, cache, blocks });
 }
 
-export class ErofsImageStore implements ImageStore, ImageGarbageCollector {
+export class ErofsImageStore implements ImageStore, ImageGarbageCollector, ImagePusher {
   readonly #options: Required<Omit<ErofsImageStoreOptions, 'limits' | 'layerCacheBytes'>>;
   readonly #index: ImageIndex;
   readonly #pins: Pins;
@@ -159,6 +162,27 @@ export class ErofsImageStore implements ImageStore, ImageGarbageCollector {
 
   async list(): Promise<Image[]> {
     return Promise.all(this.#index.all().map((record) => this.#imageOf(record)));
+  }
+
+  async push(text: string, options: PushOptions = {}): Promise<{ digest: string }> {
+    const reference = parseReference(text);
+    const record = this.#index.find(options.from ?? text);
+    if (!record)
+      throw new SampanError('NotFound', `image ${options.from ?? text} is not here; pull or import it, then push it`);
+    const { clock, insecureRegistries, stallMs } = this.#options;
+    using client = new RegistryClient({
+      reference,
+      credentials: options.auth,
+      clock,
+      insecureRegistries,
+      stallMs,
+      actions: 'pull,push',
+      signal: options.signal,
+    });
+    const digests = record.layers.map(({ digest }) => digest);
+    using _layers = this.#cache.lease(digests, clock.now());
+    const report = options.onProgress ?? (() => {});
+    return { digest: await pushImage(record, { client, reference, cache: this.#cache, report }) };
   }
 
   remove(reference: string): Promise<void> {
@@ -258,27 +282,9 @@ export class ErofsImageStore implements ImageStore, ImageGarbageCollector {
   }
 
   async collectGarbage(thresholds: GarbageThresholds): Promise<{ removed: string[] }> {
-    const full = await this.#disk();
-    if (full.usedBytes * 100 < full.capacityBytes * thresholds.highPercent) return { removed: [] };
-    await this.#cache.trim(0);
-    const candidates = await Promise.all(this.#index.all().map((record) => this.#candidate(record)));
-    const removed = decideGarbage(candidates, await this.#disk(), {
-      ...thresholds,
-      highPercent: thresholds.lowPercent,
-    });
-    for (const id of removed) await this.remove(id);
-    return { removed };
-  }
-
-  async #disk(): Promise<{ usedBytes: number; capacityBytes: number }> {
-    const { blocks, bavail, bsize } = await statfs(this.#options.directory);
-    return { capacityBytes: blocks * bsize, usedBytes: (blocks - bavail) * bsize };
-  }
-
-  async #candidate(record: ImageRecord) {
-    const { id, contentId, lastUsedMs } = record;
-    const freesBytes = (await this.#blocks.sizeOf(contentId)) ?? 0;
-    return { id, freesBytes, lastUsedMs, pinned: this.#pins.usersOf(id).length > 0 };
+    const { directory } = this.#options;
+    const parts = { directory, index: this.#index, pins: this.#pins, cache: this.#cache, blocks: this.#blocks };
+    return { removed: await collectGarbage({ ...parts, remove: (id) => this.remove(id) }, thresholds) };
   }
 
   async #imageOf(record: ImageRecord): Promise<Image> {

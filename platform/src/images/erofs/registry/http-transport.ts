@@ -12,7 +12,8 @@ export interface HttpRequest {
   url: URL;
   method?: string;
   headers?: Record<string, string>;
-  body?: Buffer | AsyncIterable<Buffer>;
+  /** A stream is made anew for each try. */
+  body?: Buffer | (() => AsyncIterable<Buffer>);
   signal?: AbortSignal | undefined;
 }
 
@@ -86,7 +87,8 @@ export class HttpTransport {
           discard: () => response.destroy(),
         });
       });
-      if (options.body && !Buffer.isBuffer(options.body)) void sendBody(request, options.body, guard).catch(fail);
+      if (typeof options.body === 'function')
+        void sendBody(request, options.body(), guard).catch((error) => request.destroy(error));
       else request.end(options.body);
     });
   }
@@ -113,13 +115,12 @@ async function* guardedBody(
 }
 
 async function sendBody(request: http.ClientRequest, body: AsyncIterable<Buffer>, guard: StallGuard): Promise<void> {
+  const closed = new Promise<void>((resolve) => request.once('close', resolve));
   for await (const chunk of body) {
     if (request.destroyed) return;
     if (!request.write(chunk)) {
-      await new Promise<void>((resolve) => {
-        request.once('drain', resolve);
-        request.once('close', resolve);
-      });
+      const drained = new Promise<void>((resolve) => request.once('drain', resolve));
+      await Promise.race([drained, closed]);
     }
     guard.progress();
   }

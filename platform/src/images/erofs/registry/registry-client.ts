@@ -144,26 +144,36 @@ export class RegistryClient {
     verify(what, descriptor, { digest: `sha256:${hash.digest('hex')}`, size: done });
   }
 
+  /** `https://host`, or with http where the registry may be spoken to so. */
+  base(): Promise<string> {
+    this.#base ??= this.#findBase();
+    return this.#base;
+  }
+
+  /** The repository, for messages. */
+  get name(): string {
+    return repositoryName(this.#options.reference);
+  }
+
   /** A request below /v2/<repository>, authenticated and with redirects followed. `path` may be an absolute URL of the registry's own giving. */
   async request(path: string, options: Omit<HttpRequest, 'url'> = {}): Promise<HttpResponse> {
-    this.#base ??= this.#findBase();
-    const base = await this.#base;
+    const base = await this.base();
     const url = path.startsWith('/')
       ? new URL(`${base}/v2/${this.#options.reference.repository}${path}`)
       : new URL(path, base);
     for (let tries = 0; ; tries++) {
-      const response = await this.#follow(url, options);
+      const response = await this.#follow(url, { ...options, trusted: new URL(base).origin });
       if (response.status !== 401 || tries === 1) return response;
       await this.#auth.answer(response, options.signal ?? this.#options.signal);
     }
   }
 
-  async #follow(start: URL, options: Omit<HttpRequest, 'url'>): Promise<HttpResponse> {
+  async #follow(start: URL, options: Omit<HttpRequest, 'url'> & { trusted: string }): Promise<HttpResponse> {
     let url = start;
     for (let redirects = 0; ; redirects++) {
       const headers = { ...options.headers };
       // Credentials are for this registry alone; where it redirects to has its own, in the URL.
-      if (url.origin === start.origin && this.#auth.header) headers.authorization = this.#auth.header;
+      if (url.origin === options.trusted && this.#auth.header) headers.authorization = this.#auth.header;
       const response = await this.#transport.send({
         ...options,
         url,
@@ -207,8 +217,7 @@ export class RegistryClient {
   }
 
   #nameOf(which?: string): string {
-    const name = repositoryName(this.#options.reference);
-    return which ? `${name}${which.startsWith('sha256:') ? '@' : ':'}${which}` : name;
+    return which ? `${this.name}${which.startsWith('sha256:') ? '@' : ':'}${which}` : this.name;
   }
 }
 
