@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { run } from '../../src/base/child.ts';
 import * as cri from '../../src/runtime/generated/cri.ts';
 import { missingParts, RuntimeLab, smallLinux, smallShape, until } from './runtime-lab.ts';
 
@@ -262,6 +263,40 @@ test('volumes: live configMap, emptyDirs of both kinds shared by containers, ter
   });
   await lab.exited(second);
   assert.deepEqual(await lab.log('volumes', 'second'), ['stdout F kept']);
+  await lab.runtime.removePodSandbox({ podSandboxId });
+});
+
+test('a full disk under the log holds the container up, and no line is lost when there is room again', {
+  skip,
+}, async (t) => {
+  const directory = lab.logDirectory('full');
+  await mkdir(directory, { recursive: true });
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'sampan-test', directory]);
+  t.after(() => run('umount', ['-l', directory]));
+  const podSandboxId = await lab.sandbox('full');
+  const lines = 'i=0; while [ $i -lt 20000 ]; do echo "line $i"; i=$((i+1)); done';
+  const containerId = await lab.started(podSandboxId, lines);
+  await until('the disk is full', async () => ((await lab.log('full')).length > 500 ? true : undefined));
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  assert.equal((await lab.status(containerId)).state, cri.ContainerState.CONTAINER_RUNNING);
+  await run('mount', ['-o', 'remount,size=4m', directory]);
+  assert.equal((await lab.exited(containerId)).exitCode, 0);
+  await until('the last line', async () =>
+    (await lab.log('full')).at(-1) === 'stdout F line 19999' ? true : undefined,
+  );
+  for (const [index, line] of (await lab.log('full')).entries()) assert.equal(line, `stdout F line ${index}`);
+  await lab.runtime.removePodSandbox({ podSandboxId });
+});
+
+test('a fork bomb stays in its container: the machine answers, and the container can be ended', { skip }, async () => {
+  const podSandboxId = await lab.sandbox('bomb');
+  const bomb = await lab.started(podSandboxId, 'f() { f | f & }; f; sleep 600');
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  const other = await lab.started(podSandboxId, 'echo alive', { metadata: { name: 'other', attempt: 0 } });
+  await lab.exited(other);
+  assert.deepEqual(await lab.log('bomb', 'other'), ['stdout F alive']);
+  await lab.runtime.stopContainer({ containerId: bomb, timeout: 0n });
+  assert.equal((await lab.status(bomb)).exitCode, 137);
   await lab.runtime.removePodSandbox({ podSandboxId });
 });
 
