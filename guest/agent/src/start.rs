@@ -14,7 +14,7 @@ use crate::create::take_back;
 use crate::crun;
 use crate::failure::{Context, Failure, Outcome};
 use crate::input::{Input, InputKind};
-use crate::reactor::{Key, Source, PRIORITY, READ};
+use crate::reactor::{Key, Source, EDGE, PRIORITY, READ};
 use crate::terminal::ConsoleSocket;
 use crate::{cgroup, sys};
 
@@ -107,7 +107,8 @@ impl Agent {
         }
         let events = cgroup::path(&container.cgroup()).join("memory.events");
         if let Ok(file) = fs::File::open(events) {
-            self.reactor.watch(file.as_raw_fd(), Source::OomEvents(key), PRIORITY);
+            // Edge-triggered: the file stays "changed" until this very descriptor is read, which nobody does.
+            self.reactor.watch(file.as_raw_fd(), Source::OomEvents(key), PRIORITY | EDGE);
             container.oom_file = Some(file);
         }
         for caller in callers {
