@@ -52,18 +52,19 @@ export function agentSuite(options: AgentSuiteOptions): void {
       agent = await options.connect();
     });
 
+    const exitOf = async (id: string) => {
+      for await (const event of agent.events(new AbortController().signal))
+        if (event.type === 'exited' && event.containerId === id) return event.exit;
+      throw new Error('the connection ended before the container');
+    };
+
     test('a container runs to its end, and its output and exit are told', async () => {
-      const stop = new AbortController();
       const id = await start(['/bin/sh', '-c', 'exit 3']);
       await outputOf(agent, id);
-      for await (const event of agent.events(stop.signal)) {
-        if (event.type !== 'exited' || event.containerId !== id) continue;
-        assert.equal(event.exit.exitCode, 3);
-        assert.equal(event.exit.reason, 'Error');
-        assert.ok(event.exit.finishedAtUnixNanos >= event.exit.startedAtUnixNanos);
-        break;
-      }
-      assert.equal((await find(id))?.exit?.exitCode, 3);
+      const exit = await exitOf(id);
+      assert.deepEqual([exit.exitCode, exit.signal, exit.reason], [3, 0, 'Error']);
+      assert.ok(exit.finishedAtUnixNanos >= exit.startedAtUnixNanos);
+      assert.deepEqual((await find(id))?.exit, exit);
       await agent.removeContainer(id);
       assert.equal(await find(id), undefined);
     });
@@ -81,9 +82,8 @@ export function agentSuite(options: AgentSuiteOptions): void {
       const id = await start(['/bin/sleep', '1000']);
       assert.equal((await find(id))?.state, 'running');
       await agent.signal(id, 9);
-      await outputOf(agent, id);
-      const { exit } = (await find(id))!;
-      assert.deepEqual([exit?.exitCode, exit?.signal, exit?.reason], [137, 9, 'Error']);
+      const exit = await exitOf(id);
+      assert.deepEqual([exit.exitCode, exit.signal, exit.reason], [137, 9, 'Error']);
       await agent.signal(id, 15);
       await agent.removeContainer(id);
     });
@@ -193,6 +193,7 @@ export function agentSuite(options: AgentSuiteOptions): void {
     test('a second connection finds the containers of the first, and their output', async () => {
       const id = await start(['/bin/echo', 'still here']);
       await outputOf(agent, id);
+      await exitOf(id);
       await agent.close();
       await assert.rejects(agent.listContainers());
       agent = await options.connect();
