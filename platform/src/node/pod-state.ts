@@ -41,6 +41,8 @@ export class PodState {
   readonly waiting = new Map<string, Waiting>();
   /** Keys of steps under way. */
   readonly busy = new Map<string, AbortController>();
+  /** Told after each look at the Pod. */
+  readonly watchers = new Set<() => void>();
   readonly stops = new Map<string, StopUnderWay>();
 
   constructor(object: Pod) {

@@ -116,6 +116,7 @@ export class PodWorkers {
     this.#probe(state, seen, decision);
     this.#say(state, seen, decision);
     this.#wakeAt(state, decision);
+    for (const told of state.watchers) told();
   }
 
   async #observe(state: PodState): Promise<Seen> {

@@ -32,13 +32,15 @@ export async function containerLog(request: LogRequest): Promise<AsyncIterable<U
     const now = (await observer.observe(state.object)).containers.find((record) => record.id === run.id);
     return now?.state !== 'running';
   };
-  return followed(read, new Follower({ path: run.logPath, clock: context.clock, signal, isEnded }));
+  return followed(state, read, new Follower({ path: run.logPath, clock: context.clock, signal, isEnded }));
 }
 
-async function* followed(read: ReadLogOptions, follower: Follower): AsyncGenerator<Uint8Array> {
+async function* followed(state: PodState, read: ReadLogOptions, follower: Follower): AsyncGenerator<Uint8Array> {
+  state.watchers.add(follower.look);
   try {
     yield* readLog({ ...read, follow: follower });
   } finally {
+    state.watchers.delete(follower.look);
     follower.close();
   }
 }

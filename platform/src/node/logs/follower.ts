@@ -39,12 +39,22 @@ export class Follower implements LogFollow {
     return this.#ended;
   }
 
+  /** The container may have ended: asks whether it has. */
+  readonly look = (): void => {
+    this.#options.isEnded().then(
+      (ended) => {
+        this.#ended = ended;
+        if (ended) this.#notify();
+      },
+      () => {},
+    );
+  };
+
   async changed(): Promise<void> {
     if (!this.#dirty && !this.signal.aborted) await this.#wait();
     this.#dirty = false;
   }
 
-  /** Something happened to the container: it may have ended. */
   readonly #notify = (): void => {
     this.#dirty = true;
     this.#wake?.();

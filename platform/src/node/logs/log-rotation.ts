@@ -40,7 +40,7 @@ async function rotate(
 ): Promise<void> {
   const info = await stat(path).catch(() => undefined);
   if (!info || info.size < limitBytes) return;
-  const aside = await freeName(path, clock.now());
+  const aside = await nextName(path, clock.now());
   await rename(path, aside);
   try {
     await runtime.reopenContainerLog({ containerId: id });
@@ -54,11 +54,12 @@ async function rotate(
   for (const file of surplus) if (file.path !== path) await rm(file.path, { force: true });
 }
 
-/** `<path>.<time>`, later than and different from any before. */
-async function freeName(path: string, nowMs: number): Promise<string> {
+/** `<path>.<time>`, after all that were put aside before: by their names they are read in order. */
+async function nextName(path: string, nowMs: number): Promise<string> {
   const stamp = new Date(nowMs).toISOString().slice(0, 19).replace(/[-:]/g, '').replace('T', '-');
-  for (let count = 0; ; count++) {
-    const name = `${path}.${stamp}${count === 0 ? '' : `.${String(count).padStart(3, '0')}`}`;
-    if (!(await stat(name).catch(() => undefined))) return name;
-  }
+  const aside = (await logFiles(path)).filter((file) => file.path !== path);
+  const last = aside.at(-1)?.path.slice(path.length + 1) ?? '';
+  if (last < stamp) return `${path}.${stamp}`;
+  const [lastStamp = stamp, count = '0'] = last.split('.');
+  return `${path}.${lastStamp}.${String(Number(count) + 1).padStart(3, '0')}`;
 }

@@ -55,7 +55,7 @@ async function* rawLines(options: ReadLogOptions, files: LogFile[], start: LogPo
       let ended = last;
       for (;;) {
         offset = yield* readToEnd(handle, offset, splitter);
-        const next = await following(path, current.inode);
+        const next = await following(path, current.inode, handle);
         if (next) {
           // Nothing is written to a file any more once the next one is there, but it may have been since we came to its end.
           offset = yield* readToEnd(handle, offset, splitter);
@@ -75,12 +75,16 @@ async function* rawLines(options: ReadLogOptions, files: LogFile[], start: LogPo
   }
 }
 
-/** The file after the one with this inode; undefined when it is the last. */
-async function following(path: string, inode: number): Promise<LogFile | undefined> {
-  const files = await logFiles(path);
-  const index = files.findIndex((file) => file.inode === inode);
-  // Rotated out of existence while it was read: the oldest that is left comes next.
-  return index < 0 ? files[0] : files[index + 1];
+/** The file after the one that is read; undefined when it is the last. */
+async function following(path: string, inode: number, handle: FileHandle): Promise<LogFile | undefined> {
+  for (;;) {
+    const files = await logFiles(path);
+    const index = files.findIndex((file) => file.inode === inode);
+    if (index >= 0) return files[index + 1];
+    // Rotated out of existence while it was read: the oldest that is left comes next.
+    if ((await handle.stat()).nlink === 0) return files[0];
+    // It was being renamed while we looked: look again.
+  }
 }
 
 async function* readToEnd(handle: FileHandle, from: number, splitter: LineSplitter): AsyncGenerator<Buffer[], number> {
