@@ -34,10 +34,11 @@ export const accelerationProfiles: Record<Accelerator, AccelerationProfile> = {
     accelerator: 'tcg',
     // 32 MiB of translated code is the knee: 16 makes a start 1.7 times slower, 8 nearly 4 times.
     accelerationOption: 'tcg,thread=multi,tb-size=32',
-    // A small model boots faster than `max`, whose features guests then use and TCG has to emulate.
-    cpu: 'qemu64',
+    // A small model: guests use the features of a big one (AVX), and TCG has to emulate them. With what x86-64-v2 asks for, because images
+    // are built for it. arat keeps the timer of the idle CPU alive; without it the kernel ticks 250 times a second for ever.
+    cpu: 'qemu64,+arat,+ssse3,+sse4.1,+sse4.2,+popcnt',
     // The guest sees the host's counter, which cannot drift between vCPUs: the kernel need not watch over it. Its rate has to be told: on a
-    // busy host calibration against the emulated PIT fails, and the kernel then waits for ever for a timer interrupt that microvm has not wired.
+    // busy host calibration against an emulated PIT fails, and the kernel then waits for ever for a timer interrupt that microvm has not wired.
     kernelParameters: ({ tscKhz }) => ['tsc=reliable', ...(tscKhz ? [`tsc_early_khz=${tscKhz}`] : [])],
     deviceNodes: [],
     hugePages: false,

@@ -11,7 +11,7 @@ const machine = (accel: string, cpu: string, memory: string) => [
   ...['-name', 'sampan', '-nodefaults', '-no-user-config', '-display', 'none'],
   ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
   '-M',
-  'microvm,acpi=on,rtc=on,pit=on,pic=on,ioapic2=on,isa-serial=on,auto-kernel-cmdline=off,memory-backend=ram',
+  'microvm,acpi=on,rtc=on,pit=off,pic=on,ioapic2=on,isa-serial=on,auto-kernel-cmdline=off,memory-backend=ram',
   ...['-accel', accel, '-cpu', cpu],
   ...['-smp', 'cpus=2,sockets=1,cores=2,threads=1', '-m', 'size=512M'],
   ...['-object', memory],
@@ -78,7 +78,7 @@ test('a clone under TCG gets exactly these arguments', () => {
   assert.deepEqual(actual, [
     ...machine(
       'tcg,thread=multi,tb-size=32',
-      'qemu64',
+      'qemu64,+arat,+ssse3,+sse4.1,+sse4.2,+popcnt',
       'memory-backend-file,id=ram,size=512M,merge=off,dump=off,mem-path=/proc/self/fd/14,share=off',
     ),
     ...['-incoming', 'defer'],
