@@ -313,6 +313,42 @@ test('processes are shared when the Pod says so', { skip }, async () => {
   await lab.runtime.removePodSandbox({ podSandboxId });
 });
 
+test('a debug container sees the processes of its target, and of no other', { skip }, async () => {
+  const podSandboxId = await lab.sandbox('debug');
+  const targetId = await lab.started(podSandboxId, 'exec sleep 4711');
+  await lab.started(podSandboxId, 'exec sleep 4712', { metadata: { name: 'other', attempt: 0 } });
+  const namespaceOptions = { pid: cri.NamespaceMode.TARGET, targetId };
+  const debug = await lab.started(podSandboxId, 'ps | grep "[s]leep 471"; cat /proc/1/root/etc/passwd | head -1', {
+    metadata: { name: 'debug', attempt: 0 },
+    linux: { securityContext: { namespaceOptions, capabilities: { addCapabilities: ['SYS_PTRACE'] } } },
+  });
+  await lab.exited(debug);
+  const lines = (await lab.log('debug', 'debug')).map((line) => line.slice('stdout F '.length));
+  assert.match(lines[0]!, /sleep 4711/);
+  assert.equal(lines.length, 2);
+  assert.match(lines[1]!, /^root:/);
+  await lab.runtime.removePodSandbox({ podSandboxId });
+});
+
+test('a container with a terminal: its size, typing, and the log', { skip }, async () => {
+  const metadata = { name: 'tty', attempt: 0 };
+  const containerId = await lab.started(shared, 'echo $TERM; read line; stty size; echo "got $line"', {
+    metadata,
+    tty: true,
+    stdin: true,
+  });
+  const session = await lab.runtime.attach({ containerId, stdin: true, stdout: true, tty: true });
+  assert.equal(session.stderr, undefined);
+  await until('the first line', async () => ((await lab.log('shared', 'tty')).length > 0 ? true : undefined));
+  await session.resize(101, 37);
+  const writer = session.stdin!.getWriter();
+  await writer.write(Buffer.from('typed\n'));
+  assert.equal((await session.exited).exitCode, 0);
+  const lines = (await lab.log('shared', 'tty')).map((line) => line.replace(/^stdout F /, '').trim());
+  assert.equal(lines[0], 'xterm');
+  assert.deepEqual(lines.slice(-2), ['37 101', 'got typed']);
+});
+
 test('an image that was not hinted is attached to the running machine', { skip }, async () => {
   const podSandboxId = await lab.sandbox('late', { annotations: {} });
   const containerId = await lab.started(podSandboxId, 'echo attached');
