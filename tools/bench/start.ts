@@ -2,7 +2,7 @@
  * `sampan bench start`: how long a Pod takes to start, against the floor and against what else runs containers here; many at once; memory.
  * One run alternates the things compared, so that a machine that slows down slows all of them down.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '../../platform/src/base/log.ts';
@@ -10,7 +10,7 @@ import { findGuestArtifacts } from '../../platform/src/vmm/guest-artifacts.ts';
 import { createQemuVmm } from '../../platform/src/vmm/qemu/qemu-vmm.ts';
 import type { Vmm } from '../../platform/src/vmm/vmm.ts';
 import { loadDemoImage } from '../../platform/test/integration/support/demo-image.ts';
-import { startInstance, type TestInstance } from '../../platform/test/integration/support/instance.ts';
+import { startInstance, type TestInstance, vmmPids } from '../../platform/test/integration/support/instance.ts';
 import { floorRun } from './floor.ts';
 import { pssMib, vmmMemory } from './memory.ts';
 import { openPeers } from './peers.ts';
@@ -155,21 +155,6 @@ async function demoBlockImage(instance: TestInstance): Promise<string> {
 
 function serverPid(instance: TestInstance): number {
   return (JSON.parse(readFileSync(join(instance.home, 'server.json'), 'utf8')) as { pid: number }).pid;
-}
-
-/** QEMU processes of this instance's Pods (not those parked in the pool). */
-function vmmPids(instance: TestInstance): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-        return line.startsWith('/usr/bin/qemu-system') && line.includes(`${instance.run}/vm/`);
-      } catch {
-        return false;
-      }
-    });
 }
 
 await main();

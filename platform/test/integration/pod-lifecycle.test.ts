@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { loadDemoImage } from './support/demo-image.ts';
-import { startInstance, type TestInstance } from './support/instance.ts';
+import { startInstance, type TestInstance, vmmPids } from './support/instance.ts';
 import { containerStatus, createPod, deletePod, isReady, phaseIs, podWhere, shellPod } from './support/pods.ts';
 import { until } from './support/wait.ts';
 
@@ -15,20 +14,13 @@ describe('a Pod lives in a VM of its own', () => {
   after(() => instance?.stop());
 
   const log = async (name: string, ...more: string[]) => (await instance.sampan(['logs', name, ...more])).stdout;
-  const vmms = () => execFileSync('pgrep', ['-fc', `qemu-system.*${instance.run}/.*pods`], { encoding: 'utf8' }).trim();
 
   test('runs to its end, keeps its log, and releases its VM', async () => {
     await createPod(instance.client, shellPod('once', 'echo from $(hostname); uname -r'));
     const pod = await phaseIs(instance.client, 'once', 'Succeeded');
     assert.match(await log('once'), /^from once\n6\.1\.[^\n]*cloud-amd64\n$/);
     assert.equal(containerStatus(pod).state?.terminated?.reason, 'Completed');
-    await until('the VM is released', async () => {
-      try {
-        return vmms() === '0';
-      } catch {
-        return true; // pgrep found none
-      }
-    });
+    await until('the VM is released', async () => vmmPids(instance).length === 0);
     assert.match(await log('once'), /from once/, 'the log outlives the VM');
   });
 

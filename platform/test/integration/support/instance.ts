@@ -103,19 +103,16 @@ export class TestInstance {
   }
 
   async stop(): Promise<void> {
-    try {
-      if (this.client) await this.#deletePods();
-    } finally {
-      await this.#end('SIGTERM');
-      const teardown = await command(
-        process.execPath,
-        ['--disable-warning=ExperimentalWarning', join(root, 'platform/src/cmd/teardown.ts')],
-        { env: this.env, timeoutMs: 60_000 },
-      );
-      const leaks = teardown.code === 0 ? findLeaks(this) : [`teardown: ${teardown.stderr}`];
-      if (!process.env.SAMPAN_KEEP) await rm(this.home, { recursive: true, force: true });
-      if (leaks.length > 0) throw new Error(`left behind by ${this.home}:\n${leaks.join('\n')}`);
-    }
+    const problems: string[] = [];
+    if (this.client) await this.#deletePods().catch((error: Error) => problems.push(error.message));
+    await this.#end('SIGTERM');
+    const script = join(root, 'platform/src/cmd/teardown.ts');
+    const teardown = await command(process.execPath, ['--disable-warning=ExperimentalWarning', script], {
+      env: this.env,
+    });
+    problems.push(...(teardown.code === 0 ? findLeaks(this) : [`teardown: ${teardown.stderr}`]));
+    if (!process.env.SAMPAN_KEEP) await rm(this.home, { recursive: true, force: true });
+    if (problems.length > 0) throw new Error(`left behind by ${this.home}:\n${problems.join('\n')}`);
   }
 
   async #deletePods(): Promise<void> {
@@ -157,6 +154,16 @@ export async function startInstance(name: string): Promise<TestInstance> {
   const instance = new TestInstance(home, port, env);
   await instance.start();
   return instance;
+}
+
+/** Process ids of the VMMs of this instance's Pods, as their directories tell; not those parked for later. */
+export function vmmPids(instance: { run: string }): number[] {
+  const machines = join(instance.run, 'vm');
+  if (!existsSync(machines)) return [];
+  return readdirSync(machines)
+    .map((name) => Number(readOr(join(machines, name, 'pid')).split(' ')[0]))
+    .filter((pid) => pid > 0 && existsSync(`/proc/${pid}/exe`))
+    .sort();
 }
 
 /** Path of a kubectl of a minor version ("1.27"), where this machine has one. */

@@ -4,7 +4,19 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { appendFile, chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -162,7 +174,9 @@ export async function shell(machine: Machine, line: string, timeoutMs = 30_000):
     socket.write(`${line}\n`);
     return await new Promise<string>((resolve, reject) => {
       let said = '';
-      socket.setTimeout(timeoutMs, () => reject(new Error(`"${line}" took more than ${timeoutMs} ms; it said: ${said}`)));
+      socket.setTimeout(timeoutMs, () =>
+        reject(new Error(`"${line}" took more than ${timeoutMs} ms; it said: ${said}`)),
+      );
       socket.on('close', () => reject(new Error(`the machine went away under "${line}"; it said: ${said}`)));
       socket.on('data', (chunk) => {
         said += chunk;
