@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { resources } from '@sampan/api/client.ts';
-import { createNodeLab, type NodeLab } from '../../test/simulation/node-lab.ts';
+import { createNodeLab, type NodeLab } from '../../test/fixtures/node/node-lab.ts';
 
 /** More than any scenario makes. */
 const mostCalls = 60;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { resources } from '@sampan/api/client.ts';
-import { createNodeLab } from '../../test/simulation/node-lab.ts';
+import { createNodeLab } from '../../test/fixtures/node/node-lab.ts';
 
 describe('a node over a runtime without machines', () => {
   test('runs a bound Pod to its end and lets its machine go', async () => {

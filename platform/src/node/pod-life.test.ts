@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { resources } from '@sampan/api/client.ts';
 import type { Pod } from 'kubernetes-types/core/v1.js';
-import { createNodeLab } from '../../test/simulation/node-lab.ts';
-import type { Script } from './fake/fake-runtime.ts';
+import type { Script } from '../../test/fixtures/node/fake-runtime.ts';
+import { createNodeLab } from '../../test/fixtures/node/node-lab.ts';
 
 const phase = (wanted: string) => (pod: Pod | undefined) => pod?.status?.phase === wanted;
 const main = { name: 'web', image: 'web:1' };

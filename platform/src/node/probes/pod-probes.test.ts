@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Container, Pod } from 'kubernetes-types/core/v1.js';
-import { createNodeLab, type NodeLab } from '../../../test/simulation/node-lab.ts';
+import { createNodeLab, type NodeLab } from '../../../test/fixtures/node/node-lab.ts';
 
 const probe = { exec: { command: ['check'] }, periodSeconds: 5 };
 const web = (more: Partial<Container>): Container => ({ name: 'web', image: 'web:1', ...more });
