@@ -17,11 +17,18 @@ fi
 mkdir -p "$out"
 build=$(mktemp -d "$out/.build.XXXXXX")
 trap 'rm -rf "$build"' EXIT
+# Debian's own copy of the crate (librust-libc-dev), where it is the version of Cargo.lock: then the build needs no network.
+crates=/usr/share/cargo/registry
+version=$(sed -n '/name = "libc"/{n;s/version = "\(.*\)"/\1/p;}' "$here/launcher/Cargo.lock")
+set --
+[ -d "$crates/libc-$version" ] &&
+  set -- --config='source.crates-io.replace-with="debian"' --config="source.debian.directory=\"$crates\""
+
 echo "building sampan-launch ($key)"
 cd "$here/launcher"
 # glibc's target links statically too; no musl toolchain is asked of the machine.
 RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR="$build" \
-  cargo build --release --locked --quiet --target "$(rustc -vV | sed -n 's/^host: //p')"
+  cargo build --release --locked --quiet "$@" --target "$(rustc -vV | sed -n 's/^host: //p')"
 find "$build" -path '*/release/sampan-launch' -type f -exec mv {} "$out/.sampan-launch.new" \;
 mv "$out/.sampan-launch.new" "$out/sampan-launch"
 echo "$key" > "$out/version"
