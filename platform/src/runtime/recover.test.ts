@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { eventually, TestWorld } from '../../test/fixtures/runtime/test-world.ts';
 import * as cri from './generated/cri.ts';
-import { eventually, TestWorld } from './testing/test-world.ts';
 
 const { SANDBOX_READY, SANDBOX_NOTREADY } = cri.PodSandboxState;
 
