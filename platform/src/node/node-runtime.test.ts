@@ -61,9 +61,12 @@ describe('a node over the real runtime, in machines that only pretend', () => {
     await lab.client.delete(resources.pods, 'once', { namespace: 'default' });
     await lab.until('once', (one) => one === undefined);
     await lab.wait('nothing is left', async () => (await host.traces()).length === 0);
-    await assert.rejects(lab.node.gateway.logs(key(pod), { ...plain, container: 'web' }, signal), {
-      reason: 'NotFound',
-    });
+    const refusal = () =>
+      lab.node.gateway.logs(key(pod), { ...plain, container: 'web' }, signal).then(
+        () => '',
+        (error) => error.reason,
+      );
+    await lab.wait('the log is gone', async () => (await refusal()) === 'NotFound');
   });
 
   test('gives a machine its volumes, and follows their changes', async () => {
