@@ -1,5 +1,6 @@
 /** `sampan exec`: runs a command in a running container; the exit code is passed through. */
 import { connection } from '../connect.ts';
+import { defaultContainer } from '../default-container.ts';
 import { streamStdio } from '../stream.ts';
 
 export interface ExecOptions {
@@ -10,13 +11,13 @@ export interface ExecOptions {
 }
 
 export async function exec(pod: string, command: string[], options: ExecOptions): Promise<void> {
-  const { credentials } = await connection();
+  const { client, credentials } = await connection();
   const query = new URLSearchParams(command.map((part) => ['command', part]));
   query.set('stdout', 'true');
   if (!options.tty) query.set('stderr', 'true');
   if (options.interactive) query.set('stdin', 'true');
   if (options.tty) query.set('tty', 'true');
-  if (options.container) query.set('container', options.container);
+  query.set('container', options.container ?? (await defaultContainer(client, pod, options.namespace)));
   const path = `/api/v1/namespaces/${options.namespace}/pods/${encodeURIComponent(pod)}/exec?${query}`;
   process.exitCode = await streamStdio(credentials, path, {
     stdin: Boolean(options.interactive),

@@ -2,6 +2,7 @@
 import { pipeline } from 'node:stream/promises';
 import type { Credentials } from '../connect.ts';
 import { connection } from '../connect.ts';
+import { defaultContainer } from '../default-container.ts';
 import { open } from '../https.ts';
 
 export interface LogsOptions {
@@ -13,8 +14,9 @@ export interface LogsOptions {
 }
 
 export async function logs(pod: string, options: LogsOptions): Promise<void> {
-  const { credentials } = await connection();
-  await copyLogs(credentials, pod, options);
+  const { client, credentials } = await connection();
+  const container = options.container ?? (await defaultContainer(client, pod, options.namespace));
+  await copyLogs(credentials, pod, { ...options, container });
 }
 
 /** Copies a log to stdout until it ends (with follow: until the container has ended). */

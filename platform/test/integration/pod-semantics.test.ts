@@ -184,7 +184,7 @@ describe('what a Pod may say about itself', () => {
     const ip = server.status!.podIP!;
     const text = await outputOf(
       'client',
-      `wget -qO- http://${ip}:8080/; nslookup ${ip.replaceAll('.', '-')}.default.pod.cluster.local | tail -2; nslookup kubernetes.default.svc.cluster.local >/dev/null && echo resolved`,
+      `wget -qO- http://${ip}:8080/; nslookup ${ip.replaceAll('.', '-')}.default.pod.cluster.local; nslookup kubernetes.default.svc.cluster.local >/dev/null && echo resolved`,
     );
     assert.match(text, /Hello from a VM of its own/);
     assert.match(text, new RegExp(ip.replaceAll('.', '\\.')));
@@ -278,7 +278,7 @@ describe('what a Pod may say about itself', () => {
       {},
       { resources: { limits } },
     );
-    assert.match(text, /No space left|3\d(\.\d)?MB|2\d(\.\d)?MB/);
+    assert.match(text, /(No space left|[23]\d\+0 records out)[\s\S]*100%/);
   });
 
   test('an ephemeral container joins a running Pod', async () => {
