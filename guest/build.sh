@@ -10,8 +10,8 @@
 # OUTDIR becomes a symbolic link to a directory named by the version that stands beside it: whoever boots from it
 # resolves the link first, so that a later build cannot change the files under a template. With nothing changed in guest/ a second
 # run does nothing; --refresh looks for newer Debian packages. Needs root only for the host's apt.
-# Host packages: build-essential-like linker (gcc, libc6-dev), cargo, cpio, kmod, erofs-utils; with librust-libc-dev and
-# librust-serde-json-dev the crates need no network.
+# Host packages: cargo, gcc, libc6-dev, make, patch, xz-utils, cpio, kmod, erofs-utils; with librust-libc-dev and librust-serde-json-dev the
+# crates need no network.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -29,7 +29,7 @@ fail() { echo "guest: FAILED while: $step_name: $1" >&2; exit 1; }
 need() { command -v "$1" >/dev/null 2>&1 || fail "'$1' is not installed; apt-get install $2"; }
 
 sources_hash() {
-  (cd "$here" && find agent/src agent/Cargo.toml agent/Cargo.lock build.sh modules -type f | LC_ALL=C sort | xargs sha256sum; echo "$arch") |
+  (cd "$here" && find agent/src agent/Cargo.toml agent/Cargo.lock build.sh build-crun.sh modules -type f | LC_ALL=C sort | xargs sha256sum; echo "$arch") |
     sha256sum | cut -c1-16
 }
 
@@ -58,7 +58,7 @@ kernel_package() {
 
 closure() {
   apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$@" |
-    grep -E '^[a-z0-9]' | grep -vE '^(debconf|gcc-|cdebconf|perl|dpkg|install-info)' | sort -u
+    grep -E '^[a-z0-9]' | grep -vE '^(debconf|gcc-|cdebconf|perl|dpkg|install-info|libelogind)' | sort -u
 }
 
 say 'finding Debian packages'
@@ -68,9 +68,20 @@ if [ -z "$kernel" ]; then
   kernel=$(kernel_package)
 fi
 [ -n "$kernel" ] || fail "apt knows no linux-image-cloud-$arch; the guest is built from Debian packages"
-packages="$kernel $(closure crun | tr '\n' ' ')"
+packages=$kernel
 
-say "downloading $kernel and crun"
+# A static crun starts faster, but needs the source; the package's own works as well.
+say "building crun (a minute, the first time)"
+mkdir -p "$work/debian/usr/bin"
+if sh "$here/build-crun.sh" "$shelf" "$work/debian/usr/bin/crun" >"$work/log" 2>&1; then
+  crun_build="static $(sha256sum <"$work/debian/usr/bin/crun" | cut -c1-16)"
+else
+  echo "guest: WARNING: crun could not be built ($(tail -n 1 "$work/log")); taking the package's: containers start slower"
+  packages="$kernel $(closure crun | tr '\n' ' ')"
+  crun_build=package
+fi
+
+say "downloading $packages"
 mkdir "$work/debs" && chmod 777 "$work" "$work/debs"
 # shellcheck disable=SC2086
 (cd "$work/debs" && apt-get download -q $packages) >"$work/log" 2>&1 || {
@@ -78,7 +89,7 @@ mkdir "$work/debs" && chmod 777 "$work" "$work/debs"
   # shellcheck disable=SC2086
   (cd "$work/debs" && apt-get download -q $packages) >"$work/log" 2>&1 || fail "$(tail -n 3 "$work/log")"
 }
-version=$( (echo "$sources"; cd "$work/debs" && ls) | sha256sum | cut -c1-16)
+version=$( (echo "$sources $crun_build"; cd "$work/debs" && ls) | sha256sum | cut -c1-16)
 
 say 'unpacking'
 for deb in "$work"/debs/*.deb; do
@@ -143,14 +154,14 @@ copy_libraries() {
   done
 }
 copy_libraries "$root/usr/bin/crun" || fail 'a library that crun needs is in none of its packages'
-[ "$(ls "$root/lib64")" ] || cp -L "$(find "$work/debian" -name 'ld-linux*.so*' | head -n 1)" "$root/lib64/"
+[ "$crun_build" != package ] || [ "$(ls "$root/lib64")" ] || cp -L "$(find "$work/debian" -name 'ld-linux*.so*' | head -n 1)" "$root/lib64/"
 mkfs.erofs --all-root -T 0 -U 00000000-0000-0000-0000-000000000000 "$made/rootfs.erofs" "$root" >"$work/log" 2>&1 ||
   fail "mkfs.erofs: $(tail -n 3 "$work/log")"
 
 # --- publish --------------------------------------------------------------------------------------------------------
 
 cp "$work/kernel/boot/vmlinuz-$release" "$made/vmlinuz"
-(cd "$work/debs" && ls) >"$made/packages"
+(cd "$work/debs" && ls; echo "crun $crun_build") >"$made/packages"
 echo "$sources" >"$made/sources"
 version=$version-$(cat "$made/vmlinuz" "$made/initrd.img" "$made/rootfs.erofs" | sha256sum | cut -c1-8)
 echo "$version" >"$made/version"
