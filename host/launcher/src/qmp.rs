@@ -7,7 +7,8 @@ use std::os::unix::io::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// Long: on a host where many machines start at once, a VMM may wait for the CPU. Shorter than the server waits for this program.
+const TIMEOUT: Duration = Duration::from_secs(25);
 /// The VMM is not trusted: a longer line is an error.
 const MAX_LINE: u64 = 64 * 1024;
 

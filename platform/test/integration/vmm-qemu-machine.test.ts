@@ -224,6 +224,15 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
     assert.equal(await shell((await next.find(lab.directory('one')))!, 'echo still here'), 'still here');
   });
 
+  it('templates of another guest are scrapped', async () => {
+    const first = await lab.vmm();
+    await first.prepareTemplate(shape);
+    await lab.close(first);
+    await writeFile(join(lab.guest, 'version'), 'another\n');
+    await lab.vmm();
+    assert.deepEqual(await readdir(join(lab.run, 'templates')), []);
+  });
+
   it('a clone of a template whose holder was killed boots cold instead', async () => {
     const vmm = await lab.vmm();
     await vmm.prepareTemplate(shape);

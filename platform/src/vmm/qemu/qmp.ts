@@ -9,6 +9,8 @@ import { z } from 'zod';
 import type { Clock } from '../../base/clock.ts';
 
 const maxLineBytes = 1 << 20;
+/** Long: on a host where many machines start at once, a VMM may wait for the CPU. */
+const defaultTimeoutMs = 30_000;
 
 const messageSchema = z.union([
   z.looseObject({ event: z.string().max(128), data: z.record(z.string(), z.unknown()).optional() }),
@@ -62,7 +64,7 @@ export class QmpClient {
   }
 
   /** Connects and negotiates. Throws ServiceUnavailable (nobody listens, closed) or Timeout. */
-  static async connect(path: string, clock: Clock, timeoutMs = 10_000): Promise<QmpClient> {
+  static async connect(path: string, clock: Clock, timeoutMs = defaultTimeoutMs): Promise<QmpClient> {
     const socket = connect(path);
     const client = new QmpClient(socket, clock);
     try {
@@ -82,7 +84,7 @@ export class QmpClient {
   }
 
   /** Throws InternalError with QEMU's words, Timeout, or ServiceUnavailable when the connection closes first. */
-  async call(command: string, args: object = {}, timeoutMs = 10_000): Promise<unknown> {
+  async call(command: string, args: object = {}, timeoutMs = defaultTimeoutMs): Promise<unknown> {
     if (this.#socket.destroyed)
       throw this.#breach ?? new SampanError('ServiceUnavailable', `${command}: the VMM is gone`);
     const id = this.#nextId++;

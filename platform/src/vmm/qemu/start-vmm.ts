@@ -41,7 +41,7 @@ export async function startVmm(context: QemuContext, options: StartOptions): Pro
   try {
     const process = await launcher.started();
     options.phases?.end('launcher');
-    const qmp = await QmpClient.connect(join(options.directory, socketNames.monitor), clock, 30_000);
+    const qmp = await QmpClient.connect(join(options.directory, socketNames.monitor), clock);
     options.phases?.end('qemu');
     return { launcher, process, qmp };
   } catch (error) {

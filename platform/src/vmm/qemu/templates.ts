@@ -21,6 +21,7 @@ import { isAlive, readProcessFile } from './vmm-process.ts';
 const recordSchema = z.object({
   format: z.literal(1),
   key: z.string(),
+  shape: z.object({ vcpus: z.number().int().positive(), memoryMib: z.number().int().positive() }),
   /** /proc/PID/fd/N of the holder. */
   memoryPath: z.string().regex(/^\/proc\/\d+\/fd\/\d+$/),
   bytes: z.number().nonnegative(),
@@ -60,7 +61,7 @@ export class TemplateStore {
     return join(this.#context.run, 'templates');
   }
 
-  /** Takes over what a server before this one made; scraps what is half made or whose holder is gone. */
+  /** Takes over what a server before this one made; scraps what is half made, made of another guest or QEMU, or held by nobody. */
   async recover(): Promise<void> {
     await ensureDirectory(this.#root, 0o700);
     for (const key of await readdir(this.#root)) {
@@ -133,9 +134,13 @@ export class TemplateStore {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       const memoryPath = await freezeTemplate(this.#context, { directory, shape, signal: this.#stop.signal });
       const bytes = await bytesOf(memoryPath, directory);
-      await writeFileAtomic(join(directory, 'template.json'), JSON.stringify({ format: 1, key, memoryPath, bytes }), {
-        durable: false,
-      });
+      await writeFileAtomic(
+        join(directory, 'template.json'),
+        JSON.stringify({ format: 1, key, shape, memoryPath, bytes }),
+        {
+          durable: false,
+        },
+      );
       const template = await this.#load(key);
       this.#made.set(key, template);
       this.#failedAt.delete(key);
@@ -154,11 +159,13 @@ export class TemplateStore {
     }
   }
 
-  /** Throws when the directory does not hold a whole template. */
+  /** Throws when the directory does not hold a whole template that is still of use. */
   async #load(key: string): Promise<Template> {
     const directory = join(this.#root, key);
     const path = join(directory, 'template.json');
     const record = recordSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+    if (record.key !== key || key !== (await this.#key(record.shape)))
+      throw new SampanError('NotFound', `template ${key}: made of another guest or QEMU`);
     const holder = await readProcessFile(directory, 'holder');
     if (!holder || !(await isAlive(holder)) || !record.memoryPath.startsWith(`/proc/${holder.pid}/`))
       throw new SampanError('NotFound', `template ${key}: nobody holds its memory`);
