@@ -33,6 +33,9 @@ export const testPackages: PackageNeed[] = [
   { name: 'apache2-utils', reason: 'htpasswd for the registry with basic auth', probe: 'htpasswd' },
   { name: 'mmdebstrap', reason: 'makes test images of Debian packages', probe: 'mmdebstrap' },
   { name: 'busybox-static', reason: 'the smallest test image', probe: 'busybox' },
+  { name: 'umoci', reason: 'unpacks an image, to compare ours with', probe: 'umoci' },
+  { name: 'openssl', reason: 'makes certificates for a registry over TLS', probe: 'openssl' },
+  { name: 'libcap2-bin', reason: 'reads file capabilities of an unpacked image', probe: 'getcap' },
 ];
 
 export async function missingPackages(needs: PackageNeed[]): Promise<PackageNeed[]> {
