@@ -24,6 +24,8 @@ export const runtimePackages: PackageNeed[] = [
   { name: 'xz-utils', reason: 'unpacks Debian packages for the miniOS', probe: 'xz' },
   { name: 'cargo', reason: 'builds the guest agent and the VMM launcher', probe: 'cargo' },
   { name: 'gcc', reason: 'links them', probe: 'cc' },
+  { name: 'make', reason: 'builds a static crun for the guest', probe: 'make' },
+  { name: 'patch', reason: "applies the distribution's patches to it", probe: 'patch' },
   { name: 'libc6-dev', reason: 'links them statically', probe: '/usr/lib/x86_64-linux-gnu/libc.a' },
 ];
 

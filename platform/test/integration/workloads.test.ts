@@ -14,7 +14,7 @@ describe('real software from a registry with credentials', () => {
   let registry: Registry;
   before(async () => {
     registry = await startRegistry({ auth: 'basic' });
-    for (const name of ['nginx', 'redis', 'postgresql', 'python3'] as const)
+    for (const name of ['nginx', 'redis', 'postgresql', 'python3', 'big'] as const)
       await registry.pushImage(await buildImage(name), `${name}:1`);
     instance = await startInstance('work');
     const auths = { [registry.host]: registryUser };
@@ -134,5 +134,11 @@ describe('real software from a registry with credentials', () => {
     assert.equal(failed.status?.containerStatuses?.[0]?.state?.terminated?.exitCode, 3);
     assert.equal((await instance.sampan(['logs', 'batch'])).stdout, '{"sum": 499500}\n');
     await delay(500);
+  });
+
+  test('an image of 1 GB is pulled and runs', { timeout: 300_000 }, async () => {
+    await createPod(instance.client, pod('big', 'big', { command: ['sh', '-c', 'du -sm / 2>/dev/null | cut -f1'] }));
+    await phaseIs(instance.client, 'big', 'Succeeded', 240_000);
+    assert.ok(Number((await instance.sampan(['logs', 'big'])).stdout) >= 1000);
   });
 });
