@@ -52,7 +52,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     hostIPs: options.addresses,
     apiServer: options.apiServerForPods,
     hostResolvConf: parseResolvConf(await readFile('/etc/resolv.conf', 'utf8').catch(() => '')),
-    nodeStorageBytes: options.capacity.ephemeralStorageBytes,
+    capacity: options.capacity,
     events,
     objects: references,
     volumes: new PodVolumes({ objects: references, requestToken: options.requestToken, clock }),

@@ -8,6 +8,7 @@ import type { ObjectSource } from '../../volumes/sources.ts';
 import type { ResolvConf } from '../config/dns.ts';
 import type { LifecycleHooks } from '../hooks/lifecycle-hooks.ts';
 import type { ImagePuller } from '../images/image-puller.ts';
+import type { NodeCapacity } from '../node-options.ts';
 import type { PodEvents } from '../pod-events.ts';
 
 export interface NodeContext {
@@ -20,8 +21,7 @@ export interface NodeContext {
   hostIPs: string[];
   apiServer: { host: string; port: number };
   hostResolvConf: ResolvConf;
-  /** Disk that a container without a limit of its own is shown to have. */
-  nodeStorageBytes: number;
+  capacity: NodeCapacity;
   events: PodEvents;
   objects: ObjectSource;
   volumes: PodVolumes;

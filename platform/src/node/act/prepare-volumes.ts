@@ -41,6 +41,10 @@ export function podFacts(context: NodeContext, state: PodState, podIPs: string[]
     nodeName: context.nodeName,
     hostIPs: context.hostIPs,
     podIPs,
-    machine: { cpuMillicores, memoryBytes, ephemeralStorageBytes: ephemeralStorageBytes || context.nodeStorageBytes },
+    machine: {
+      cpuMillicores,
+      memoryBytes,
+      ephemeralStorageBytes: ephemeralStorageBytes || context.capacity.ephemeralStorageBytes,
+    },
   };
 }

@@ -264,7 +264,7 @@ const cases: [string, Partial<PodView>, string[]][] = [
   ],
   [
     'an evicted Pod is stopped',
-    { eviction: { reason: 'Evicted', message: '', atMs: nowMs }, containers: [record('a')] },
+    { eviction: { reason: 'Evicted', message: '', atMs: nowMs, disrupted: true }, containers: [record('a')] },
     ['stop a-0'],
   ],
   [

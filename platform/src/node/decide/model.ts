@@ -70,10 +70,13 @@ export interface StartFailure extends Waiting {
   delayMs?: number;
 }
 
+/** The node will not have the Pod: it used too much, or did not fit in the first place. */
 export interface Eviction {
   reason: string;
   message: string;
   atMs: number;
+  /** It ran before: controllers are told that it was disturbed. */
+  disrupted: boolean;
 }
 
 export interface PodView {

@@ -30,7 +30,7 @@ async function evictOnce(context: NodeContext, workers: PodWorkers): Promise<voi
       const { stats = [] } = await context.runtime.listPodSandboxStats({ filter });
       const message = stats[0] && evictionMessage(state.object, useOf(stats[0]));
       if (!message || isOver(state)) return;
-      state.eviction = { reason: 'Evicted', message, atMs: context.clock.now() };
+      state.eviction = { reason: 'Evicted', message, atMs: context.clock.now(), disrupted: true };
       context.events.pod(state.object, 'Warning', 'Evicted', message);
       workers.wake(state.uid);
     }),

@@ -37,6 +37,8 @@ export function computeStatus(input: StatusInput): PodStatus {
   const phase = decidePhase(input, { init, main }, stopped);
   const sandbox = view.sandboxes[0];
   const ips = sandbox?.ips ?? [];
+  // A Pod that has ended is still known by the address it had.
+  const shownIps = ips.length > 0 ? ips : (pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
   const status: PodStatus = {
     phase,
     conditions: conditionsOf(
@@ -51,7 +53,7 @@ export function computeStatus(input: StatusInput): PodStatus {
     ...(ending?.reason ? { reason: ending.reason } : {}),
     ...(ending?.message ? { message: ending.message } : {}),
   };
-  if (ips.length > 0) Object.assign(status, { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) });
+  if (shownIps.length > 0) Object.assign(status, { podIP: shownIps[0], podIPs: shownIps.map((ip) => ({ ip })) });
   if (init.length > 0) status.initContainerStatuses = init;
   const ephemeral = ephemeralContainers(pod).map(of('ephemeral'));
   if (ephemeral.length > 0) status.ephemeralContainerStatuses = ephemeral;

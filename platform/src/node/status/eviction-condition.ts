@@ -5,6 +5,6 @@ import type { PodState } from '../pod-state.ts';
 type Draft = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>;
 
 export function evictionCondition({ eviction }: PodState): Draft[] {
-  if (!eviction) return [];
+  if (!eviction?.disrupted) return [];
   return [{ type: 'DisruptionTarget', status: 'True', reason: 'TerminationByKubelet', message: eviction.message }];
 }
