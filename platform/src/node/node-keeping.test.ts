@@ -107,7 +107,7 @@ describe('what a server before left', () => {
     await using lab = await createNodeLab();
     await lab.run('left');
     await lab.until('left', phase('Running'));
-    await lab.node.close();
+    await lab.stop();
     await lab.client.delete(resources.pods, 'left', { namespace: 'default', gracePeriodSeconds: 0 });
     await lab.restart();
     await lab.wait('nothing is left', () => lab.runtime.sandboxes.size === 0);

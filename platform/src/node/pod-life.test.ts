@@ -55,7 +55,7 @@ describe('restarting', () => {
     await lab.until('again', (pod) => lab.status(pod)?.state?.waiting?.reason === 'CrashLoopBackOff');
     const before = order(lab.runtime.calls, 'startContainer').length;
     await lab.restart();
-    await lab.settle(3000);
+    await lab.settle(1000);
     assert.equal(order(lab.runtime.calls, 'startContainer').length, before);
     await lab.until('again', (pod) => lab.status(pod)?.restartCount === 2);
   });
