@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::disks::Devices;
 use crate::failure::{Context, Failure, Outcome};
+use crate::net;
 use crate::sys;
 use crate::warm::warm_up;
 
@@ -25,6 +26,7 @@ pub fn boot() -> Outcome<Devices> {
     make_writable_places()?;
     make_cgroups()?;
     trim_kernel();
+    net::bring_up("lo").context(|| "bring up lo".into())?;
     warm_up();
     devices.unbind_spares()?;
     Ok(devices)
@@ -96,6 +98,10 @@ fn make_cgroups() -> Outcome<()> {
 /// and again: expedited grace periods take microseconds instead of timer ticks, and there are few CPUs here to disturb.
 fn trim_kernel() {
     let _ = fs::write("/sys/kernel/rcu_expedited", "1");
+    // What is left of ordinary grace periods need not be looked after at every tick.
+    for name in ["jiffies_till_first_fqs", "jiffies_till_next_fqs"] {
+        let _ = fs::write(Path::new("/sys/module/rcutree/parameters").join(name), "25");
+    }
     let _ = fs::write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
     let _ = fs::write("/proc/sys/kernel/printk", "4 4 1 4");
 }

@@ -6,7 +6,7 @@ use std::os::unix::io::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-pub const BINARY: &str = "/usr/bin/crun";
+const BINARY: &str = "/usr/bin/crun";
 /// Where crun keeps its state: a directory for each container.
 pub const STATE: &str = "/run/crun";
 

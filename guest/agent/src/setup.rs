@@ -59,8 +59,8 @@ impl Agent {
     fn bring_up_disk(&mut self, slot: &str) -> Outcome<()> {
         let node = self.devices.bind_disk(slot)?;
         if slot == "scratch" && !is_mounted(SCRATCH) {
-            // The initialising thread would write to the whole disk, and space that dies with its Pod needs no barriers.
-            let options = "noinit_itable,nobarrier,nodiscard";
+            // No thread that initialises or reads ahead the whole disk; and space that dies with its Pod needs no barriers.
+            let options = "noinit_itable,no_prefetch_block_bitmaps,nobarrier,nodiscard";
             sys::mount(&node, Path::new(SCRATCH), "ext4", libc::MS_NOATIME | libc::MS_NODEV, options)
                 .context(|| "mount the scratch disk".into())?;
         }
@@ -68,7 +68,6 @@ impl Agent {
     }
 
     fn set_up_network(&mut self, setup: &Value) -> Outcome<()> {
-        net::bring_up("lo").context(|| "bring up lo".into())?;
         let network = match setup.get("network") {
             Some(network) if !network.is_null() => network,
             _ => return Ok(()),

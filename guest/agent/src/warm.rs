@@ -1,9 +1,11 @@
 //! Runs crun once before the machine may be frozen: its code and libraries are then in the page cache that every clone shares, and the kernel's
 //! caches hold what a container needs. The container is the agent's own binary, told to do nothing. Best effort.
+//!
+//! Its cgroup stays, with limits and a device filter: the kernel patches its own code when the first of these comes and when the last goes, which is
+//! dear where code has to be translated anew.
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::json;
 
@@ -21,20 +23,25 @@ pub fn warm_up() {
 }
 
 fn run() -> std::io::Result<()> {
-    let rootfs = Path::new(PLACE).join("rootfs");
+    let place = Path::new(PLACE);
+    let rootfs = place.join("rootfs");
     fs::create_dir_all(&rootfs)?;
     fs::copy("/proc/self/exe", rootfs.join("nothing"))?;
-    fs::write(Path::new(PLACE).join("config.json"), spec().to_string())?;
-    let log = Path::new(PLACE).join("log");
-    let mut command = Command::new(crun::BINARY);
-    command.env_clear().current_dir("/").args(["--root", crun::STATE, "--cgroup-manager", "cgroupfs", "--log"]).arg(&log);
-    command.args(["run", "--no-new-keyring", "--bundle", PLACE, "warm"]);
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-    if status.success() {
-        return Ok(());
+    fs::write(place.join("config.json"), spec().to_string())?;
+    let files = crun::Files::new(place, "warm");
+    let crun = crun::spawn(&files, false, &["run", "--no-new-keyring", "--bundle", PLACE, "warm"], [None, None, None])?;
+    // Nobody else has children yet: crun, what it forks on the way, and the container itself.
+    let (mut status, mut code) = (0, None);
+    while let pid @ 1.. = unsafe { libc::waitpid(-1, &mut status, 0) } {
+        if pid == crun {
+            code = Some(libc::WEXITSTATUS(status));
+        }
     }
-    let words = fs::read_to_string(&log).unwrap_or_default();
-    Err(std::io::Error::new(std::io::ErrorKind::Other, format!("{}: {}", status, words.trim())))
+    let _ = fs::remove_dir_all(Path::new(crun::STATE).join("warm"));
+    match code {
+        Some(0) => Ok(()),
+        _ => Err(std::io::Error::new(std::io::ErrorKind::Other, files.words())),
+    }
 }
 
 /// Much as the runtime's own specs, so that the same code runs.
@@ -55,9 +62,9 @@ fn spec() -> serde_json::Value {
             { "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"] },
         ],
         "linux": {
-            "cgroupsPath": "/pod/warm",
+            "cgroupsPath": "/warm",
             "namespaces": [{ "type": "pid" }, { "type": "mount" }, { "type": "cgroup" }],
-            "resources": { "devices": [{ "allow": false, "access": "rwm" }], "memory": { "limit": 67_108_864 } },
+            "resources": { "devices": [{ "allow": false, "access": "rwm" }], "memory": { "limit": 67_108_864 }, "cpu": { "quota": 100_000, "period": 100_000 } },
             "maskedPaths": ["/proc/kcore"],
             "readonlyPaths": ["/proc/sys"],
         },
