@@ -2,6 +2,7 @@
  * What every call of the runtime works with: the seams below it, the records' places, and the sandboxes and containers it holds.
  * Owns finding them by id and the order of events; not what is done to them (one file a call).
  */
+import { availableParallelism } from 'node:os';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -16,6 +17,7 @@ import { Paths } from './records/sandbox-record.ts';
 import type { SizeDefaults } from './sandbox/vm/machine-shape.ts';
 import type { Sandbox } from './sandbox/vm/sandbox.ts';
 import { ScratchDisks } from './sandbox/vm/scratch-disk.ts';
+import { StartGate } from './start-gate.ts';
 
 export interface RuntimeOptions {
   vmm: Vmm;
@@ -42,6 +44,7 @@ export class Context {
   readonly containers = new Map<string, Container>();
   readonly locks = new SerialByKey();
   readonly events: EventHub;
+  readonly startGate: StartGate;
   /** Aborts when the runtime lets go. */
   readonly closing = new AbortController();
   #lastNanos = 0n;
@@ -50,6 +53,8 @@ export class Context {
     this.options = options;
     this.paths = new Paths(options.run, options.home);
     this.scratch = new ScratchDisks(this.paths.scratches());
+    // One more than there are cores: a start also waits, for disks and for its caller.
+    this.startGate = new StartGate({ places: availableParallelism() + 1, clock: options.clock });
     this.events = new EventHub(this.closing.signal);
   }
 

@@ -31,13 +31,15 @@ export function startContainer(
 async function start(context: Context, sandbox: Sandbox, container: Container): Promise<void> {
   const { record } = container;
   const agent = await sandbox.link!.ready();
+  const leave = await context.startGate.enter('container');
   try {
     await context.step('container-start');
-    const { startedAtUnixNanos } = await agent.startContainer(container.id);
+    const { startedAtUnixNanos } = await agent.startContainer(container.id).finally(leave);
     // It may have ended in the meantime.
     record.startedAtNanos = startedAtUnixNanos;
     if (!container.finishing) record.state = 'running';
   } catch (error) {
+    leave();
     const finishedAtNanos = context.nowNanos();
     const message = messageOf(error).slice(0, 4096);
     // Nothing ran: there is no output to wait for.

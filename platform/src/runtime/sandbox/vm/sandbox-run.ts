@@ -68,16 +68,24 @@ async function build(context: Context, sandbox: Sandbox): Promise<void> {
   record.network = network;
   await context.step('sandbox-machine');
   const scratch: DiskAttachment = { slot: 'scratch', path: scratchPath, readOnly: false };
-  const machine = await context.options.vmm.create({
-    id: machineName(record.id),
-    directory: context.paths.machine(record.id),
-    shape: record.shape,
-    disks: [scratch, ...images],
-    nic: { tapName: network.tapName, mac: network.mac },
-  });
-  await context.step('sandbox-ready');
-  record.state = 'ready';
-  beginSandbox(context, sandbox, machine, false);
+  const leave = await context.startGate.enter('machine');
+  try {
+    const machine = await context.options.vmm.create({
+      id: machineName(record.id),
+      directory: context.paths.machine(record.id),
+      shape: record.shape,
+      disks: [scratch, ...images],
+      nic: { tapName: network.tapName, mac: network.mac },
+    });
+    await context.step('sandbox-ready');
+    record.state = 'ready';
+    beginSandbox(context, sandbox, machine, false);
+  } catch (error) {
+    leave();
+    throw error;
+  }
+  // The guest is set up in the background: that belongs to this start.
+  sandbox.link!.ready().then(leave, leave);
   await saveSandbox(context.paths, record);
   await context.step('sandbox-answer');
 }
