@@ -58,6 +58,7 @@ const lies: Record<string, Guest> = {
     for (let piece = 0; piece < 300; piece++)
       socket.write(encodeFrame({ type: frameType.reply, part: 1, id: frame.id }, Buffer.alloc(65_536)));
   },
+  'an answer of the wrong form': (frame, socket) => socket.write(reply(frame, { ok: [{ id: 1 }] })),
   'a flood of events': (_, socket) => {
     const event = Buffer.from(JSON.stringify({ type: 'oom', containerId: 'c' }));
     for (let count = 0; count < 5000; count++) socket.write(encodeFrame({ type: frameType.event }, event));

@@ -3,6 +3,7 @@
  * agent-connection.ts. Trusts nothing that comes back.
  */
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import type { z } from 'zod';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import type {
   Agent,
@@ -81,6 +82,13 @@ class AgentClient implements Agent {
     return (await this.#connection.call(method, params, blob)).ok;
   }
 
+  /** An answer that is not what its call answers with ends the connection, as every lie does. */
+  #parsed<T>(schema: z.ZodType<T>, answer: unknown): T {
+    const parsed = schema.safeParse(answer);
+    if (!parsed.success) throw this.#connection.breakOff('an answer of the wrong form');
+    return parsed.data;
+  }
+
   async setup(setup: SandboxSetup): Promise<void> {
     await this.#call('setup', setup);
   }
@@ -115,7 +123,7 @@ class AgentClient implements Agent {
   }
 
   async startContainer(id: string): Promise<{ startedAtUnixNanos: bigint }> {
-    return startedSchema.parse(await this.#call('startContainer', { id }));
+    return this.#parsed(startedSchema, await this.#call('startContainer', { id }));
   }
 
   async signal(id: string, signal: number, all = false): Promise<void> {
@@ -131,11 +139,11 @@ class AgentClient implements Agent {
   }
 
   async listContainers(): Promise<GuestContainerStatus[]> {
-    return containersSchema.parse(await this.#call('listContainers', {}));
+    return this.#parsed(containersSchema, await this.#call('listContainers', {}));
   }
 
   async stats(): Promise<GuestStats> {
-    return statsSchema.parse(await this.#call('stats', {}));
+    return this.#parsed(statsSchema, await this.#call('stats', {}));
   }
 
   async *output(id: string, from: Offsets): AsyncGenerator<OutputChunk, void, void> {

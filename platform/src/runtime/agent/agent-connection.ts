@@ -136,10 +136,19 @@ export class AgentConnection {
       }
     } catch (error) {
       // Whatever handling its bytes threw is the guest's doing.
-      const why = error instanceof ProtocolViolation ? error.message : 'a message that is not of the protocol';
-      const text = `agent of sandbox ${this.#options.sandboxId} broke the protocol: ${why}`;
-      this.#close(new SampanError('InternalError', text, {}, { cause: error }));
+      this.breakOff(
+        error instanceof ProtocolViolation ? error.message : 'a message that is not of the protocol',
+        error,
+      );
     }
+  }
+
+  /** The guest lied: ends the connection with the error that is returned. */
+  breakOff(why: string, cause?: unknown): SampanError {
+    const text = `agent of sandbox ${this.#options.sandboxId} broke the protocol: ${why}`;
+    const error = new SampanError('InternalError', text, {}, { cause });
+    this.#close(error);
+    return error;
   }
 
   #handle(frame: Frame): void {

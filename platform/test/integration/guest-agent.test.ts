@@ -1,0 +1,354 @@
+/** The guest's agent in real machines: the suite of every agent, and what only a real guest can show. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { silentLogger } from '../../src/base/log.ts';
+import type { Agent, CreateContainer, OutputChunk, SandboxSetup } from '../../src/runtime/agent/agent.ts';
+import { connectAgent } from '../../src/runtime/agent/agent-client.ts';
+import { agentSuite } from '../../src/runtime/agent/agent-suite.ts';
+import { encodeFrame, frameType } from '../../src/runtime/agent/frames.ts';
+import { findGuestArtifacts } from '../../src/vmm/guest-artifacts.ts';
+import { createQemuVmm } from '../../src/vmm/qemu/qemu-vmm.ts';
+import type { Machine, Vmm } from '../../src/vmm/vmm.ts';
+
+const cache = process.env.SAMPAN_CACHE ?? '/var/cache/sampan';
+const guestDirectory = process.env.SAMPAN_GUEST_DIR ?? join(cache, 'guest/current');
+const launcherPath = join(process.env.SAMPAN_HOST_DIR ?? join(cache, 'host/current'), 'sampan-launch');
+const busybox = '/bin/busybox';
+
+function missing(): string | false {
+  if (process.getuid?.() !== 0) return 'needs root';
+  const absent = [guestDirectory, launcherPath, busybox, '/usr/bin/qemu-system-x86_64', '/usr/bin/mkfs.erofs'].filter(
+    (path) => !existsSync(path),
+  );
+  return absent.length > 0 ? `${absent.join(', ')} missing` : false;
+}
+
+/** What crun needs in a spec for programs to find themselves at home. */
+const homely = {
+  mounts: [
+    { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: ['newinstance', 'ptmxmode=0666', 'mode=0620'],
+    },
+  ],
+};
+const nothing = { stdout: 0n, stderr: 0n };
+
+/** Machines of one template, an image of busybox, and a blank scratch disk for each. */
+class GuestLab {
+  readonly directory: string;
+  readonly #vmm: Vmm;
+  readonly #machines: Machine[] = [];
+
+  private constructor(directory: string, vmm: Vmm) {
+    this.directory = directory;
+    this.#vmm = vmm;
+  }
+
+  static async open(): Promise<GuestLab> {
+    const directory = await mkdtemp('/dev/shm/sampan-guest-agent-');
+    const root = join(directory, 'image');
+    for (const place of ['bin', 'etc', 'proc', 'dev', 'sys', 'tmp', 'data'])
+      await mkdir(join(root, place), { recursive: true });
+    await copyFile(busybox, join(root, 'bin/busybox'));
+    const applets = [
+      'sh',
+      'echo',
+      'cat',
+      'sleep',
+      'true',
+      'id',
+      'ps',
+      'dd',
+      'head',
+      'yes',
+      'httpd',
+      'stty',
+      'hostname',
+      'ls',
+      'wc',
+      'mount',
+    ];
+    for (const applet of applets) await symlink('busybox', join(root, 'bin', applet));
+    await writeFile(join(root, 'etc/passwd'), 'root:x:0:0::/root:/bin/sh\nweb:x:33:44::/srv:/bin/sh\n');
+    await writeFile(join(root, 'etc/group'), 'root:x:0:\nextra:x:50:web\n');
+    await writeFile(join(root, 'etc/machine-id'), '');
+    execFileSync('mkfs.erofs', [join(directory, 'image.erofs'), root], { stdio: 'ignore' });
+    const blank = join(directory, 'blank.ext4');
+    execFileSync('mkfs.ext4', ['-q', '-O', '^has_journal', '-E', 'lazy_itable_init=1,nodiscard', blank, '256M']);
+    const guest = await findGuestArtifacts(guestDirectory);
+    const tag = `ga${process.pid.toString(36)}`;
+    const vmm = await createQemuVmm({ run: join(directory, 'run'), guest, launcherPath, tag, log: silentLogger });
+    return new GuestLab(directory, vmm);
+  }
+
+  async machine(id: string): Promise<Machine> {
+    const scratch = join(this.directory, `${id}.ext4`);
+    execFileSync('cp', ['--sparse=always', join(this.directory, 'blank.ext4'), scratch]);
+    const machine = await this.#vmm.create({
+      id,
+      directory: join(this.directory, 'pods', id),
+      shape: { vcpus: 1, memoryMib: 256 },
+      disks: [
+        { slot: 'scratch', path: scratch, readOnly: false },
+        { slot: 'image0', path: join(this.directory, 'image.erofs'), readOnly: true },
+      ],
+    });
+    this.#machines.push(machine);
+    return machine;
+  }
+
+  async agent(machine: Machine, options: { adopted?: boolean; setup?: Partial<SandboxSetup> } = {}): Promise<Agent> {
+    const { channelPath, id } = machine;
+    const agent = await connectAgent({
+      channelPath,
+      sandboxId: id,
+      timeoutMs: 60_000,
+      adopted: options.adopted ?? false,
+    });
+    await agent.setup({
+      hostname: id,
+      machineId: randomBytes(16).toString('hex'),
+      entropy: randomBytes(64).toString('base64'),
+      timeUnixNanos: `${Date.now()}000000`,
+      resolvConf: 'nameserver 192.0.2.1\n',
+      sysctls: {},
+      sharePidNamespace: false,
+      disks: ['scratch', 'image0'],
+      ...options.setup,
+    });
+    return agent;
+  }
+
+  async close(): Promise<void> {
+    for (const machine of this.#machines) await this.#vmm.destroy(machine.directory);
+    await this.#vmm.close();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+let lastId = 0;
+
+function container(args: string[], more: Partial<CreateContainer> = {}, spec: object = {}): CreateContainer {
+  const process = { args, cwd: '/', env: ['PATH=/bin'] };
+  return {
+    id: `t${++lastId}`,
+    imageSlot: 'image0',
+    spec: { ociVersion: '1.0.2', ...homely, process, ...spec },
+    mounts: [],
+    readOnlyRootfs: false,
+    tty: false,
+    stdin: false,
+    stdinOnce: false,
+    ...more,
+  };
+}
+
+async function start(agent: Agent, request: CreateContainer): Promise<string> {
+  await agent.createContainer(request);
+  await agent.startContainer(request.id);
+  return request.id;
+}
+
+async function textOf(agent: Agent, id: string): Promise<string> {
+  const chunks: OutputChunk[] = await Array.fromAsync(agent.output(id, nothing));
+  return Buffer.concat(chunks.map((chunk) => chunk.data)).toString();
+}
+
+const run = async (agent: Agent, script: string, more: Partial<CreateContainer> = {}, spec: object = {}) =>
+  textOf(agent, await start(agent, container(['/bin/sh', '-c', script], more, spec)));
+
+describe('the guest agent', { skip: missing() }, () => {
+  let lab: GuestLab;
+  let machine: Machine;
+  let agent: Agent;
+  before(async () => {
+    lab = await GuestLab.open();
+    machine = await lab.machine('one');
+    agent = await lab.agent(machine);
+  });
+  after(() => lab?.close());
+
+  let suiteMachine: Machine | undefined;
+  agentSuite({
+    name: 'as every agent',
+    spec: homely,
+    connect: async () => {
+      const adopted = suiteMachine !== undefined;
+      suiteMachine ??= await lab.machine('suite');
+      return lab.agent(suiteMachine, { adopted });
+    },
+  });
+
+  test('two machines of one template share no secret', async () => {
+    const other = await lab.agent(await lab.machine('two'));
+    const script =
+      'cat /proc/sys/kernel/random/boot_id /etc/machine-id; hostname; head -c 16 /dev/urandom | wc -c; head -c 8 /dev/urandom | busybox xxd -p';
+    const devices = { linux: {}, mounts: [...homely.mounts] };
+    const [mine, theirs] = await Promise.all([agent, other].map((one) => run(one, script, {}, devices)));
+    const [ours, others] = [mine!.trim().split('\n'), theirs!.trim().split('\n')];
+    assert.equal(ours.length, 5);
+    for (const [index, name] of [
+      [0, 'boot id'],
+      [1, 'machine id'],
+      [2, 'hostname'],
+      [4, 'random bytes'],
+    ] as const)
+      assert.notEqual(ours[index], others[index], name);
+    await other.close();
+  });
+
+  test('a name of the image becomes a user with its groups and home, and may write to its stdout by name', async () => {
+    const text = await run(agent, 'id; echo $HOME; echo again > /dev/stdout', {
+      user: { name: 'web', supplementalGroups: [77] },
+    });
+    assert.equal(text, 'uid=33(web) gid=44 groups=44,50(extra),77\n/srv\nagain\n');
+    await assert.rejects(
+      agent.createContainer(container(['/bin/true'], { user: { name: 'nobody', supplementalGroups: [] } })),
+      /unable to find user nobody/,
+    );
+  });
+
+  test('output waits for its reader: nothing is lost and the container blocks meanwhile', async () => {
+    const id = await start(agent, container(['/bin/sh', '-c', 'yes 0123456789abcde | head -c 3000000; echo end']));
+    let size = 0n;
+    let last = '';
+    for await (const chunk of agent.output(id, nothing)) {
+      assert.equal(chunk.offset, size);
+      size += BigInt(chunk.data.length);
+      last = Buffer.from(chunk.data).toString();
+      if (size === BigInt(chunk.data.length))
+        assert.equal((await agent.listContainers()).find((one) => one.id === id)?.state, 'running');
+      agent.acknowledge(id, { stdout: size, stderr: 0n });
+    }
+    assert.equal(size, 3_000_004n);
+    assert.match(last, /end\n$/);
+  });
+
+  test('a container that takes more memory than it may is OOMKilled, and told so', async () => {
+    const limits = { linux: { resources: { memory: { limit: 16 * 1024 * 1024 } } } };
+    const id = await start(
+      agent,
+      container(['/bin/dd', 'if=/dev/zero', 'of=/dev/null', 'bs=100M', 'count=1'], {}, limits),
+    );
+    const types: string[] = [];
+    for await (const event of agent.events(new AbortController().signal)) {
+      if (event.type === 'closed' || event.containerId !== id) continue;
+      types.push(event.type);
+      if (event.type === 'exited') {
+        assert.deepEqual([event.exit.exitCode, event.exit.reason], [137, 'OOMKilled']);
+        break;
+      }
+    }
+    assert.deepEqual(types, ['oom', 'exited']);
+  });
+
+  test('a terminal echoes, takes a size, and is one stream', async () => {
+    const id = await start(agent, container(['/bin/sh'], { tty: true, stdin: true }));
+    await agent.resizeTty(id, 132, 43);
+    await agent.writeStdin(id, Buffer.from('stty size; echo err >&2; exit 4\n'));
+    const text = await textOf(agent, id);
+    assert.match(text, /43 132\r\n/);
+    assert.match(text, /err\r\n/);
+    const session = await (async () => {
+      const host = await start(agent, container(['/bin/sleep', '1000']));
+      return agent.exec({
+        containerId: host,
+        args: ['/bin/stty', 'size'],
+        tty: true,
+        stdin: true,
+        columns: 91,
+        rows: 17,
+      });
+    })();
+    assert.equal(Buffer.concat(await Array.fromAsync(session.stdout)).toString(), '17 91\r\n');
+    assert.equal((await session.exited).exitCode, 0);
+  });
+
+  test('a connection into the guest reaches what a container listens on', async () => {
+    await agent.createVolume({ id: 'www', kind: 'files' });
+    const page = {
+      path: 'index.html',
+      type: 'file',
+      mode: 0o644,
+      uid: 0,
+      gid: 0,
+      content: Buffer.from('it works').toString('base64'),
+    };
+    await agent.putFiles('www', [page as never]);
+    const mounts = [{ volumeId: 'www', containerPath: '/data', readOnly: true }];
+    await start(agent, container(['/bin/httpd', '-f', '-p', '8080', '-h', '/data'], { mounts }));
+    const session = await dialUntil(agent, 8080);
+    const writer = session.stdin.getWriter();
+    await writer.write(Buffer.from('GET /index.html HTTP/1.0\r\n\r\n'));
+    await writer.close();
+    assert.match(Buffer.concat(await Array.fromAsync(session.stdout)).toString(), /200 OK[\s\S]*it works$/);
+    await session.exited;
+  });
+
+  test('a link in a volume does not lead a subPath out of it', async () => {
+    await agent.createVolume({ id: 'trap', kind: 'disk' });
+    const whole = [{ volumeId: 'trap', containerPath: '/data', readOnly: false }];
+    await run(agent, 'ln -s / /data/out; ln -s ../../../../../.. /data/up; mkdir -p /data/in', { mounts: whole });
+    const through = (subPath: string) =>
+      run(agent, 'ls /data', { mounts: [{ volumeId: 'trap', subPath, containerPath: '/data', readOnly: false }] });
+    assert.equal(await through('out'), 'in\nout\nup\n', 'the root of a link is the volume');
+    assert.equal(await through('up/in'), '');
+    assert.equal(await through('made/on/the/way'), '');
+  });
+
+  test('containers that share a PID namespace see each other; their end takes along what they left', async () => {
+    const shared = await lab.agent(await lab.machine('shared'), { setup: { sharePidNamespace: true } });
+    const first = await start(shared, container(['/bin/sleep', '987']));
+    assert.match(await run(shared, 'ps'), /sleep 987/);
+    const beside = container(['/bin/sh', '-c', 'ps'], { pidNamespaceOf: first });
+    assert.match(await textOf(shared, await start(shared, beside)), /sleep 987/);
+    await run(shared, 'sleep 555 & exit 0');
+    assert.doesNotMatch(await run(shared, 'ps'), /sleep 555/);
+    await shared.close();
+  });
+
+  test('a frame that a killed server left torn is not obeyed by the next', async () => {
+    const torn = await lab.machine('torn');
+    const before = await lab.agent(torn);
+    const id = await start(before, container(['/bin/cat'], { stdin: true }));
+    await before.writeStdin(id, Buffer.from('first '));
+    await before.close();
+    const head = Buffer.from(JSON.stringify({ method: 'writeStdin', params: { id } }));
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(head.length);
+    const frame = encodeFrame({ type: frameType.call, id: 1 }, Buffer.concat([length, head, Buffer.alloc(5000, 'x')]));
+    const socket = connect(torn.channelPath);
+    socket.write(encodeFrame({ type: frameType.sync }, randomBytes(16)));
+    await new Promise((resolve) => socket.write(frame.subarray(0, frame.length - 100), resolve));
+    await new Promise((resolve) => socket.once('data', resolve));
+    socket.destroy();
+    const next = await lab.agent(torn, { adopted: true });
+    await next.writeStdin(id, Buffer.from('second'));
+    await next.closeStdin(id);
+    assert.equal(await textOf(next, id), 'first second');
+    await next.close();
+  });
+});
+
+/** The server in the container may need a moment. */
+async function dialUntil(agent: Agent, port: number): ReturnType<Agent['dial']> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await agent.dial(port);
+    } catch (error) {
+      if (tries === 100) throw error;
+      await agent.listContainers();
+    }
+  }
+}
