@@ -23,7 +23,8 @@ export interface PodStats {
 
 interface CpuStats {
   time: string;
-  usageNanoCores: number;
+  /** Absent at the first question: a rate needs two. */
+  usageNanoCores?: number;
   usageCoreNanoSeconds: number;
 }
 
@@ -59,7 +60,7 @@ export async function statsSummary(context: NodeContext, states: PodState[]): Pr
       startTime: time,
       cpu: {
         time,
-        usageNanoCores: sum((pod) => pod.cpu.usageNanoCores),
+        usageNanoCores: sum((pod) => pod.cpu.usageNanoCores ?? 0),
         usageCoreNanoSeconds: sum((pod) => pod.cpu.usageCoreNanoSeconds),
       },
       memory: { time, workingSetBytes: sum((pod) => pod.memory.workingSetBytes) },
@@ -105,7 +106,7 @@ function containerUsage(stats: cri.ContainerStats, time: string): ContainerUsage
 
 const cpuStats = (cpu: cri.CpuUsage | undefined, time: string): CpuStats => ({
   time: timeOf(cpu?.timestamp, time),
-  usageNanoCores: number(cpu?.usageNanoCores),
+  ...(cpu?.usageNanoCores?.value !== undefined ? { usageNanoCores: number(cpu.usageNanoCores) } : {}),
   usageCoreNanoSeconds: number(cpu?.usageCoreNanoSeconds),
 });
 
