@@ -39,6 +39,8 @@ import { FrontDoor } from './http/front-door.ts';
 import { createPaths } from './http/paths.ts';
 import { InProcessClient } from './in-process.ts';
 import { KindTable } from './meta/kinds.ts';
+import { metricsKinds } from './metrics/metrics.ts';
+import { UsageSource } from './metrics/usage-source.ts';
 import type { Pki } from './pki/pki.ts';
 import type { StreamingHook } from './streaming-hook.ts';
 import { readerOf } from './verbs/context.ts';
@@ -95,8 +97,9 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...accessReviews(authorizer),
     ...authenticationReviews(authenticator),
   ];
-  const discovery = new Discovery(kinds, actions);
-  const parts = { context, authorizer, actions };
+  const virtualKinds = metricsKinds(new UsageSource({ gateway: options.gateway, clock }));
+  const discovery = new Discovery(kinds, actions, virtualKinds);
+  const parts = { context, authorizer, actions, virtualKinds };
   const paths = createPaths({ context, discovery, version: versionDocument(options.version), keySet: tokens.keySet });
   const { gateway, streaming } = options;
   const door = new FrontDoor({ ...parts, gateway, streaming, pki, log, authenticator, paths });

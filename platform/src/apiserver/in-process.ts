@@ -19,6 +19,7 @@ import { masters, type UserInfo } from './auth/user.ts';
 import { type Action, decodeAction } from './meta/action.ts';
 import { badRequest, unknownPath } from './meta/failures.ts';
 import { copyOf } from './meta/object.ts';
+import { findVirtual, type VirtualKind } from './meta/virtual.ts';
 import type { Caller, VerbContext } from './verbs/context.ts';
 import { create } from './verbs/create.ts';
 import { deleteObject } from './verbs/delete.ts';
@@ -32,6 +33,7 @@ export interface InProcessParts {
   context: VerbContext;
   authorizer: Authorizer;
   actions: readonly Action[];
+  virtualKinds: readonly VirtualKind[];
 }
 
 interface Asked {
@@ -56,12 +58,18 @@ export class InProcessClient implements KubeClient {
 
   async get<T extends KubeObject>(ref: ResourceRef, name: string, namespace?: string): Promise<T> {
     await this.#demand({ verb: 'get', ref, name, namespace });
-    return copyOf(await get(this.#parts.context, this.#place(ref, name, namespace))) as T;
+    const { context, virtualKinds } = this.#parts;
+    const virtual = findVirtual(virtualKinds, ref);
+    if (virtual) return copyOf(await virtual.get(context, name, namespace)) as T;
+    return copyOf(await get(context, this.#place(ref, name, namespace))) as T;
   }
 
   async list<T extends KubeObject>(ref: ResourceRef, options: ListOptions = {}): Promise<ListResult<T>> {
     await this.#demand({ verb: 'list', ref, namespace: options.namespace });
-    const answer = await list(this.#parts.context, this.#kind(ref), options);
+    const { context, virtualKinds } = this.#parts;
+    const virtual = findVirtual(virtualKinds, ref);
+    if (virtual) return { items: (await virtual.list(context, options)) as T[], resourceVersion: '' };
+    const answer = await list(context, this.#kind(ref), options);
     const items = answer.items as KubeObject[] as T[];
     return { items, resourceVersion: String(answer.revision), continue: answer.continue };
   }

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, type RequestOptions, request } from 'node:https';
 import { gunzipSync } from 'node:zlib';
 import { type KubeObject, resources } from '@sampan/api/client.ts';
+import type { ApiServerOptions } from '../../src/apiserver/api-server.ts';
 import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import { startTestApi, type TestApi, testPod } from './api-test-server.ts';
 
@@ -35,10 +36,10 @@ export const inDefault = '/api/v1/namespaces/default';
  * Its store has a past, so that there are versions from before the server's time. A Pod `shown` and a ConfigMap `large` of 200,000 bytes
  * are there.
  */
-export async function serveTestApi(): Promise<ServedApi> {
+export async function serveTestApi(more: Partial<ApiServerOptions> = {}): Promise<ServedApi> {
   const store = createMemoryStore();
   for (let i = 0; i < 5; i++) await store.commit([{ key: '/other', value: Buffer.from(String(i)) }]);
-  const api = await startTestApi({ store });
+  const api = await startTestApi({ store, more });
   const served = await api.listen();
   await api.client.create(resources.pods, testPod('shown'));
   const large = { metadata: { name: 'large', namespace: 'default' }, data: { a: 'x'.repeat(200_000) } };

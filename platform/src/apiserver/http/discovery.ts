@@ -5,6 +5,7 @@
 import type { Kind } from '@sampan/api/kind.ts';
 import type { Action } from '../meta/action.ts';
 import type { KindTable } from '../meta/kinds.ts';
+import type { VirtualKind } from '../meta/virtual.ts';
 
 interface Resource {
   group: string;
@@ -34,8 +35,12 @@ export class Discovery {
   readonly #resources: Resource[];
   readonly #groups: Map<string, string[]>;
 
-  constructor(kinds: KindTable, actions: readonly Action[]) {
-    this.#resources = [...kinds.all.flatMap(resourcesOf), ...actions.map(resourceOfAction)];
+  constructor(kinds: KindTable, actions: readonly Action[], virtualKinds: readonly VirtualKind[]) {
+    this.#resources = [
+      ...kinds.all.flatMap(resourcesOf),
+      ...actions.map(resourceOfAction),
+      ...virtualKinds.map(resourceOfVirtual),
+    ];
     this.#groups = new Map();
     for (const { group, version } of this.#resources) {
       const versions = this.#groups.get(group) ?? [];
@@ -176,4 +181,20 @@ function resourceOfAction(action: Action): Resource {
   const name = subresource ? `${resource}/${subresource}` : resource;
   const singular = subresource ? '' : kind.kind.toLowerCase();
   return { group, version, name, singular, namespaced, kind, verbs: ['create'], shortNames: [], categories: [] };
+}
+
+function resourceOfVirtual({ ref, kind, singular, shortNames, categories }: VirtualKind): Resource {
+  const { group, version, resource, namespaced } = ref;
+  const self = { group, version, kind };
+  return {
+    group,
+    version,
+    name: resource,
+    singular,
+    namespaced,
+    kind: self,
+    verbs: ['get', 'list'],
+    shortNames,
+    categories,
+  };
 }

@@ -6,6 +6,7 @@ import { badRequest, methodNotAllowed, unknownPath } from '../meta/failures.ts';
 import type { Stored } from '../meta/object.ts';
 import { partial, partialList, plainList, table } from '../meta/present.ts';
 import { success } from '../meta/status.ts';
+import { findVirtual, type VirtualKind } from '../meta/virtual.ts';
 import type { VerbContext } from '../verbs/context.ts';
 import { create } from '../verbs/create.ts';
 import { deleteObject } from '../verbs/delete.ts';
@@ -19,12 +20,14 @@ import { callerOf, deleteOptionsOf, includeObjectOf, listQueryOf } from './calle
 import { type Exchange, send } from './exchange.ts';
 import { type Representation, representationOf } from './negotiate.ts';
 import type { ResourceRequest } from './request-info.ts';
+import { handleVirtual } from './virtual-handler.ts';
 import { answerWatch } from './watch-answer.ts';
 
 export interface ResourceParts {
   context: VerbContext;
   authorizer: Authorizer;
   actions: readonly Action[];
+  virtualKinds: readonly VirtualKind[];
 }
 
 interface Call extends ResourceParts {
@@ -44,6 +47,8 @@ export async function handleResource(parts: ResourceParts, exchange: Exchange, i
       one.subresource === info.subresource,
   );
   if (action) return handleAction(call, action);
+  const virtual = findVirtual(parts.virtualKinds, info);
+  if (virtual) return handleVirtual(call, virtual);
   const kind = parts.context.kinds.find(info.group, info.version, info.resource);
   if (!kind || (info.namespace !== undefined && !kind.ref.namespaced)) throw unknownPath();
   if (info.subresource) return handleView(call, kind);

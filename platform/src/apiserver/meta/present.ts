@@ -13,7 +13,7 @@ interface ListMeta {
 
 /** `columns` are left out of all but the first event of a watch. */
 export interface TableOptions {
-  kind: Kind;
+  kind: Pick<Kind, 'columns' | 'row'>;
   version: string;
   include: IncludeObject;
   nowMs: number;
@@ -47,6 +47,6 @@ export function partialList(objects: readonly KubeObject[], metadata: ListMeta, 
   };
 }
 
-export function plainList(kind: Kind, items: readonly KubeObject[], metadata: ListMeta): object {
+export function plainList(kind: Pick<Kind, 'kind' | 'ref'>, items: readonly KubeObject[], metadata: ListMeta): object {
   return { kind: `${kind.kind}List`, apiVersion: apiVersionOf(kind.ref), metadata, items };
 }
