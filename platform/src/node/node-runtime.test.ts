@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { resources } from '@sampan/api/client.ts';
 import type { Container, Pod } from 'kubernetes-types/core/v1.js';
 import { createNodeLab } from '../../test/fixtures/node/node-lab.ts';
-import { TestWorld } from '../../test/fixtures/runtime/test-world.ts';
+import { eventually, TestWorld } from '../../test/fixtures/runtime/test-world.ts';
 
 const busybox = (command: string[], more: Partial<Container> = {}): Container => ({
   name: 'web',
@@ -97,7 +97,11 @@ describe('a node over the real runtime, in machines that only pretend', () => {
       { data: { colour: 'green' } },
       { namespace: 'default', type: 'application/merge-patch+json' },
     );
-    await lab.wait('the guest has the change', () => seen().includes(Buffer.from('green').toString('base64')));
+    const changed = async () => {
+      await lab.settle();
+      return seen().includes(Buffer.from('green').toString('base64')) || undefined;
+    };
+    await eventually(changed, 'the change to reach the guest');
     const hosts = await readFile(join(lab.home, 'pods', pod?.metadata?.uid ?? '', 'etc-hosts'), 'utf8');
     assert.ok(hosts.includes(`${pod?.status?.podIP}\tserved`));
   });
