@@ -60,6 +60,7 @@ type PullOptions = NonNullable<Parameters<ImageStore['pull']>[1]>;
 type PushOptions = NonNullable<Parameters<ImagePusher['push']>[1]>;
 
 const architectures: Partial<Record<NodeJS.Architecture, string>> = { x64: 'amd64' };
+const touchEveryMs = 60_000;
 const defaultLayerCacheBytes = 2 * 2 ** 30;
 
 /** Opens the store, clearing away what a crash left half-made. */
@@ -269,8 +270,11 @@ export class ErofsImageStore implements ImageStore, ImageGarbageCollector, Image
     });
   }
 
-  #touch(id: string): Promise<void> {
+  /** Garbage collection asks for the day, not the second: written at most once a minute. */
+  async #touch(id: string): Promise<void> {
     const lastUsedMs = this.#options.clock.now();
+    const before = this.#index.byId(id)?.lastUsedMs ?? 0;
+    if (Math.abs(lastUsedMs - before) < touchEveryMs) return;
     return this.#index.update(id, (record) => ({ ...record, lastUsedMs }));
   }
 

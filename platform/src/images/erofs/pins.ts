@@ -3,7 +3,7 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
-import { syncDirectory, writeFileAtomic } from '../../base/files.ts';
+import { writeFileAtomic } from '../../base/files.ts';
 import type { Logger } from '../../base/log.ts';
 
 const pinSchema = z.object({ images: z.array(z.string()) });
@@ -39,14 +39,14 @@ export class Pins {
       throw new SampanError('Invalid', `cannot pin for ${JSON.stringify(user.slice(0, 200))}: wanted a sandbox id`);
     }
     const images = new Set(this.#byUser.get(user)).add(imageId);
-    await writeFileAtomic(join(this.#directory, user), JSON.stringify({ images: [...images] }));
+    // Not fsynced: a start waits for this, and a host that loses power loses the machine that uses the image as well.
+    await writeFileAtomic(join(this.#directory, user), JSON.stringify({ images: [...images] }), { durable: false });
     this.#byUser.set(user, images);
   }
 
   async drop(user: string): Promise<void> {
     if (!this.#byUser.has(user)) return;
     await rm(join(this.#directory, user), { force: true });
-    await syncDirectory(this.#directory);
     this.#byUser.delete(user);
   }
 
