@@ -52,6 +52,7 @@ impl Agent {
         let params = call.get("params").unwrap_or(&Value::Null);
         match call.get("method").and_then(Value::as_str).unwrap_or("") {
             "setup" => self.setup(params),
+            "forget" => self.forget(),
             "bindDisk" => self.bind_disk(params),
             "createVolume" => self.create_volume(params),
             "putFiles" => self.put_files(params, blob),

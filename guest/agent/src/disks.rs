@@ -78,6 +78,20 @@ impl Devices {
         Ok(())
     }
 
+    /// Lets go of whatever is bound now but the root disk.
+    pub fn unbind_bound(&self) -> Outcome<()> {
+        let bound = self.slots.iter().filter(|(slot, _)| slot.as_str() != "root" && self.node_of(slot).is_some());
+        for (slot, device) in bound {
+            fs::write(Path::new(BLOCK_DRIVER).join("unbind"), device).context(|| format!("unbind disk slot {}", slot))?;
+        }
+        match &self.nic {
+            Some(nic) if Path::new(NET_DRIVER).join(nic).exists() => {
+                fs::write(Path::new(NET_DRIVER).join("unbind"), nic).context(|| "unbind the network device".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub fn count(&self) -> usize {
         self.slots.len()
     }

@@ -14,6 +14,7 @@ use crate::{cgroup, net, params, pause, sys};
 
 pub const ETC: &str = "/run/sampan/etc";
 pub const SCRATCH: &str = "/run/sampan/scratch";
+const IMAGES: &str = "/run/sampan/image";
 
 #[derive(Default)]
 pub struct Sandbox {
@@ -52,6 +53,24 @@ impl Agent {
         Ok(Answer::With(json!({ "timingMicros": watch.parts() })))
     }
 
+    /// The end of a rehearsal: a host may let a machine that nobody has asked for yet go through a whole start, with a made-up identity and disks of no
+    /// account, because code that ran once runs several times faster under an emulator. Afterwards the machine has neither identity nor disks
+    /// nor network, and the next `setup` makes it a Pod's. Refused while there is anything of a Pod: it is no way to use a machine twice.
+    pub fn forget(&mut self) -> Outcome<Answer> {
+        if !self.containers.is_empty() || !self.volumes.is_empty() || self.sandbox.pause_pid.is_some() {
+            return Err(Failure::precondition("the machine has containers, volumes or a pause process; only an empty one forgets"));
+        }
+        for image in fs::read_dir(IMAGES).context(|| format!("list {}", IMAGES))?.flatten() {
+            let place = image.path();
+            unmount(&place)?;
+            fs::remove_dir(&place).context(|| format!("remove {}", place.display()))?;
+        }
+        unmount(Path::new(SCRATCH))?;
+        self.devices.unbind_bound()?;
+        self.sandbox = Sandbox::default();
+        Ok(Answer::Done)
+    }
+
     pub fn bind_disk(&mut self, call: &Value) -> Outcome<Answer> {
         self.bring_up_disk(params::text(call, "slot")?).map(|()| Answer::Done)
     }
@@ -88,6 +107,14 @@ impl Agent {
             fs::write(&path, value).map_err(|error| Failure::new("Invalid", format!("set sysctl {}: {}", name, error)))?;
         }
         Ok(())
+    }
+}
+
+/// What is no mount point any more is fine.
+fn unmount(place: &Path) -> Outcome<()> {
+    match sys::unmount(place) {
+        Err(error) if error.raw_os_error() != Some(libc::EINVAL) => Err(error).context(|| format!("unmount {}", place.display())),
+        _ => Ok(()),
     }
 }
 
