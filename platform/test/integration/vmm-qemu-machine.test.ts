@@ -17,11 +17,11 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
   const addresses = { host: '10.213.77.1', guest: '10.213.77.2/24' };
   before(async () => {
     lab = await VmmLab.make();
-    await lab.tap(tap, `${addresses.host}/24`);
+    await VmmLab.tap(tap, `${addresses.host}/24`);
   });
   after(async () => {
     await lab[Symbol.asyncDispose]();
-    await lab.untap(tap);
+    await VmmLab.untap(tap);
   });
 
   const it = (name: string, body: () => Promise<void>) =>
@@ -236,7 +236,12 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
   it('a clone of a template whose holder was killed boots cold instead', async () => {
     const vmm = await lab.vmm();
     await vmm.prepareTemplate(shape);
-    for (const key of await readdir(join(lab.run, 'templates'))) process.kill(await holderOf(key), 'SIGKILL');
+    for (const key of await readdir(join(lab.run, 'templates'))) {
+      const pid = await holderOf(key);
+      process.kill(pid, 'SIGKILL');
+      // Its memory goes a moment after the signal.
+      await until(async () => (await readdir(`/proc/${pid}/fd`).catch(() => [])).length === 0 || undefined);
+    }
     assert.equal((await vmm.create(specOf('late'))).origin, 'cold');
   });
 
