@@ -7,6 +7,8 @@ import { createErofsImageStore } from '../images/erofs/erofs-image-store.ts';
 import type { ImageStore } from '../images/images.ts';
 import { createBridgeNetwork } from '../network/bridge/bridge-network.ts';
 import type { Network } from '../network/network.ts';
+import { connectAgent } from '../runtime/agent/agent-client.ts';
+import { createRehearsal } from '../runtime/rehearsal.ts';
 import { openSqliteStore } from '../store/sqlite/sqlite-store.ts';
 import type { Store } from '../store/store.ts';
 import { findGuestArtifacts } from '../vmm/guest-artifacts.ts';
@@ -59,6 +61,11 @@ export async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
     tag: instance.tag,
     log: log.child({ part: 'vmm' }),
     pool,
+    rehearsal: createRehearsal({
+      connectAgent,
+      directory: join(instance.run, 'rehearsal'),
+      rootfsPath: guest.rootfsPath,
+    }),
   });
 }
 

@@ -93,6 +93,19 @@ export interface Machine {
   consoleTail(): Promise<string>;
 }
 
+/**
+ * A whole start, gone through in a machine that nobody has asked for yet, and undone: under emulation, code that ran once runs several times
+ * faster. What a driver does with it is its own matter; afterwards the guest must have neither identity nor disks nor network.
+ */
+export interface Rehearsal {
+  /** Disks for a machine of this name to rehearse with; they are taken out again before anybody gets the machine. */
+  disks(name: string): Promise<DiskAttachment[]>;
+  /** Speaks to the guest over its channel. Throws when the machine is not as it was before: it is thrown away then. */
+  run(channelPath: string): Promise<void>;
+  /** The machine has rehearsed or is gone: removes what disks() made. Idempotent. */
+  release(name: string): Promise<void>;
+}
+
 export interface Vmm {
   capabilities(): Promise<VmmCapabilities>;
   /**

@@ -93,6 +93,10 @@ class AgentClient implements Agent {
     await this.#call('setup', setup);
   }
 
+  async forget(): Promise<void> {
+    await this.#call('forget', {});
+  }
+
   async bindDisk(slot: string): Promise<void> {
     await this.#call('bindDisk', { slot });
   }

@@ -185,6 +185,8 @@ export type AgentEvent =
 export interface Agent {
   /** Idempotent: a sandbox that is set up stays as it is. */
   setup(setup: SandboxSetup): Promise<void>;
+  /** Ends a rehearsal: the machine loses identity, disks and network, as if setup had never been. Refused while there are containers or volumes. */
+  forget?(): Promise<void>;
   /** Binds drivers to a disk slot that was attached after setup. */
   bindDisk(slot: string): Promise<void>;
   createVolume(volume: GuestVolume): Promise<void>;

@@ -2,9 +2,9 @@
 import { mkdir, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { MachineSpec } from '../vmm.ts';
-import type { ParkedClone } from './clone-pool.ts';
 import { putDisk, sendDisk } from './disk-slots.ts';
 import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
+import type { ParkedClone } from './park-clone.ts';
 import type { Phases } from './phases.ts';
 
 export interface AdoptOptions {

@@ -2,34 +2,29 @@
  * Clones started ahead of need: QEMU runs, has read the template's state and is stopped; disks and network are swapped in when a
  * machine asks. What it saves is the process's start, which is most of a clone's cost.
  *
- *   start ──▶ state read ──park──▶ parked ──take──▶ a machine's (adopt-clone.ts)
+ *   start ──▶ state read ──▶ (rehearse) ──park──▶ parked ──take──▶ a machine's (adopt-clone.ts)
  *
  * Owns <run>/pool/ and every process named there. A parked clone cannot outlive its server: its launcher kills it.
  */
-import { mkdir, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '@sampan/api/errors.ts';
 import { ensureDirectory } from '../../base/files.ts';
 import { randomHex } from '../../base/ids.ts';
-import type { MachineShape } from '../vmm.ts';
-import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
-import { placeholderMac } from './qemu-arguments.ts';
-import { type QemuContext, uidFor } from './qemu-context.ts';
-import { readTemplateState, type StartedVmm, scrap, startVmm } from './start-vmm.ts';
+import type { MachineShape, Rehearsal } from '../vmm.ts';
+import { type ParkedClone, startClone } from './park-clone.ts';
+import type { QemuContext } from './qemu-context.ts';
+import { scrap } from './start-vmm.ts';
 import type { Template, TemplateStore } from './templates.ts';
-
-export interface ParkedClone extends StartedVmm {
-  directory: string;
-  record: MachineRecord;
-  templateKey: string;
-}
 
 /** Refilling waits until nothing was asked for so long: it would take the CPU from the machines that start. */
 const quietMs = 400;
 /** Shapes asked for within this time keep their clones. */
 const recentMs = 10 * 60_000;
 const idleMs = 500;
-/** Shapes that are kept ready at a time; the pool's memory is at most maxShapes * size clones (about 20 MiB each). */
+/** So many failures in a row are blamed on the rehearsal (a guest that does not know it, say). */
+const maxFailures = 2;
+/** Shapes that are kept ready at a time; the pool's memory is at most maxShapes * size clones (about 20 MiB each, 75 with a rehearsal). */
 const maxShapes = 4;
 
 export class ClonePool {
@@ -40,11 +35,15 @@ export class ClonePool {
   readonly #wanted = new Map<string, { shape: MachineShape; atMs: number }>();
   readonly #stop = new AbortController();
   #worker: Promise<void> | undefined;
+  #rehearsal: Rehearsal | undefined;
+  /** In a row. */
+  #failures = 0;
 
   constructor(context: QemuContext, templates: TemplateStore, size: number) {
     this.#context = context;
     this.#templates = templates;
     this.#size = size;
+    this.#rehearsal = context.rehearsal;
   }
 
   get #root(): string {
@@ -123,48 +122,25 @@ export class ClonePool {
   }
 
   async #park(shape: MachineShape, template: Template): Promise<void> {
-    const { cgroups } = this.#context;
+    const rehearsal = this.#rehearsal;
     const name = `pool-${randomHex(6)}`;
-    const directory = join(this.#root, name);
-    const record: MachineRecord = {
-      format: 1,
-      id: name,
-      shape,
-      origin: 'template',
-      state: 'starting',
-      uid: uidFor(name),
-      cgroups: cgroups.paths(name),
-      slots: [],
-      cpuLimit: { millicores: shape.vcpus * 1000, fromMs: 0 },
-    };
-    await mkdir(directory, { mode: 0o700 });
     try {
-      await writeMachineRecord(directory, record);
-      await cgroups.create(record.cgroups);
-      const vmm = await startVmm(this.#context, {
-        mode: 'hold',
-        start: 'clone',
-        directory,
-        uid: record.uid,
-        cgroups: record.cgroups,
-        shape,
-        disks: [],
-        nic: { tap: 'spare', mac: placeholderMac },
-        template,
-      });
-      const clone = { ...vmm, directory, record, templateKey: template.key };
-      await this.#settle(clone);
+      const disks = (await rehearsal?.disks(name)) ?? [];
+      const directory = join(this.#root, name);
+      const signal = this.#stop.signal;
+      const clone = await startClone(this.#context, { name, directory, shape, template, disks, rehearsal, signal });
+      this.#failures = 0;
+      this.#parked.add(clone);
+      void clone.launcher.ended.then(() => this.#parked.delete(clone));
     } catch (error) {
-      await scrap(this.#context, directory);
+      if (rehearsal && ++this.#failures >= maxFailures && !this.#stop.signal.aborted) {
+        this.#context.log.warn({ error: messageOf(error) }, 'clones are parked without a rehearsal from now on');
+        this.#rehearsal = undefined;
+      }
       throw error;
+    } finally {
+      await rehearsal?.release(name);
     }
-  }
-
-  async #settle(clone: ParkedClone): Promise<void> {
-    await readTemplateState(clone.qmp);
-    await clone.launcher.command('park');
-    this.#parked.add(clone);
-    void clone.launcher.ended.then(() => this.#parked.delete(clone));
   }
 
   async #scrap(clone: ParkedClone): Promise<void> {

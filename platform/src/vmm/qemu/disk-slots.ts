@@ -1,10 +1,10 @@
-/** Puts disks into the empty slots of a machine that QEMU runs already. */
+/** Puts disks into the slots of a machine that QEMU runs already, and takes them out. */
 import { SampanError } from '@sampan/api/errors.ts';
-import { diskSlots } from '../slots.ts';
+import { type DiskSlot, diskSlots } from '../slots.ts';
 import type { DiskAttachment } from '../vmm.ts';
 import { diskDescriptor } from './descriptors.ts';
 import type { Launcher } from './launcher.ts';
-import { fileNode, slotNode } from './qemu-arguments.ts';
+import { emptyNode, fileNode, slotNode } from './qemu-arguments.ts';
 import type { QmpClient } from './qmp.ts';
 
 /** Opens the disk on the host and hands QEMU its descriptor. */
@@ -20,11 +20,25 @@ export async function sendDisk(launcher: Launcher, disk: DiskAttachment): Promis
 
 /** Replaces the slot's empty backing by the disk whose descriptor QEMU has. The device reads its size when the guest binds it. */
 export async function putDisk(qmp: QmpClient, disk: DiskAttachment): Promise<void> {
-  const slot = diskSlots.find((candidate) => candidate.name === disk.slot)!;
+  const slot = slotOf(disk);
   const file = fileNode(slot, `file-${slot.name}`);
   // QEMU answers in order: both can be on their way at once.
   await Promise.all([
     qmp.call('blockdev-add', file),
     qmp.call('blockdev-reopen', { options: [slotNode(slot, file['node-name'])] }),
   ]);
+}
+
+/** Undoes putDisk, or what the command line put in. The guest must have let go of the disk. */
+export async function takeDisk(qmp: QmpClient, disk: DiskAttachment): Promise<void> {
+  const slot = slotOf(disk);
+  const empty = emptyNode(slot);
+  await qmp.call('blockdev-add', empty);
+  await qmp.call('blockdev-reopen', { options: [slotNode(slot, empty['node-name'])] });
+  await qmp.call('blockdev-del', { 'node-name': `file-${slot.name}` });
+  await qmp.call('remove-fd', { 'fdset-id': diskDescriptor(slot.name) });
+}
+
+function slotOf(disk: DiskAttachment): DiskSlot {
+  return diskSlots.find((candidate) => candidate.name === disk.slot)!;
 }

@@ -77,7 +77,7 @@ test('a clone under TCG gets exactly these arguments', () => {
   });
   assert.deepEqual(actual, [
     ...machine(
-      'tcg,thread=multi,tb-size=32',
+      'tcg,thread=multi,tb-size=48',
       'qemu64,+arat,+ssse3,+sse4.1,+sse4.2,+popcnt',
       'memory-backend-file,id=ram,size=512M,merge=off,dump=off,mem-path=/proc/self/fd/14,share=off',
     ),

@@ -126,7 +126,8 @@ export function fileNode(slot: DiskSlot, name: string): BlockNode {
   };
 }
 
-function emptyNode(slot: DiskSlot): BlockNode {
+/** What stands behind a slot without a disk. */
+export function emptyNode(slot: DiskSlot): BlockNode {
   return {
     driver: 'null-co',
     'node-name': `empty-${slot.name}`,

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { GuestArtifacts } from '../guest-artifacts.ts';
+import type { Rehearsal } from '../vmm.ts';
 import type { AccelerationProfile } from './acceleration.ts';
 import type { HostCgroups } from './host-cgroups.ts';
 
@@ -18,6 +19,8 @@ export interface QemuContext {
   /** Rate of the host's time stamp counter, measured once when it is first asked for. */
   tscKhz: () => Promise<number>;
   cgroups: HostCgroups;
+  /** What a clone goes through before it is parked. */
+  rehearsal?: Rehearsal;
   clock: Clock;
   log: Logger;
 }

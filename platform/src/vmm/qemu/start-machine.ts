@@ -2,8 +2,8 @@
 import { mkdir, stat, statfs } from 'node:fs/promises';
 import type { DiskAttachment, MachineSpec } from '../vmm.ts';
 import { adoptClone } from './adopt-clone.ts';
-import type { ParkedClone } from './clone-pool.ts';
 import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
+import type { ParkedClone } from './park-clone.ts';
 import { Phases } from './phases.ts';
 import { type QemuContext, uidFor } from './qemu-context.ts';
 import { QemuMachine } from './qemu-machine.ts';

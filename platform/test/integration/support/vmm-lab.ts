@@ -28,7 +28,7 @@ import type { DiskAttachment, Machine, Vmm } from '../../../src/vmm/vmm.ts';
 
 const exec = promisify(execFile);
 const cache = process.env.SAMPAN_CACHE ?? '/var/cache/sampan';
-const guestDirectory = process.env.SAMPAN_GUEST_DIR ?? join(cache, 'guest/current');
+export const guestDirectory = process.env.SAMPAN_GUEST_DIR ?? join(cache, 'guest/current');
 export const launcherPath = join(process.env.SAMPAN_HOST_DIR ?? join(cache, 'host/current'), 'sampan-launch');
 
 /** Why this machine cannot run these tests; undefined when it can. */
@@ -133,13 +133,13 @@ export class VmmLab implements AsyncDisposable {
     return { slot, path, readOnly: slot.startsWith('image') };
   }
 
-  async tap(name: string, address: string): Promise<void> {
+  static async tap(name: string, address: string): Promise<void> {
     await exec('ip', ['tuntap', 'add', name, 'mode', 'tap']);
     await exec('ip', ['addr', 'add', address, 'dev', name]);
     await exec('ip', ['link', 'set', name, 'up']);
   }
 
-  async untap(name: string): Promise<void> {
+  static async untap(name: string): Promise<void> {
     await exec('ip', ['link', 'del', name]).catch(() => {});
   }
 

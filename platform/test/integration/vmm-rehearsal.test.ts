@@ -1,0 +1,135 @@
+/** Parked clones of the real guest that went through a rehearsal: what comes after is a machine as any other. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Logger } from '../../src/base/log.ts';
+import { silentLogger } from '../../src/base/log.ts';
+import type { Agent } from '../../src/runtime/agent/agent.ts';
+import { connectAgent } from '../../src/runtime/agent/agent-client.ts';
+import { createRehearsal } from '../../src/runtime/rehearsal.ts';
+import { ScratchDisks } from '../../src/runtime/sandbox/vm/scratch-disk.ts';
+import { ociSpec } from '../../src/runtime/spec/oci-spec.ts';
+import { findGuestArtifacts } from '../../src/vmm/guest-artifacts.ts';
+import { createQemuVmm } from '../../src/vmm/qemu/qemu-vmm.ts';
+import type { Machine } from '../../src/vmm/vmm.ts';
+import { guestDirectory, launcherPath, missingVmmParts, VmmLab } from './support/vmm-lab.ts';
+
+const shape = { vcpus: 1, memoryMib: 256 };
+
+test('a clone that has rehearsed becomes a machine of its own: identity, disks, a container', {
+  timeout: 180_000,
+}, async (t) => {
+  const missing = missingVmmParts();
+  if (missing) return t.skip(missing);
+  const root = await mkdtemp(join(tmpdir(), 'sampan-rehearsal-lab-'));
+  const tag = root.slice(-6).toLowerCase();
+  const run = `/dev/shm/sampan-rehearsal-${tag}`;
+  const tap = `sr${process.pid % 100_000}`;
+  const started: string[] = [];
+  const log: Logger = {
+    ...silentLogger,
+    debug: (fields) => void started.push((fields as { origin?: string }).origin ?? ''),
+  };
+  log.child = () => log;
+  const warnings: string[] = [];
+  log.warn = (fields, message) => void warnings.push(`${message} ${JSON.stringify(fields)}`);
+  const guest = await findGuestArtifacts(guestDirectory);
+  const rehearsal = createRehearsal({ connectAgent, directory: join(run, 'rehearsal'), rootfsPath: guest.rootfsPath });
+  const vmm = await createQemuVmm({ run, guest, launcherPath, tag, log, pool: 1, rehearsal });
+  const scratch = new ScratchDisks(join(root, 'scratch'));
+  await VmmLab.tap(tap, '10.213.78.1/24');
+  try {
+    await vmm.prepareTemplate(shape);
+    const seen: string[] = [];
+    for (const id of ['one', 'two']) {
+      await parked(run);
+      const machine = await vmm.create({
+        id,
+        directory: join(run, 'vm', id),
+        shape,
+        disks: [
+          { slot: 'scratch', path: await scratch.create(id, 64 << 20), readOnly: false },
+          { slot: 'image1', path: guest.rootfsPath, readOnly: true },
+        ],
+        nic: { tapName: tap, mac: `02:00:00:00:00:0${id.length}` },
+      });
+      seen.push(await runContainer(machine, id));
+      assert.deepEqual(await readdir(join(run, 'rehearsal')), [], 'the rehearsal’s disks are gone');
+      await vmm.destroy(machine.directory);
+    }
+    assert.deepEqual(started, ['pool', 'pool'], warnings.join('\n'));
+    assert.match(seen[0]!, /^crun version /);
+  } finally {
+    for (const id of ['one', 'two']) await vmm.destroy(join(run, 'vm', id));
+    await vmm.close();
+    await VmmLab.untap(tap);
+    await rm(run, { recursive: true, force: true });
+    await rm(root, { recursive: true, force: true });
+  }
+});
+
+/** Sets the machine up and runs one container; gives what it said. */
+async function runContainer(machine: Machine, hostname: string): Promise<string> {
+  const agent = await connectAgent({
+    channelPath: machine.channelPath,
+    sandboxId: hostname,
+    timeoutMs: 30_000,
+    adopted: false,
+  });
+  try {
+    assert.deepEqual(await agent.listContainers(), []);
+    await agent.setup({
+      hostname,
+      machineId: randomBytes(16).toString('hex'),
+      entropy: randomBytes(64).toString('base64'),
+      timeUnixNanos: (BigInt(Date.now()) * 1_000_000n).toString(),
+      network: {
+        mac: '02:00:00:00:00:07',
+        address: '10.213.78.2',
+        prefixLength: 24,
+        gateway: '10.213.78.1',
+        mtu: 1500,
+      },
+      resolvConf: '',
+      sysctls: {},
+      sharePidNamespace: false,
+      disks: ['scratch'],
+    });
+    const stats = await agent.stats();
+    assert.ok(
+      stats.scratch.totalBytes > 32 << 20 && stats.scratch.totalBytes < 128 << 20,
+      'the Pod’s own scratch disk',
+    );
+    return await output(agent, hostname);
+  } finally {
+    await agent.close();
+  }
+}
+
+async function output(agent: Agent, hostname: string): Promise<string> {
+  const config = { command: ['/usr/bin/crun', '--version'], linux: { resources: {}, securityContext: {} } };
+  const options = { image: {}, volumePaths: [], podMemoryBytes: 256 << 20, architecture: process.arch };
+  const spec = ociSpec({ id: 'main', hostname, config, ...options });
+  const flags = { mounts: [], readOnlyRootfs: false, tty: false, stdin: false, stdinOnce: false };
+  await agent.createContainer({ id: 'main', imageSlot: 'image1', spec, ...flags });
+  await agent.startContainer('main');
+  let text = '';
+  for await (const { data } of agent.output('main', { stdout: 0n, stderr: 0n })) text += Buffer.from(data).toString();
+  return text;
+}
+
+/** Waits until a clone is parked: its process is stopped, and a moment later the pool knows. */
+async function parked(run: string): Promise<void> {
+  for (let attempt = 0; attempt < 1200; attempt++) {
+    for (const name of await readdir(join(run, 'pool'))) {
+      const [pid] = (await readFile(join(run, 'pool', name, 'pid'), 'utf8').catch(() => '')).split(' ');
+      const status = pid ? await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '') : '';
+      if (/^State:\s+T/m.test(status)) return void (await new Promise((resolve) => setTimeout(resolve, 500)));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('no clone was parked');
+}
