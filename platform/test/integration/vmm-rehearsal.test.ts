@@ -57,11 +57,12 @@ test('a clone that has rehearsed becomes a machine of its own: identity, disks, 
         nic: { tapName: tap, mac: `02:00:00:00:00:0${id.length}` },
       });
       seen.push(await runContainer(machine, id));
-      assert.deepEqual(await readdir(join(run, 'rehearsal')), [], 'the rehearsal’s disks are gone');
       await vmm.destroy(machine.directory);
     }
     assert.deepEqual(started, ['pool', 'pool'], warnings.join('\n'));
     assert.match(seen[0]!, /^crun version /);
+    await vmm.close();
+    assert.deepEqual(await readdir(join(run, 'rehearsal')), [], 'the rehearsals’ disks are gone');
   } finally {
     for (const id of ['one', 'two']) await vmm.destroy(join(run, 'vm', id));
     await vmm.close();
