@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::channel::{Channel, Incoming};
 use crate::children::{Children, Job};
 use crate::container::Container;
+use crate::device_filter::DeviceFilter;
 use crate::disks::Devices;
 use crate::failure::{Context, Outcome};
 use crate::reactor::{Key, Reactor, Source, EDGE, READ, WRITE};
@@ -12,7 +13,7 @@ use crate::session::Session;
 use crate::setup::Sandbox;
 use crate::volumes::Volume;
 use crate::workers::Workers;
-use crate::{sys, wire};
+use crate::{cgroup, sys, warm, wire};
 
 const ALONE_NANOS: u64 = 2_000_000_000;
 
@@ -23,6 +24,8 @@ pub struct Agent {
     pub children: Children,
     pub workers: Workers,
     pub sandbox: Sandbox,
+    /// Absent where crun could not be warmed up.
+    pub device_filter: Option<DeviceFilter>,
     pub volumes: BTreeMap<String, Volume>,
     pub containers: BTreeMap<Key, Container>,
     /// By stream id, which the host chose.
@@ -45,6 +48,7 @@ impl Agent {
             children: Children::new().context(|| "catch SIGCHLD".into())?,
             workers: Workers::new().context(|| "make the workers' pipe".into())?,
             sandbox: Sandbox::default(),
+            device_filter: DeviceFilter::of(&cgroup::path(warm::GROUP)).ok(),
             volumes: BTreeMap::new(),
             containers: BTreeMap::new(),
             sessions: BTreeMap::new(),

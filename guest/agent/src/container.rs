@@ -16,6 +16,7 @@ use crate::calls::{Answer, Caller};
 use crate::cgroup;
 use crate::children::Ended;
 use crate::crun;
+use crate::device_filter::Rules;
 use crate::failure::{Failure, Outcome};
 use crate::input::Input;
 use crate::output::OutputLog;
@@ -46,6 +47,7 @@ pub struct Container {
     pub wants_stdin: bool,
     /// `process` of the spec, from which exec makes its own.
     pub process: Value,
+    pub device_rules: Rules,
     pub pid: i32,
     /// Nanoseconds since the epoch; 0 before it started.
     pub started_at: u64,
@@ -77,6 +79,7 @@ impl Container {
             tty: false,
             wants_stdin: false,
             process: Value::Null,
+            device_rules: Rules::Other,
             pid: 0,
             started_at: 0,
             pipes: [None, None],

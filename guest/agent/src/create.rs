@@ -9,6 +9,7 @@ use serde_json::{json, Value};
 use crate::agent::Agent;
 use crate::calls::Answer;
 use crate::container::{Container, State};
+use crate::device_filter::take_rules;
 use crate::failure::{Context, Failure, Outcome};
 use crate::setup::ETC;
 use crate::stopwatch::Stopwatch;
@@ -49,6 +50,7 @@ impl Agent {
         spec["process"]["terminal"] = json!(container.tty);
         self.set_namespaces(&mut spec, params::optional_text(request, "pidNamespaceOf"))?;
         spec["linux"]["cgroupsPath"] = json!(format!("/{}", container.cgroup()));
+        container.device_rules = take_rules(&mut spec, self.device_filter.is_some());
         let mut mounts = self.volume_mounts(container, params::list(request, "mounts"))?;
         if has_blank_machine_id(&rootfs) {
             mounts.insert(0, bind(&Path::new(ETC).join("machine-id"), "/etc/machine-id", true));

@@ -1,7 +1,9 @@
 //! The virtio devices of the machine: which disk stands in which slot, and which have their driver bound.
 //!
-//! A template is frozen with all drivers unbound but the root disk's, so that every clone's probe reads the clone's own
-//! backend (size, MAC). `Devices` remembers which bus device is which slot; that does not change between clones.
+//! A template is frozen with most drivers unbound, so that every clone's probe reads the clone's own backend (size, MAC). `Devices` remembers
+//! which bus device is which slot; that does not change between clones. The two disks that every Pod has stay bound, which spares each clone two
+//! probes, if they have a size: one at least that of any disk to come, for a driver asks for the size only when it probes. File systems know
+//! their own size, and what is read beyond the real disk's end is an error of the disk.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,6 +22,9 @@ pub struct Devices {
     slots: BTreeMap<String, String>,
     nic: Option<String>,
 }
+
+/// Disks that every Pod has.
+const USUAL: [&str; 2] = ["scratch", "image0"];
 
 impl Devices {
     /// Reads the serial of every disk that is bound now.
@@ -65,10 +70,14 @@ impl Devices {
         first_name(&net).ok_or_else(|| Failure::internal("the network device was bound but has no interface"))
     }
 
-    /// Lets go of everything but the root disk, and keeps the kernel from binding by itself.
+    fn stays_bound(&self, slot: &str) -> bool {
+        slot == "root" || (USUAL.contains(&slot) && self.node_of(slot).map_or(false, |node| size_of(&node) > 0))
+    }
+
+    /// Lets go of all devices but those that stay bound, and keeps the kernel from binding by itself.
     pub fn unbind_spares(&self) -> Outcome<()> {
         fs::write(Path::new(BUS).join("drivers_autoprobe"), "0").context(|| "stop driver probing".into())?;
-        let spares = self.slots.iter().filter(|(slot, _)| slot.as_str() != "root");
+        let spares = self.slots.iter().filter(|(slot, _)| !self.stays_bound(slot));
         for (slot, device) in spares {
             fs::write(Path::new(BLOCK_DRIVER).join("unbind"), device).context(|| format!("unbind disk slot {}", slot))?;
         }
@@ -95,6 +104,13 @@ impl Devices {
     pub fn count(&self) -> usize {
         self.slots.len()
     }
+}
+
+/// In sectors.
+fn size_of(node: &Path) -> u64 {
+    let name = node.file_name().unwrap_or_default();
+    let size = fs::read_to_string(Path::new("/sys/block").join(name).join("size")).unwrap_or_default();
+    size.trim().parse().unwrap_or(0)
 }
 
 fn names_in(directory: &str) -> Vec<String> {

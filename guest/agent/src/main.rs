@@ -10,6 +10,7 @@ mod console;
 mod container;
 mod create;
 mod crun;
+mod device_filter;
 mod dial;
 mod disks;
 mod exec;

@@ -120,6 +120,10 @@ impl Agent {
     pub fn watch_session(&mut self, stream: Key) {
         let room = self.channel.has_room();
         if let Some(session) = self.sessions.get(&stream) {
+            // Whether a connection stands is asked of the socket by who opens it; reading would take the answer away.
+            if matches!(session.kind, Kind::Connection) && session.opening.is_some() {
+                return;
+            }
             for (index, output) in session.outputs.iter().enumerate() {
                 match output {
                     Some(output) if room && session.credit[index] > 0 => {

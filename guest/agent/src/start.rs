@@ -12,6 +12,7 @@ use crate::children::{Ended, Job};
 use crate::container::{deliver, exit_value, Container, Exit, State};
 use crate::create::take_back;
 use crate::crun;
+use crate::device_filter::Rules;
 use crate::failure::{Context, Failure, Outcome};
 use crate::input::{Input, InputKind};
 use crate::reactor::{Key, Source, EDGE, PRIORITY, READ};
@@ -52,6 +53,9 @@ impl Agent {
 
     fn spawn_container(&mut self, key: Key) -> Outcome<i32> {
         let container = self.containers.get_mut(&key).expect("the caller has it");
+        if let (Rules::Usual, Some(filter)) = (container.device_rules, &self.device_filter) {
+            filter.attach(&cgroup::path(&container.cgroup())).context(|| "filter the devices".into())?;
+        }
         let files = container.files();
         let mut stdio: crun::Stdio3 = [None, None, None];
         if container.tty {

@@ -13,6 +13,8 @@ use crate::crun;
 
 /// The agent's argument in that container.
 pub const DO_NOTHING: &str = "--nothing";
+/// Its cgroup.
+pub const GROUP: &str = "warm";
 const PLACE: &str = "/run/sampan/warm";
 
 pub fn warm_up() {
@@ -62,7 +64,7 @@ fn spec() -> serde_json::Value {
             { "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"] },
         ],
         "linux": {
-            "cgroupsPath": "/warm",
+            "cgroupsPath": format!("/{}", GROUP),
             "namespaces": [{ "type": "pid" }, { "type": "mount" }, { "type": "cgroup" }],
             "resources": { "devices": [{ "allow": false, "access": "rwm" }], "memory": { "limit": 67_108_864 }, "cpu": { "quota": 100_000, "period": 100_000 } },
             "maskedPaths": ["/proc/kcore"],

@@ -219,6 +219,24 @@ describe('the guest agent', { skip: missing() }, () => {
     );
   });
 
+  test('a container may use the usual devices and no others, even those it makes itself', async () => {
+    const script =
+      'mknod /tmp/disk b 254 0; mknod /tmp/zero c 1 5; head -c 1 /tmp/disk 2>&1; head -c 3 /tmp/zero | wc -c; echo ok > /dev/null && echo null';
+    const capabilities = Object.fromEntries(['bounding', 'effective', 'permitted'].map((set) => [set, ['CAP_MKNOD']]));
+    const process = { args: ['/bin/sh', '-c', script], cwd: '/', env: ['PATH=/bin'], capabilities };
+    const rules = { allow: false, access: 'rwm' };
+    const withRules = async (devices: object[]) =>
+      textOf(agent, await start(agent, container([], {}, { process, linux: { resources: { devices } } })));
+    const refused = /disk: Operation not permitted\n3\nnull\n$/;
+    assert.match(await withRules([rules]), refused);
+    assert.match(
+      await withRules([rules, { allow: true, type: 'c', major: 10, minor: 229, access: 'rwm' }]),
+      refused,
+      "crun's own filter",
+    );
+    assert.doesNotMatch(await withRules([{ allow: true, access: 'rwm' }]), /not permitted/, 'privileged');
+  });
+
   test('output waits for its reader: nothing is lost and the container blocks meanwhile', async () => {
     const id = await start(agent, container(['/bin/sh', '-c', 'yes 0123456789abcde | head -c 3000000; echo end']));
     let size = 0n;
