@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createLogger } from '../../platform/src/base/log.ts';
 import { findGuestArtifacts } from '../../platform/src/vmm/guest-artifacts.ts';
 import { createQemuVmm } from '../../platform/src/vmm/qemu/qemu-vmm.ts';
@@ -31,6 +32,8 @@ const json = process.argv.includes('--json');
 const runs = Number(process.argv[process.argv.indexOf('--runs') + 1] || 20);
 const atOnce = Number(process.env.BENCH_AT_ONCE ?? 50);
 const idlePods = 20;
+/** Between two runs: what one leaves behind (the pool filling up again) must not be paid by the next. */
+const settleMs = 2_500;
 /** What a Pod with a limit of 64 MiB gets: see machine-shape.ts. */
 const shape = { vcpus: 1, memoryMib: 128 };
 
@@ -54,10 +57,13 @@ async function main(): Promise<void> {
       await podRun(instance.client, instance.home, 'warm-up');
       for (let run = 0; run < runs; run++) {
         progress(`run ${run + 1} of ${runs}`);
+        await delay(settleMs);
         const floor = await floorRun(floorOptions);
         values.floor!.push(floor.ms);
         values['floor cpu']!.push(floor.cpuMs);
+        await delay(settleMs);
         values.pod!.push(await podRun(instance.client, instance.home, `run-${run}`));
+        await delay(settleMs);
         for (const peer of peers) values[peer.name] = [...(values[peer.name] ?? []), await peer.run()];
       }
     } finally {
