@@ -53,11 +53,12 @@ const filledScratch = [
 
 const emptyDisk = (slot: string) => {
   const readOnly = slot.startsWith('image');
+  const size = slot === 'scratch' || slot === 'image0' ? 8_796_093_022_208 : 0;
   const options =
     slot === 'scratch' ? ',"discard":"unmap","cache":{"no-flush":true}' : readOnly ? '' : ',"discard":"unmap"';
   return [
     '-blockdev',
-    `{"driver":"null-co","node-name":"empty-${slot}","read-only":${readOnly},"size":0,"read-zeroes":true}`,
+    `{"driver":"null-co","node-name":"empty-${slot}","read-only":${readOnly},"size":${size},"read-zeroes":true}`,
     '-blockdev',
     `{"driver":"raw","node-name":"${slot}","read-only":${readOnly}${options},"file":"empty-${slot}"}`,
     ...device(slot),

@@ -126,13 +126,17 @@ export function fileNode(slot: DiskSlot, name: string): BlockNode {
   };
 }
 
+/** The guest leaves these bound in a template, and so keeps the size it saw there: larger than any disk to come (guest/PROTOCOL.md, 1). */
+const boundSlots = ['scratch', 'image0'];
+const largestDiskBytes = 2 ** 43;
+
 /** What stands behind a slot without a disk. */
 export function emptyNode(slot: DiskSlot): BlockNode {
   return {
     driver: 'null-co',
     'node-name': `empty-${slot.name}`,
     'read-only': slot.readOnly,
-    size: 0,
+    size: boundSlots.includes(slot.name) ? largestDiskBytes : 0,
     'read-zeroes': true,
   };
 }
