@@ -30,6 +30,7 @@ import { PodWorkers } from './pod-workers.ts';
 import { ProbeManager } from './probes/probe-manager.ts';
 import { NodeRegistration } from './registration/node-registration.ts';
 import { evictExcess } from './stats/evictor.ts';
+import { HostMeter } from './stats/host-usage.ts';
 import { StatusWriter } from './status-writer.ts';
 
 /** Everything is looked at again at least this often, should an event of the runtime ever be missed. */
@@ -53,6 +54,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     apiServer: options.apiServerForPods,
     hostResolvConf: parseResolvConf(await readFile('/etc/resolv.conf', 'utf8').catch(() => '')),
     capacity: options.capacity,
+    startedAtMs: clock.now(),
+    hostMeter: new HostMeter({ clock, home }),
     events,
     objects: references,
     volumes: new PodVolumes({ objects: references, requestToken: options.requestToken, clock }),

@@ -10,6 +10,7 @@ import type { LifecycleHooks } from '../hooks/lifecycle-hooks.ts';
 import type { ImagePuller } from '../images/image-puller.ts';
 import type { NodeCapacity } from '../node-options.ts';
 import type { PodEvents } from '../pod-events.ts';
+import type { HostMeter } from '../stats/host-usage.ts';
 
 export interface NodeContext {
   client: KubeClient;
@@ -22,6 +23,8 @@ export interface NodeContext {
   apiServer: { host: string; port: number };
   hostResolvConf: ResolvConf;
   capacity: NodeCapacity;
+  startedAtMs: number;
+  hostMeter: HostMeter;
   events: PodEvents;
   objects: ObjectSource;
   volumes: PodVolumes;

@@ -6,7 +6,7 @@ import { label } from '../labels.ts';
 import type { PodState } from '../pod-state.ts';
 
 export interface StatsSummary {
-  node: { nodeName: string; startTime: string; cpu: object; memory: object; fs: object };
+  node: { nodeName: string; startTime: string; cpu: CpuStats; memory: object; fs: object; runtime: object };
   pods: PodStats[];
 }
 
@@ -46,35 +46,32 @@ interface ContainerUsage {
   rootfs: { time: string; usedBytes: number; inodesUsed: number };
 }
 
-export async function statsSummary(context: NodeContext, states: PodState[]): Promise<StatsSummary> {
-  const [{ stats = [] }, { imageFilesystems = [] }] = await Promise.all([
+/** The node's part is of the whole host; Pods' parts are what their guests use. */
+export async function statsSummary(
+  context: Pick<NodeContext, 'runtime' | 'clock' | 'nodeName' | 'startedAtMs' | 'hostMeter'>,
+  states: PodState[],
+): Promise<StatsSummary> {
+  const [{ stats = [] }, { imageFilesystems = [] }, host] = await Promise.all([
     context.runtime.listPodSandboxStats({}),
     context.runtime.imageFsInfo({}),
+    context.hostMeter.read(),
   ]);
   const time = toTime(context.clock.now());
-  const pods = stats.map((one) => podStats(one, states, time));
-  const sum = (pick: (pod: PodStats) => number) => pods.reduce((total, pod) => total + pick(pod), 0);
+  const [images] = imageFilesystems;
   return {
     node: {
       nodeName: context.nodeName,
-      startTime: time,
-      cpu: {
-        time,
-        usageNanoCores: sum((pod) => pod.cpu.usageNanoCores ?? 0),
-        usageCoreNanoSeconds: sum((pod) => pod.cpu.usageCoreNanoSeconds),
-      },
-      memory: { time, workingSetBytes: sum((pod) => pod.memory.workingSetBytes) },
-      fs: {
-        time,
-        usedBytes: number(imageFilesystems[0]?.usedBytes),
-        inodesUsed: number(imageFilesystems[0]?.inodesUsed),
-      },
+      startTime: toTime(context.startedAtMs),
+      cpu: { time, usageNanoCores: host.nanoCores, usageCoreNanoSeconds: host.cpuNanos },
+      memory: { time, workingSetBytes: host.memoryBytes, availableBytes: host.availableBytes },
+      fs: { time, ...host.disk },
+      runtime: { imageFs: { time, usedBytes: number(images?.usedBytes), inodesUsed: number(images?.inodesUsed) } },
     },
-    pods,
+    pods: stats.map((one) => podStats(one, states, time)),
   };
 }
 
-export function podStats(stats: cri.PodSandboxStats, states: PodState[], time: string): PodStats {
+function podStats(stats: cri.PodSandboxStats, states: PodState[], time: string): PodStats {
   const labels = stats.attributes?.labels ?? {};
   const uid = labels[label.podUid] ?? stats.attributes?.metadata?.uid ?? '';
   const state = states.find((one) => one.uid === uid);
