@@ -120,7 +120,7 @@ export interface Vmm {
   find(directory: string): Promise<Machine | undefined>;
   /** Kills the VMM and removes the directory. Idempotent; resolves when nothing is left. */
   destroy(directory: string): Promise<void>;
-  /** Makes the template of a shape ready ahead of need. Idempotent; concurrent calls share one boot. */
+  /** Makes everything ready that makes the next machine of this shape start fast. Idempotent; concurrent calls share one boot. */
   prepareTemplate(shape: MachineShape): Promise<void>;
   /** Stops background work of this object. Machines and templates stay for the next. */
   close(): Promise<void>;

@@ -1,7 +1,7 @@
 /** Parked clones of the real guest that went through a rehearsal: what comes after is a machine as any other. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -42,10 +42,9 @@ test('a clone that has rehearsed becomes a machine of its own: identity, disks, 
   const scratch = new ScratchDisks(join(root, 'scratch'));
   await VmmLab.tap(tap, '10.213.78.1/24');
   try {
-    await vmm.prepareTemplate(shape);
     const seen: string[] = [];
     for (const id of ['one', 'two']) {
-      await parked(run);
+      await vmm.prepareTemplate(shape);
       const machine = await vmm.create({
         id,
         directory: join(run, 'vm', id),
@@ -120,17 +119,4 @@ async function output(agent: Agent, hostname: string): Promise<string> {
   let text = '';
   for await (const { data } of agent.output('main', { stdout: 0n, stderr: 0n })) text += Buffer.from(data).toString();
   return text;
-}
-
-/** Waits until a clone is parked: its process is stopped, and a moment later the pool knows. */
-async function parked(run: string): Promise<void> {
-  for (let attempt = 0; attempt < 1200; attempt++) {
-    for (const name of await readdir(join(run, 'pool'))) {
-      const [pid] = (await readFile(join(run, 'pool', name, 'pid'), 'utf8').catch(() => '')).split(' ');
-      const status = pid ? await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '') : '';
-      if (/^State:\s+T/m.test(status)) return void (await new Promise((resolve) => setTimeout(resolve, 500)));
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error('no clone was parked');
 }

@@ -8,7 +8,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '@sampan/api/errors.ts';
+import { isReason, messageOf } from '@sampan/api/errors.ts';
 import { ensureDirectory } from '../../base/files.ts';
 import { randomHex } from '../../base/ids.ts';
 import type { MachineShape, Rehearsal } from '../vmm.ts';
@@ -17,11 +17,11 @@ import type { QemuContext } from './qemu-context.ts';
 import { scrap } from './start-vmm.ts';
 import type { Template, TemplateStore } from './templates.ts';
 
-/** Refilling waits until nothing was asked for so long: it would take the CPU from the machines that start. */
-const quietMs = 400;
+/** Refilling waits until nothing was asked for so long; it also runs at the lowest weight, so that machines that start come first. */
+const quietMs = 150;
 /** Shapes asked for within this time keep their clones. */
 const recentMs = 10 * 60_000;
-const idleMs = 500;
+const idleMs = 200;
 /** So many failures in a row are blamed on the rehearsal (a guest that does not know it, say). */
 const maxFailures = 2;
 /** Shapes that are kept ready at a time; the pool's memory is at most maxShapes * size clones (about 20 MiB each, 75 with a rehearsal). */
@@ -38,6 +38,7 @@ export class ClonePool {
   #rehearsal: Rehearsal | undefined;
   /** In a row. */
   #failures = 0;
+  #waiting: (() => void)[] = [];
 
   constructor(context: QemuContext, templates: TemplateStore, size: number) {
     this.#context = context;
@@ -76,7 +77,13 @@ export class ClonePool {
     if (this.#wanted.size > maxShapes) this.#wanted.delete(this.#wanted.keys().next().value!);
     this.#worker ??= this.#work().finally(() => {
       this.#worker = undefined;
+      this.#wake();
     });
+  }
+
+  /** Resolves when nothing is lacking any more, or when the pool gives up for now. */
+  async filled(): Promise<void> {
+    if (this.#worker) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   async close(): Promise<void> {
@@ -93,8 +100,10 @@ export class ClonePool {
       while (this.#wanted.size > 0 || this.#parked.size > 0) {
         await this.#drop();
         const next = await this.#lacking();
-        if (!next) await clock.sleep(idleMs, signal);
-        else if (clock.monotonicMs() - next.atMs < quietMs) await clock.sleep(quietMs / 4, signal);
+        if (!next) {
+          this.#wake();
+          await clock.sleep(idleMs, signal);
+        } else if (clock.monotonicMs() - next.atMs < quietMs) await clock.sleep(quietMs / 4, signal);
         else await this.#park(next.shape, next.template);
       }
     } catch (error) {
@@ -102,11 +111,15 @@ export class ClonePool {
     }
   }
 
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
   /** The shape used last that has too few clones; `atMs` is the newest use of any shape. */
   async #lacking(): Promise<{ shape: MachineShape; template: Template; atMs: number } | undefined> {
     const newest = Math.max(...[...this.#wanted.values()].map(({ atMs }) => atMs));
     for (const { shape } of [...this.#wanted.values()].reverse()) {
-      const template = await this.#templates.get(shape);
+      const template = await this.#templates.peek(shape);
       const count = [...this.#parked].filter((clone) => clone.templateKey === template?.key).length;
       if (template && count < this.#size) return { shape, template, atMs: newest };
     }
@@ -133,7 +146,8 @@ export class ClonePool {
       this.#parked.add(clone);
       void clone.launcher.ended.then(() => this.#parked.delete(clone));
     } catch (error) {
-      if (rehearsal && ++this.#failures >= maxFailures && !this.#stop.signal.aborted) {
+      // Out of time is the host's fault, not the guest's.
+      if (rehearsal && !isReason(error, 'Timeout') && ++this.#failures >= maxFailures && !this.#stop.signal.aborted) {
         this.#context.log.warn({ error: messageOf(error) }, 'clones are parked without a rehearsal from now on');
         this.#rehearsal = undefined;
       }

@@ -14,6 +14,9 @@ import type { Template } from './templates.ts';
 /** A clone rehearses in about a second without KVM; on a busy host in many. */
 const rehearsalTimeoutMs = 60_000;
 
+/** Of the CPU, it gets what nobody else wants. */
+const idleMillicores = 1;
+
 export interface ParkedClone extends StartedVmm {
   directory: string;
   record: MachineRecord;
@@ -41,6 +44,7 @@ export async function startClone(context: QemuContext, options: StartCloneOption
   try {
     await writeMachineRecord(directory, record);
     await context.cgroups.create(record.cgroups);
+    await context.cgroups.setWeight(record.cgroups, idleMillicores);
     vmm = await startVmm(context, {
       mode: 'hold',
       start: 'clone',

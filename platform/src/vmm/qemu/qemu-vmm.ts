@@ -163,6 +163,7 @@ class QemuVmm implements Vmm {
     if (this.#alwaysCold) return;
     await this.#templates.ensure(shape);
     this.#pool.note(shape);
+    await this.#pool.filled();
   }
 
   async teardown(): Promise<void> {

@@ -71,9 +71,14 @@ export class TemplateStore {
     }
   }
 
+  /** The shape's template if it is made, without counting as a use of it. */
+  async peek(shape: MachineShape): Promise<Template | undefined> {
+    return this.#made.get(await this.#key(shape));
+  }
+
   /** The shape's template if it is made. */
   async get(shape: MachineShape): Promise<Template | undefined> {
-    const template = this.#made.get(await this.#key(shape));
+    const template = await this.peek(shape);
     if (template) {
       template.lastUsedMs = this.#context.clock.now();
       const seconds = template.lastUsedMs / 1000;
