@@ -4,8 +4,8 @@ import type { Clock } from '../../base/clock.ts';
 
 export interface HostUsage {
   cpuNanos: number;
-  /** Since the sample before; 0 for the first one. */
-  nanoCores: number;
+  /** Since the sample before; absent with the first one. */
+  nanoCores?: number;
   memoryBytes: number;
   availableBytes: number;
   disk: { capacityBytes: number; availableBytes: number; usedBytes: number };
@@ -38,7 +38,7 @@ export class HostMeter {
     const [total, available] = [kibOf(meminfo, 'MemTotal') * 1024, kibOf(meminfo, 'MemAvailable') * 1024];
     return {
       cpuNanos,
-      nanoCores: since && elapsedMs > 0 ? Math.round(((cpuNanos - since.nanos) / elapsedMs) * 1000) : 0,
+      ...(since && elapsedMs > 0 ? { nanoCores: Math.round(((cpuNanos - since.nanos) / elapsedMs) * 1000) } : {}),
       memoryBytes: total - available,
       availableBytes: available,
       disk: {

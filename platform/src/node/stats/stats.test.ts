@@ -54,10 +54,10 @@ test('the host’s CPU time is all but idle and waiting', () => {
 test('the host’s use is measured between two samples', async () => {
   const meter = new HostMeter({ clock: systemClock, home: tmpdir() });
   const first = await meter.read();
-  assert.equal(first.nanoCores, 0);
+  assert.equal(first.nanoCores, undefined);
   assert.ok(first.memoryBytes > 0 && first.disk.capacityBytes > 0);
   const until = performance.now() + 100;
   while (performance.now() < until) Math.sqrt(2);
   await delay(1);
-  assert.ok((await meter.read()).nanoCores > 0);
+  assert.ok(((await meter.read()).nanoCores ?? 0) > 0);
 });
