@@ -19,7 +19,8 @@ import { silentLogger } from '../../base/log.ts';
 import { createResolver } from './resolver.ts';
 import { TcpMessages, tcpFrame } from './tcp-messages.ts';
 
-const gateway = '127.0.0.1';
+// An address of this process's own, so that a port free for UDP is free for TCP too.
+const gateway = `127.77.${(process.pid >> 8) & 255}.${process.pid & 255 || 1}`;
 
 type Respond = (query: Packet, transport: 'udp' | 'tcp') => Packet | undefined;
 
