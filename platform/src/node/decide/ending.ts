@@ -2,8 +2,8 @@
 import { type Ending, graceSecondsOf, isTerminalPhase, type PodView } from './model.ts';
 import { isDone } from './work-left.ts';
 
-export const deadlineReason = 'DeadlineExceeded';
-export const deadlineMessage = 'Pod was active on the node longer than the specified deadline';
+const deadlineReason = 'DeadlineExceeded';
+const deadlineMessage = 'Pod was active on the node longer than the specified deadline';
 
 /** The strictest cause wins: what shortens the time containers get comes first. `wakeAtMs`: when the answer may change by itself. */
 export function endingOf(view: PodView): { ending?: Ending; wakeAtMs?: number } {

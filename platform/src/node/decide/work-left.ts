@@ -1,5 +1,4 @@
 /** What a Pod's restart policy leaves to be run. */
-import type { Container } from 'kubernetes-types/core/v1.js';
 import {
   type ContainerRecord,
   initContainers,
@@ -23,13 +22,8 @@ export function mayRun(view: PodView, record: ContainerRecord | undefined): bool
   return policy === 'Always' || (policy === 'OnFailure' && record.exitCode !== 0);
 }
 
-/** The main containers that are to be started when a sandbox stands. */
-export function mainsToStart(view: PodView): Container[] {
-  return specOf(view.pod).containers.filter((container) => mayRun(view, latestRun(view.containers, container.name)));
-}
-
 /** An init container failed for good. */
-export function initializationFailed(view: PodView): boolean {
+function initializationFailed(view: PodView): boolean {
   if (restartPolicyOf(view.pod) !== 'Never') return false;
   return initContainers(view.pod).some(
     (container) => !isSidecar(container) && failed(latestRun(view.containers, container.name)),

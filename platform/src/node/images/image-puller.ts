@@ -203,7 +203,7 @@ export function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> 
 }
 
 /** As Go prints a duration, to the millisecond. */
-export function formatDuration(ms: number): string {
+function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)}ms`;
   const minutes = Math.floor(ms / 60_000);
   const seconds = Math.round(ms - minutes * 60_000) / 1000;

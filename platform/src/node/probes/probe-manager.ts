@@ -129,7 +129,7 @@ export class ProbeManager {
 
   /** Containers that ran before this server did are not all probed at once. */
   #jitter(record: ContainerRecord, periodSeconds: number): number {
-    return record.startedAtMs < this.#startedAtMs ? Math.random() * periodSeconds * 1000 : 0;
+    return record.startedAtMs < this.#startedAtMs ? Math.floor(Math.random() * periodSeconds * 1000) : 0;
   }
 }
 

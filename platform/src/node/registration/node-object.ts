@@ -27,7 +27,7 @@ export interface NodeHealth {
   images: ContainerImage[];
 }
 
-export const accelerationAnnotation = 'sampan.dev/acceleration';
+const accelerationAnnotation = 'sampan.dev/acceleration';
 
 /** Node's names of architectures to Go's, which Kubernetes uses. */
 const architectures: Record<string, string> = { x64: 'amd64', arm64: 'arm64', riscv64: 'riscv64' };

@@ -4,7 +4,7 @@ import type { Pod, PodCondition } from 'kubernetes-types/core/v1.js';
 import type { PodEvents } from '../pod-events.ts';
 import type { PodState } from '../pod-state.ts';
 
-export const defaultSizeType = 'sampan.dev/DefaultSize';
+const defaultSizeType = 'sampan.dev/DefaultSize';
 
 type Draft = Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'>;
 
