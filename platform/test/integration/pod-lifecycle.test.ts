@@ -99,11 +99,12 @@ describe('a Pod lives in a VM of its own', () => {
     await createPod(
       instance.client,
       shellPod('grace', script, { terminationGracePeriodSeconds: 20 } as object, {
-        lifecycle: { preStop: { exec: { command: ['sh', '-c', 'echo pre > /proc/1/fd/1'] } } },
+        lifecycle: { preStop: { exec: { command: ['sh', '-c', 'sleep 3; echo pre > /proc/1/fd/1'] } } },
       }),
     );
     await isReady(instance.client, 'grace');
     await until('it is up', async () => (await log('grace')).includes('up'));
+    // preStop sleeps, so that this reader is there before the Pod goes.
     const follow = instance.sampan(['logs', '-f', 'grace']);
     await deletePod(instance.client, 'grace', 20);
     assert.equal((await follow).stdout, 'up\npre\ngot TERM\n');
