@@ -18,7 +18,7 @@ const NODEV: libc::c_ulong = libc::MS_NODEV | libc::MS_NOSUID | libc::MS_NOEXEC;
 pub fn boot() -> Outcome<Devices> {
     mount_kernel_filesystems()?;
     load_modules()?;
-    let devices = Devices::probe()?;
+    let mut devices = Devices::probe()?;
     let root = devices.node_of("root").ok_or_else(|| {
         Failure::not_found(format!("no disk with serial 'root' among the {} found", devices.count()))
     })?;
@@ -98,6 +98,8 @@ fn make_cgroups() -> Outcome<()> {
 /// and again: expedited grace periods take microseconds instead of timer ticks, and there are few CPUs here to disturb.
 fn trim_kernel() {
     let _ = fs::write("/sys/kernel/rcu_expedited", "1");
+    // It has done its part in seeding the generator: in a clone its thread would run at any odd moment, and the host sends fresh bytes anyway.
+    let _ = fs::write("/sys/class/misc/hw_random/rng_current", "none");
     // What is left of ordinary grace periods need not be looked after at every tick.
     for name in ["jiffies_till_first_fqs", "jiffies_till_next_fqs"] {
         let _ = fs::write(Path::new("/sys/module/rcutree/parameters").join(name), "25");

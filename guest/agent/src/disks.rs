@@ -21,6 +21,8 @@ pub struct Devices {
     /// Slot name (the disk's serial) to bus device (`virtio3`).
     slots: BTreeMap<String, String>,
     nic: Option<String>,
+    /// `/dev/vdX` of the slots known to be bound: looking it up walks through sysfs.
+    nodes: BTreeMap<String, PathBuf>,
 }
 
 /// Disks that every Pod has.
@@ -44,19 +46,25 @@ impl Devices {
 
     /// `/dev/vdX` of a slot whose driver is bound.
     pub fn node_of(&self, slot: &str) -> Option<PathBuf> {
+        if let Some(node) = self.nodes.get(slot) {
+            return Some(node.clone());
+        }
         let device = self.slots.get(slot)?;
         let name = first_name(&Path::new(BUS).join("devices").join(device).join("block"))?;
         Some(Path::new("/dev").join(name))
     }
 
     /// Binds the driver of a slot, if it is not bound yet, and says where the disk is.
-    pub fn bind_disk(&self, slot: &str) -> Outcome<PathBuf> {
+    pub fn bind_disk(&mut self, slot: &str) -> Outcome<PathBuf> {
         if let Some(node) = self.node_of(slot) {
             return Ok(node);
         }
         let device = self.slots.get(slot).ok_or_else(|| Failure::not_found(format!("this machine has no disk slot {}", slot)))?;
         fs::write(Path::new(BLOCK_DRIVER).join("bind"), device).context(|| format!("bind disk slot {}", slot))?;
-        self.node_of(slot).ok_or_else(|| Failure::internal(format!("disk slot {} was bound but has no block device", slot)))
+        let node = self.node_of(slot);
+        let node = node.ok_or_else(|| Failure::internal(format!("disk slot {} was bound but has no block device", slot)))?;
+        self.nodes.insert(slot.to_string(), node.clone());
+        Ok(node)
     }
 
     /// Binds the network device and gives its interface's name.
@@ -75,7 +83,7 @@ impl Devices {
     }
 
     /// Lets go of all devices but those that stay bound, and keeps the kernel from binding by itself.
-    pub fn unbind_spares(&self) -> Outcome<()> {
+    pub fn unbind_spares(&mut self) -> Outcome<()> {
         fs::write(Path::new(BUS).join("drivers_autoprobe"), "0").context(|| "stop driver probing".into())?;
         let spares = self.slots.iter().filter(|(slot, _)| !self.stays_bound(slot));
         for (slot, device) in spares {
@@ -84,11 +92,13 @@ impl Devices {
         if let Some(nic) = &self.nic {
             fs::write(Path::new(NET_DRIVER).join("unbind"), nic).context(|| "unbind the network device".into())?;
         }
+        self.nodes = self.slots.keys().filter_map(|slot| Some((slot.clone(), self.node_of(slot)?))).collect();
         Ok(())
     }
 
     /// Lets go of whatever is bound now but the root disk.
-    pub fn unbind_bound(&self) -> Outcome<()> {
+    pub fn unbind_bound(&mut self) -> Outcome<()> {
+        self.nodes.clear();
         let bound = self.slots.iter().filter(|(slot, _)| slot.as_str() != "root" && self.node_of(slot).is_some());
         for (slot, device) in bound {
             fs::write(Path::new(BLOCK_DRIVER).join("unbind"), device).context(|| format!("unbind disk slot {}", slot))?;

@@ -22,6 +22,8 @@ pub struct Sandbox {
     /// Holds the Pod's PID namespace, where its containers share one.
     pub pause_pid: Option<i32>,
     pub interface: Option<String>,
+    /// The scratch disk is mounted.
+    has_scratch: bool,
 }
 
 impl Agent {
@@ -77,11 +79,12 @@ impl Agent {
 
     fn bring_up_disk(&mut self, slot: &str) -> Outcome<()> {
         let node = self.devices.bind_disk(slot)?;
-        if slot == "scratch" && !is_mounted(SCRATCH) {
+        if slot == "scratch" && !self.sandbox.has_scratch {
             // No thread that initialises or reads ahead the whole disk; and space that dies with its Pod needs no barriers.
             let options = "noinit_itable,no_prefetch_block_bitmaps,nobarrier,nodiscard";
             sys::mount(&node, Path::new(SCRATCH), "ext4", libc::MS_NOATIME | libc::MS_NODEV, options)
                 .context(|| "mount the scratch disk".into())?;
+            self.sandbox.has_scratch = true;
         }
         Ok(())
     }
@@ -116,11 +119,6 @@ fn unmount(place: &Path) -> Outcome<()> {
         Err(error) if error.raw_os_error() != Some(libc::EINVAL) => Err(error).context(|| format!("unmount {}", place.display())),
         _ => Ok(()),
     }
-}
-
-fn is_mounted(path: &str) -> bool {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    mounts.lines().any(|line| line.split(' ').nth(1) == Some(path))
 }
 
 /// Credits the host's bytes to the kernel's generator and makes every CPU draw a new key from it at once.
