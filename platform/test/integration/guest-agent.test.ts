@@ -132,7 +132,7 @@ class GuestLab {
 
   async close(): Promise<void> {
     for (const machine of this.#machines) await this.#vmm.destroy(machine.directory);
-    await this.#vmm.close();
+    await this.#vmm.teardown();
     await rm(this.directory, { recursive: true, force: true });
   }
 }
