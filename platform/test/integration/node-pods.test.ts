@@ -91,16 +91,16 @@ describe('the node keeps Pods in real machines', () => {
       name,
       image: 'localhost/demo:1',
       restartPolicy: 'Always',
-      command: ['sh', '-c', `trap "echo ${name} >> /work/ended; exit 0" TERM; while :; do sleep 0.1; done`],
-      volumeMounts: [{ name: 'work', mountPath: '/work' }],
+      command: ['sh', '-c', `trap "echo ${name} >> /data/ended; exit 0" TERM; while :; do sleep 0.1; done`],
+      volumeMounts: [{ name: 'work', mountPath: '/data' }],
       lifecycle:
-        name === 'first' ? { preStop: { exec: { command: ['sh', '-c', 'cat /work/ended > /proc/1/fd/1'] } } } : {},
+        name === 'first' ? { preStop: { exec: { command: ['sh', '-c', 'cat /data/ended > /proc/1/fd/1'] } } } : {},
     });
     const spec = { volumes: [{ name: 'work', emptyDir: {} }], initContainers: [side('first'), side('second')] };
-    const volumeMounts = [{ name: 'work', mountPath: '/work' }];
+    const volumeMounts = [{ name: 'work', mountPath: '/data' }];
     await createPod(
       instance.client,
-      shellPod('sides', 'sleep 1; echo main >> /work/ended', { ...spec, terminationGracePeriodSeconds: 20 } as object, {
+      shellPod('sides', 'sleep 1; echo main >> /data/ended', { ...spec, terminationGracePeriodSeconds: 20 } as object, {
         volumeMounts,
       }),
     );

@@ -70,24 +70,24 @@ describe('a Pod lives in a VM of its own', () => {
       name,
       image: 'localhost/demo:1',
       command: ['sh', '-c', script],
-      volumeMounts: [{ name: 'work', mountPath: '/work' }],
+      volumeMounts: [{ name: 'work', mountPath: '/data' }],
       ...more,
     });
     const pod = shellPod(
       'order',
-      'cat /work/steps',
+      'cat /data/steps',
       {
         volumes: [{ name: 'work', emptyDir: {} }],
         initContainers: [
-          step('one', 'echo one >> /work/steps'),
-          step('side', 'echo side >> /work/steps; sleep 1000', {
+          step('one', 'echo one >> /data/steps'),
+          step('side', 'echo side >> /data/steps; sleep 1000', {
             restartPolicy: 'Always',
-            startupProbe: { exec: { command: ['grep', 'side', '/work/steps'] }, periodSeconds: 1 },
+            startupProbe: { exec: { command: ['grep', 'side', '/data/steps'] }, periodSeconds: 1 },
           }),
-          step('two', 'echo two >> /work/steps'),
+          step('two', 'echo two >> /data/steps'),
         ],
       } as object,
-      { volumeMounts: [{ name: 'work', mountPath: '/work' }] },
+      { volumeMounts: [{ name: 'work', mountPath: '/data' }] },
     );
     await createPod(instance.client, pod);
     await phaseIs(instance.client, 'order', 'Succeeded');
