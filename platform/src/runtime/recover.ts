@@ -7,7 +7,7 @@
  *   record "notready"               ──▶ what it still holds is released
  *   traces without a record         ──▶ removed (machines, network attachments, scratch disks and the pins they witness)
  */
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { messageOf } from '@sampan/api/errors.ts';
 import { Container } from './containers/container.ts';
 import { resumePoint, startPump } from './containers/container-output.ts';
@@ -18,6 +18,7 @@ import {
   listSandboxIds,
   loadSandbox,
   machineName,
+  removePodDirectory,
   type SandboxRecord,
 } from './records/sandbox-record.ts';
 import { Sandbox } from './sandbox/vm/sandbox.ts';
@@ -107,6 +108,5 @@ async function removeStrays(context: Context): Promise<void> {
   for (const id of await scratch.list())
     if (!owned.has(id)) await isolated(context, id, () => releaseResources(context, id));
   // Records that could not be read.
-  for (const id of await listSandboxIds(paths))
-    if (!owned.has(id)) await rm(paths.pod(id), { recursive: true, force: true });
+  for (const id of await listSandboxIds(paths)) if (!owned.has(id)) await removePodDirectory(paths, id);
 }

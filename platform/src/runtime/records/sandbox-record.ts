@@ -114,5 +114,10 @@ export async function listSandboxIds(paths: Paths): Promise<string[]> {
 }
 
 export function deleteSandbox(paths: Paths, id: string): Promise<void> {
-  return writes.run(paths.sandboxFile(id), () => rm(paths.pod(id), { recursive: true, force: true }));
+  return writes.run(paths.sandboxFile(id), () => removePodDirectory(paths, id));
+}
+
+/** Tried again when a file appears meanwhile: the last word of a container that just ended may be on its way to the disk. */
+export function removePodDirectory(paths: Paths, id: string): Promise<void> {
+  return rm(paths.pod(id), { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
 }
