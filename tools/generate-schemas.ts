@@ -26,6 +26,33 @@ const roots: Record<string, string> = {
   V1PriorityClass: 'scheduling.k8s.io',
   V1Eviction: 'policy',
   V1Scale: 'autoscaling',
+  V2HorizontalPodAutoscaler: 'autoscaling',
+  V1PodDisruptionBudget: 'policy',
+  V1Endpoints: 'core',
+  V1PersistentVolume: 'core',
+  V1PersistentVolumeClaim: 'core',
+  V1LimitRange: 'core',
+  V1ResourceQuota: 'core',
+  V1PodTemplate: 'core',
+  V1ReplicationController: 'core',
+  V1Deployment: 'apps',
+  V1ReplicaSet: 'apps',
+  V1StatefulSet: 'apps',
+  V1DaemonSet: 'apps',
+  V1ControllerRevision: 'apps',
+  V1Job: 'batch',
+  V1CronJob: 'batch',
+  V1NetworkPolicy: 'networking.k8s.io',
+  V1Ingress: 'networking.k8s.io',
+  V1IngressClass: 'networking.k8s.io',
+  V1EndpointSlice: 'discovery.k8s.io',
+  V1StorageClass: 'storage.k8s.io',
+  V1Role: 'rbac.authorization.k8s.io',
+  V1RoleBinding: 'rbac.authorization.k8s.io',
+  V1ClusterRole: 'rbac.authorization.k8s.io',
+  V1ClusterRoleBinding: 'rbac.authorization.k8s.io',
+  V1CertificateSigningRequest: 'certificates.k8s.io',
+  V1CustomResourceDefinition: 'apiextensions.k8s.io',
   AuthenticationV1TokenRequest: 'authentication.k8s.io',
   V1TokenReview: 'authentication.k8s.io',
   V1SelfSubjectReview: 'authentication.k8s.io',
@@ -55,7 +82,8 @@ async function readKubernetesTypes(): Promise<{ quantities: Set<string>; groupsO
   const quantities = new Set(laterQuantities);
   const groupsOf = new Map<string, Set<string>>();
   for (const folder of await readdir(join(packages, 'kubernetes-types'))) {
-    const text = await readFile(join(packages, 'kubernetes-types', folder, 'v1.d.ts'), 'utf8').catch(() => '');
+    const files = ['v1.d.ts', 'v2.d.ts'].map((file) => readFile(join(packages, 'kubernetes-types', folder, file), 'utf8'));
+    const text = (await Promise.all(files.map((file) => file.catch(() => '')))).join('\n');
     for (const [, name, body] of text.matchAll(/export interface (\w+) \{\n([\s\S]*?)\n\}/g)) {
       groupsOf.set(name!, (groupsOf.get(name!) ?? new Set()).add(folder));
       const fields = body!.matchAll(/^ {4}(\w+)\??: (?:Quantity|\{\s*\[name: string\]: Quantity;\s*\})/gm);
@@ -76,8 +104,10 @@ async function sourceVersion(): Promise<string> {
 
 /** `core/v1.Container` for model V1Container; a type shared between groups belongs to meta or core. */
 function typeName(model: string, group: string): string {
-  const name = model.replace(/^[A-Z]\w*?V1(?=[A-Z])|^V1/, '');
-  if (model in roots) return `${roots[model]}/v1.${name}`;
+  const name = model.replace(/^[A-Z]\w*?V1(?=[A-Z])|^V[12]/, '');
+  const version = model.startsWith('V2') ? 'v2' : 'v1';
+  if (model in roots) return `${roots[model]}/${version}.${name}`;
+  if (version === 'v2') return `${group}/v2.${name}`;
   const groups = groupsOf.get(name);
   for (const shared of ['meta', 'core']) if (groups?.has(shared)) return `${shared}/v1.${name}`;
   return `${group}/v1.${name}`;
