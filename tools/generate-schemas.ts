@@ -82,7 +82,9 @@ async function readKubernetesTypes(): Promise<{ quantities: Set<string>; groupsO
   const quantities = new Set(laterQuantities);
   const groupsOf = new Map<string, Set<string>>();
   for (const folder of await readdir(join(packages, 'kubernetes-types'))) {
-    const files = ['v1.d.ts', 'v2.d.ts'].map((file) => readFile(join(packages, 'kubernetes-types', folder, file), 'utf8'));
+    const files = ['v1.d.ts', 'v2.d.ts'].map((file) =>
+      readFile(join(packages, 'kubernetes-types', folder, file), 'utf8'),
+    );
     const text = (await Promise.all(files.map((file) => file.catch(() => '')))).join('\n');
     for (const [, name, body] of text.matchAll(/export interface (\w+) \{\n([\s\S]*?)\n\}/g)) {
       groupsOf.set(name!, (groupsOf.get(name!) ?? new Set()).add(folder));
