@@ -83,6 +83,9 @@ function launcherArgumentsOf(context: QemuContext, options: StartOptions, tscKhz
 export async function readTemplateState(qmp: QmpClient): Promise<void> {
   const done = migrationEnd(qmp);
   await setMigrationCapabilities(qmp);
+  // A clone moves in nowhere: nobody has to learn of a new place. Five broadcasts of each new machine, which wake every other, were a fifth of
+  // the CPU that fifty machines took to come up together.
+  await qmp.call('migrate-set-parameters', { 'announce-rounds': 0 });
   await qmp.call('migrate-incoming', { uri: `fd:${descriptors.state}` });
   await done;
 }
