@@ -116,5 +116,17 @@ export const resources = {
   secrets: { group: '', version: 'v1', resource: 'secrets', namespaced: true },
   events: { group: '', version: 'v1', resource: 'events', namespaced: true },
   serviceaccounts: { group: '', version: 'v1', resource: 'serviceaccounts', namespaced: true },
+  customresourcedefinitions: {
+    group: 'apiextensions.k8s.io',
+    version: 'v1',
+    resource: 'customresourcedefinitions',
+    namespaced: false,
+  },
   leases: { group: 'coordination.k8s.io', version: 'v1', resource: 'leases', namespaced: true },
+  services: { group: '', version: 'v1', resource: 'services', namespaced: true },
+  endpoints: { group: '', version: 'v1', resource: 'endpoints', namespaced: true },
+  endpointslices: { group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices', namespaced: true },
+  persistentvolumes: { group: '', version: 'v1', resource: 'persistentvolumes', namespaced: false },
+  persistentvolumeclaims: { group: '', version: 'v1', resource: 'persistentvolumeclaims', namespaced: true },
+  storageclasses: { group: 'storage.k8s.io', version: 'v1', resource: 'storageclasses', namespaced: false },
 } as const satisfies Record<string, ResourceRef>;

@@ -26,6 +26,14 @@ export type Target =
   | 'token'
   | 'finalize';
 
+/** Where the `scale` subresource finds its numbers: simple JSON paths such as `.spec.replicas`. */
+export interface ScalePaths {
+  specReplicas: string;
+  statusReplicas: string;
+  /** Leads to a LabelSelector (shown as text) or to a text that is one already; absent: none is shown. */
+  labelSelector?: string;
+}
+
 export interface Kind<T extends KubeObject = KubeObject> {
   ref: ResourceRef;
   kind: string;
@@ -60,6 +68,20 @@ export interface Kind<T extends KubeObject = KubeObject> {
   gracePeriodSeconds?(object: T, requested: number | undefined): number;
   /** In place, when a deletionTimestamp is first set: Namespace turns Terminating. */
   prepareDelete?(object: T): void;
+  /**
+   * Names that one object alone may hold in the whole API, such as a Service's address: `<what>/<name>`, of the characters of a
+   * store key. Taken and given back in the very store write that writes the object.
+   */
+  claims?(object: T): string[];
   /** What keeps a deleted object beside metadata.finalizers: Namespace's spec.finalizers. */
   extraFinalizers?(object: T): string[];
+  /** Present exactly where `subresources` has 'scale'. */
+  scale?: ScalePaths;
+  /**
+   * For a kind that is served in several versions and stored in one: a stored object (frozen) as this version shows it, frozen again,
+   * and the way back.
+   */
+  stored?: { read(object: T): T; write(object: T): T };
+  /** The kind's OpenAPI v3 schema, where it is not one of generated/schemas.json. */
+  openApiSchema?: object;
 }
