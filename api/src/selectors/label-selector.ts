@@ -177,3 +177,24 @@ class Parser {
 }
 
 const isSymbol = (token: string) => /^[(),!=<>]/.test(token);
+
+/** As text, the way kubectl and Scale show it: `a=b,c in (d,e),!f`. An empty selector is the empty text. */
+export function formatLabelSelector(selector: LabelSelectorObject): string {
+  const text: Record<string, (key: string, values: string) => string> = {
+    In: (key, values) => `${key} in (${values})`,
+    NotIn: (key, values) => `${key} notin (${values})`,
+    Exists: (key) => key,
+    DoesNotExist: (key) => `!${key}`,
+  };
+  const terms = [
+    ...Object.entries(selector.matchLabels ?? {}).map(([key, value]) => ({ key, text: `${key}=${value}` })),
+    ...(selector.matchExpressions ?? []).map(({ key, operator, values = [] }) => ({
+      key,
+      text: text[operator]?.(key, [...values].sort().join(',')) ?? '',
+    })),
+  ];
+  return terms
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    .map((term) => term.text)
+    .join(',');
+}

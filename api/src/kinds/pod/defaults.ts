@@ -5,16 +5,22 @@ import { type AnyContainer, containersOf } from './pod-types.ts';
 
 /** In place; idempotent. The structure is right and normalized. */
 export function applyPodDefaults(pod: Pod): void {
+  applyPodSpecDefaults(pod);
+  pod.spec!.enableServiceLinks ??= true;
+  for (const { container } of containersOf(pod, ['initContainers', 'containers'])) {
+    requestsFromLimits(container as Container);
+  }
+  Object.assign(pod, { status: alignAddresses(pod.status ?? {}) });
+}
+
+/** The part that templates get too; what is left is decided when a Pod is made of them. */
+export function applyPodSpecDefaults(pod: { spec?: PodSpec }): void {
   pod.spec ??= { containers: [] };
   const { spec } = pod;
   spec.containers ??= [];
   applySpecDefaults(spec);
-  for (const { container, list } of containersOf(pod)) {
-    applyContainerDefaults(container);
-    if (list !== 'ephemeralContainers') requestsFromLimits(container as Container);
-  }
+  for (const { container } of containersOf(pod)) applyContainerDefaults(container);
   for (const volume of spec.volumes ?? []) applyVolumeDefaults(volume);
-  Object.assign(pod, { status: alignAddresses(pod.status ?? {}) });
 }
 
 function applySpecDefaults(spec: PodSpec): void {
@@ -23,7 +29,6 @@ function applySpecDefaults(spec: PodSpec): void {
   spec.securityContext ??= {};
   spec.terminationGracePeriodSeconds ??= 30;
   spec.schedulerName ||= 'default-scheduler';
-  spec.enableServiceLinks ??= true;
   // serviceAccount is the old name of serviceAccountName; both are always shown, and the new one wins.
   const account = spec.serviceAccountName || spec.serviceAccount;
   if (account) Object.assign(spec, { serviceAccountName: account, serviceAccount: account });

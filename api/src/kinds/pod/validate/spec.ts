@@ -17,6 +17,11 @@ const preemptionPolicies = ['PreemptLowerPriority', 'Never'];
 const operatingSystems = ['linux', 'windows'];
 
 export function validateSpec(pod: Pod): Cause[] {
+  return [...validateTemplateSpec(pod), ...validateTokens(pod.spec!)];
+}
+
+/** What holds of a Pod and of a template alike: a template's service account may still come by admission. */
+export function validateTemplateSpec(pod: Pod): Cause[] {
   const spec = pod.spec!;
   return [
     ...validateVolumes(pod),
@@ -27,7 +32,6 @@ export function validateSpec(pod: Pod): Cause[] {
     ...validateScheduling(spec),
     ...validateNames(spec),
     ...validateNumbers(spec),
-    ...validateTokens(spec),
     ...unsupportedFields(pod),
   ];
 }
