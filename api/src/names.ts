@@ -39,6 +39,16 @@ export function dnsLabelProblems(value: string): string[] {
   return [...problems, patternMessage(sentence, label, 'my-name', '123-abc')];
 }
 
+/** RFC 1035: as a DNS label, but it begins with a letter (names of Services). */
+export function dns1035Problems(value: string): string[] {
+  const problems = tooLongProblems(value, 63);
+  const pattern = '[a-z]([-a-z0-9]*[a-z0-9])?';
+  if (whole(pattern).test(value)) return problems;
+  const sentence =
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
+  return [...problems, patternMessage(sentence, pattern, 'my-name', 'abc-123')];
+}
+
 export function dnsSubdomainProblems(value: string): string[] {
   const problems = tooLongProblems(value, 253);
   if (patterns.subdomain.test(value)) return problems;

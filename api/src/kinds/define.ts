@@ -32,6 +32,7 @@ export interface KindDefinition<T extends KubeObject> {
   gracePeriodSeconds?: Kind<T>['gracePeriodSeconds'];
   prepareDelete?: Kind<T>['prepareDelete'];
   extraFinalizers?: Kind<T>['extraFinalizers'];
+  claims?: Kind<T>['claims'];
 }
 
 export function defineKind<T extends KubeObject>(definition: KindDefinition<T>): Kind {
@@ -65,6 +66,7 @@ export function defineKind<T extends KubeObject>(definition: KindDefinition<T>):
     ...(definition.gracePeriodSeconds && { gracePeriodSeconds: definition.gracePeriodSeconds }),
     ...(definition.prepareDelete && { prepareDelete: definition.prepareDelete }),
     ...(definition.extraFinalizers && { extraFinalizers: definition.extraFinalizers }),
+    ...(definition.claims && { claims: definition.claims }),
   };
   // The server hands each kind only its own objects, so the wider type is safe.
   return made as unknown as Kind;

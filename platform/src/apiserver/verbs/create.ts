@@ -1,10 +1,12 @@
 /** POST: decode, default, admit, validate, store. */
+import type { KubeObject } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
 import type { Kind } from '@sampan/api/kind.ts';
 import { encode } from '../cache/encoding.ts';
 import { keyOf } from '../cache/key.ts';
-import { alreadyExists, invalid } from '../meta/failures.ts';
+import { alreadyExists, conflict, invalid } from '../meta/failures.ts';
 import { type Stored, withVersion } from '../meta/object.ts';
+import { claimWrites } from './claims.ts';
 import { admissionRequest, type Caller, read, type VerbContext } from './context.ts';
 import { decodeObject } from './decode.ts';
 import { recordManager, settlePlace, stampCreate } from './system-fields.ts';
@@ -16,8 +18,20 @@ export interface CreateRequest {
   caller: Caller;
 }
 
+/** How often a create begins anew when another one took what it had chosen for itself (Kind.claims). */
+const maxAttempts = 10;
+
 /** Returns the object as stored (with dryRun: as it would have been). */
 export async function create(context: VerbContext, request: CreateRequest): Promise<Stored> {
+  for (let tries = 1; ; tries++) {
+    const made = await attemptCreate(context, request);
+    if (made) return made;
+    if (tries === maxAttempts) throw conflict(request.kind.ref, nameIn(request.body));
+  }
+}
+
+/** Undefined: somebody was faster to take what this object claims. */
+async function attemptCreate(context: VerbContext, request: CreateRequest): Promise<Stored | undefined> {
   const { kind, namespace, caller } = request;
   const nowMs = context.clock.now();
   const object = decodeObject(kind, request.body, caller);
@@ -43,11 +57,18 @@ export async function create(context: VerbContext, request: CreateRequest): Prom
 
   if (read(context, place)) throw alreadyExists(kind.ref, place.name);
   if (caller.dryRun) return object;
+  const key = keyOf(kind.ref, place.name, namespace);
+  const writes = [{ key, value: encode(object), expect: 0 }, ...claimWrites(kind, key, object, undefined)];
   try {
-    const key = keyOf(kind.ref, place.name, namespace);
-    const revision = await context.store.commit([{ key, value: encode(object), expect: 0 }]);
-    return withVersion(object, revision);
+    return withVersion(object, await context.store.commit(writes));
   } catch (error) {
-    throw isReason(error, 'Conflict') ? alreadyExists(kind.ref, place.name) : error;
+    if (!isReason(error, 'Conflict')) throw error;
+    await context.cache.fresh();
+    if (writes.length === 1 || read(context, place)) throw alreadyExists(kind.ref, place.name);
+    return undefined;
   }
+}
+
+function nameIn(body: unknown): string {
+  return (body as KubeObject | undefined)?.metadata?.name ?? '';
 }

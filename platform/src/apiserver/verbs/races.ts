@@ -4,6 +4,7 @@ import { encode } from '../cache/encoding.ts';
 import { keyOf } from '../cache/key.ts';
 import { conflict, notFound } from '../meta/failures.ts';
 import { type Stored, withVersion } from '../meta/object.ts';
+import { claimWrites } from './claims.ts';
 import { type Place, readFresh, type VerbContext } from './context.ts';
 
 /** After so many lost races the caller is told Conflict. */
@@ -33,7 +34,7 @@ export async function withCurrent<T>(
 
 /** Only within withCurrent. Returns `object` under its new version. */
 export async function put(context: VerbContext, place: Place, current: Stored, object: Stored): Promise<Stored> {
-  return withVersion(object, await commit(context, place, current, encode(object)));
+  return withVersion(object, await commit(context, place, current, object));
 }
 
 /** Only within withCurrent. Returns `last` under the version of its deletion. */
@@ -41,10 +42,11 @@ export async function remove(context: VerbContext, place: Place, current: Stored
   return withVersion(last, await commit(context, place, current, undefined));
 }
 
-async function commit(context: VerbContext, place: Place, current: Stored, value: Uint8Array | undefined) {
+async function commit(context: VerbContext, place: Place, current: Stored, next: Stored | undefined) {
   const key = keyOf(place.kind.ref, place.name, place.namespace);
+  const write = { key, value: next && encode(next), expect: Number(current.metadata.resourceVersion) };
   try {
-    return await context.store.commit([{ key, value, expect: Number(current.metadata.resourceVersion) }]);
+    return await context.store.commit([write, ...claimWrites(place.kind, key, next, current)]);
   } catch (error) {
     throw isReason(error, 'Conflict') ? new LostRace() : error;
   }
