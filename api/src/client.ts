@@ -79,7 +79,8 @@ export interface DeleteOptions {
  * `subresource` is 'status', 'scale', 'binding', 'eviction', 'ephemeralcontainers', ...
  */
 export interface KubeClient {
-  get<T extends KubeObject>(ref: ResourceRef, name: string, namespace?: string): Promise<T>;
+  /** `subresource`: 'scale' answers an autoscaling/v1 Scale. */
+  get<T extends KubeObject>(ref: ResourceRef, name: string, namespace?: string, subresource?: 'scale'): Promise<T>;
   list<T extends KubeObject>(ref: ResourceRef, options?: ListOptions): Promise<ListResult<T>>;
   /**
    * Events after `resourceVersion`, in order. Ends when `signal` aborts; throws Expired when the version is
@@ -129,4 +130,8 @@ export const resources = {
   persistentvolumes: { group: '', version: 'v1', resource: 'persistentvolumes', namespaced: false },
   persistentvolumeclaims: { group: '', version: 'v1', resource: 'persistentvolumeclaims', namespaced: true },
   storageclasses: { group: 'storage.k8s.io', version: 'v1', resource: 'storageclasses', namespaced: false },
+  deployments: { group: 'apps', version: 'v1', resource: 'deployments', namespaced: true },
+  replicasets: { group: 'apps', version: 'v1', resource: 'replicasets', namespaced: true },
+  statefulsets: { group: 'apps', version: 'v1', resource: 'statefulsets', namespaced: true },
+  controllerrevisions: { group: 'apps', version: 'v1', resource: 'controllerrevisions', namespaced: true },
 } as const satisfies Record<string, ResourceRef>;

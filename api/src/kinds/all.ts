@@ -1,5 +1,9 @@
 /** Every kind this API serves, in the order of discovery. */
 import type { Kind } from '../kind.ts';
+import { controllerRevisionKind } from './apps/controller-revision.ts';
+import { deploymentKind } from './apps/deployment.ts';
+import { replicaSetKind } from './apps/replica-set.ts';
+import { statefulSetKind } from './apps/stateful-set.ts';
 import { configMapKind } from './config-map.ts';
 import { eventKind } from './event.ts';
 import { leaseKind } from './lease.ts';
@@ -22,4 +26,8 @@ export const allKinds: Kind[] = [
   leaseKind,
   runtimeClassKind,
   priorityClassKind,
+  controllerRevisionKind,
+  deploymentKind,
+  replicaSetKind,
+  statefulSetKind,
 ];

@@ -32,6 +32,7 @@ export interface KindDefinition<T extends KubeObject> {
   gracePeriodSeconds?: Kind<T>['gracePeriodSeconds'];
   prepareDelete?: Kind<T>['prepareDelete'];
   extraFinalizers?: Kind<T>['extraFinalizers'];
+  scale?: Kind<T>['scale'];
   claims?: Kind<T>['claims'];
 }
 
@@ -66,6 +67,7 @@ export function defineKind<T extends KubeObject>(definition: KindDefinition<T>):
     ...(definition.gracePeriodSeconds && { gracePeriodSeconds: definition.gracePeriodSeconds }),
     ...(definition.prepareDelete && { prepareDelete: definition.prepareDelete }),
     ...(definition.extraFinalizers && { extraFinalizers: definition.extraFinalizers }),
+    ...(definition.scale && { scale: definition.scale }),
     ...(definition.claims && { claims: definition.claims }),
   };
   // The server hands each kind only its own objects, so the wider type is safe.
