@@ -5,15 +5,28 @@ import { deploymentKind } from './apps/deployment.ts';
 import { replicaSetKind } from './apps/replica-set.ts';
 import { statefulSetKind } from './apps/stateful-set.ts';
 import { configMapKind } from './config-map.ts';
+import { endpointSliceKind } from './endpoints/endpoint-slice.ts';
+import { endpointsKind } from './endpoints/endpoints.ts';
 import { eventKind } from './event.ts';
 import { leaseKind } from './lease.ts';
 import { namespaceKind } from './namespace.ts';
+import { ingressKind } from './networking/ingress.ts';
+import { ingressClassKind } from './networking/ingress-class.ts';
+import { networkPolicyKind } from './networking/network-policy.ts';
 import { nodeKind } from './node.ts';
 import { podKind } from './pod/pod.ts';
 import { priorityClassKind } from './priority-class.ts';
+import { clusterRoleKind } from './rbac/cluster-role.ts';
+import { clusterRoleBindingKind } from './rbac/cluster-role-binding.ts';
+import { roleKind } from './rbac/role.ts';
+import { roleBindingKind } from './rbac/role-binding.ts';
 import { runtimeClassKind } from './runtime-class.ts';
 import { secretKind } from './secret.ts';
+import { serviceKind } from './service/service.ts';
 import { serviceAccountKind } from './service-account.ts';
+import { persistentVolumeKind } from './storage/persistent-volume.ts';
+import { persistentVolumeClaimKind } from './storage/persistent-volume-claim.ts';
+import { storageClassKind } from './storage/storage-class.ts';
 
 export const allKinds: Kind[] = [
   configMapKind,
@@ -30,4 +43,17 @@ export const allKinds: Kind[] = [
   deploymentKind,
   replicaSetKind,
   statefulSetKind,
+  roleKind,
+  roleBindingKind,
+  clusterRoleKind,
+  clusterRoleBindingKind,
+  serviceKind,
+  endpointsKind,
+  persistentVolumeKind,
+  persistentVolumeClaimKind,
+  endpointSliceKind,
+  networkPolicyKind,
+  ingressKind,
+  ingressClassKind,
+  storageClassKind,
 ];
