@@ -60,7 +60,8 @@ export function createHttpsClient({ transport, fieldManager }: HttpsClientOption
   const written = { fieldManager };
 
   return {
-    get: (ref, name, namespace) => call({ method: 'GET', path: pathOf(ref, { name, namespace }) }),
+    get: (ref, name, namespace, subresource) =>
+      call({ method: 'GET', path: pathOf(ref, { name, namespace, subresource }) }),
 
     async list<T extends KubeObject>(ref: ResourceRef, options: ListOptions = {}): Promise<ListResult<T>> {
       const path = pathOf(ref, { namespace: options.namespace, query: selectionQuery(options) });

@@ -26,6 +26,7 @@ import { deleteObject } from './verbs/delete.ts';
 import { get } from './verbs/get.ts';
 import { list } from './verbs/list.ts';
 import { patch } from './verbs/patch.ts';
+import { getScale, patchScale, updateScale } from './verbs/scale.ts';
 import { update } from './verbs/update.ts';
 import { type WatchSink, watch } from './verbs/watch.ts';
 
@@ -56,9 +57,15 @@ export class InProcessClient implements KubeClient {
     this.#user = user;
   }
 
-  async get<T extends KubeObject>(ref: ResourceRef, name: string, namespace?: string): Promise<T> {
-    await this.#demand({ verb: 'get', ref, name, namespace });
+  async get<T extends KubeObject>(
+    ref: ResourceRef,
+    name: string,
+    namespace?: string,
+    subresource?: 'scale',
+  ): Promise<T> {
+    await this.#demand({ verb: 'get', ref, name, namespace, subresource });
     const { context, virtualKinds } = this.#parts;
+    if (subresource) return (await getScale(context, this.#place(ref, name, namespace))) as KubeObject as T;
     const virtual = findVirtual(virtualKinds, ref);
     if (virtual) return copyOf(await virtual.get(context, name, namespace)) as T;
     return copyOf(await get(context, this.#place(ref, name, namespace))) as T;
@@ -126,6 +133,13 @@ export class InProcessClient implements KubeClient {
     await this.#demand({ verb: 'update', ref, name, namespace, subresource });
     const place = this.#place(ref, name ?? '', namespace);
     const target = this.#target(ref, subresource);
+    if (target === 'scale') {
+      return (await updateScale(this.#parts.context, {
+        place,
+        body: object,
+        caller: this.#caller(),
+      })) as KubeObject as T;
+    }
     return copyOf(await update(this.#parts.context, { place, target, body: object, caller: this.#caller() })) as T;
   }
 
@@ -141,6 +155,7 @@ export class InProcessClient implements KubeClient {
     const target = this.#target(ref, subresource);
     const caller = { ...this.#caller(), ...(fieldManager ? { fieldManager } : {}) };
     const request = { place, target, type, patch: copyOf(body), caller };
+    if (target === 'scale') return (await patchScale(this.#parts.context, request)) as KubeObject as T;
     return copyOf(await patch(this.#parts.context, request)) as T;
   }
 

@@ -152,7 +152,7 @@ function resourcesOf(kind: Kind): Resource[] {
   const views = kind.subresources.map((name) => ({
     ...base,
     name: `${resource}/${name}`,
-    kind: self,
+    kind: name === 'scale' ? { group: 'autoscaling', version: 'v1', kind: 'Scale' } : self,
     verbs: name === 'finalize' ? ['update'] : ['get', 'patch', 'update'],
   }));
   const streams = group === '' && resource === 'pods' ? Object.entries(connections) : [];

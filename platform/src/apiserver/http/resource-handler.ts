@@ -14,6 +14,7 @@ import { deleteCollection } from '../verbs/delete-collection.ts';
 import { get } from '../verbs/get.ts';
 import { list } from '../verbs/list.ts';
 import { patch, patcherFor } from '../verbs/patch.ts';
+import { getScale, patchScale, updateScale } from '../verbs/scale.ts';
 import { update } from '../verbs/update.ts';
 import { mediaType, parseBody, readBody } from './body.ts';
 import { callerOf, deleteOptionsOf, includeObjectOf, listQueryOf } from './caller.ts';
@@ -75,6 +76,7 @@ async function handleView(call: Call, kind: Kind): Promise<void> {
   const { info, exchange, context } = call;
   const target = info.subresource as Target;
   if (!kind.subresources.includes(target) || info.rest) throw unknownPath();
+  if (target === 'scale') return handleScale(call, kind);
   const place = placeOf(kind, info);
   if (info.verb === 'get') return show(call, kind, await get(context, place, version(exchange)));
   if (info.verb === 'update') {
@@ -83,6 +85,25 @@ async function handleView(call: Call, kind: Kind): Promise<void> {
   }
   if (info.verb === 'patch') return handlePatch(call, kind, target);
   throw methodNotAllowed(kind.ref);
+}
+
+async function handleScale(call: Call, kind: Kind): Promise<void> {
+  const { info, exchange, context, shown } = call;
+  const place = placeOf(kind, info);
+  const answer = async () => {
+    if (info.verb === 'get') return getScale(context, place);
+    const caller = callerOf(exchange);
+    if (info.verb === 'update') {
+      const body = await bodyOf(call);
+      return updateScale(context, { place, caller, body });
+    }
+    if (info.verb !== 'patch') throw methodNotAllowed(kind.ref);
+    const type = mediaType(exchange.request);
+    patcherFor(type);
+    const patch = parseBody(await readBody(exchange.request, context.clock), 'application/json');
+    return patchScale(context, { place, caller, type, patch });
+  };
+  await send(exchange, 200, await answer(), shown.format);
 }
 
 async function handleObject(call: Call, kind: Kind): Promise<void> {
