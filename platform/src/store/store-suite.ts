@@ -92,6 +92,22 @@ export function storeSuite(driver: string, open: (limits: { maxEvents: number })
     );
 
     it(
+      'deletes only what is still as expected, and writes one key while it deletes another',
+      withStore(async (store) => {
+        const base = await store.commit([put('/a', '1'), put('/b', '1')]);
+        const later = await store.commit([put('/a', '2')]);
+        await assert.rejects(store.commit([{ key: '/a', value: undefined, expect: base }]), (error) =>
+          isReason(error, 'Conflict'),
+        );
+        const moved = await store.commit([{ key: '/a', value: undefined, expect: later }, put('/b', '2', base)]);
+        assert.deepEqual(keysOf(await store.list('/')), ['/b']);
+        assert.equal((await store.get('/b'))?.modRevision, moved);
+        await assert.rejects(store.commit([put('/a', '3', later)]), (error) => isReason(error, 'Conflict'));
+        assert.equal(await store.commit([put('/a', '3', 0)]), moved + 1);
+      }),
+    );
+
+    it(
       'deletes, and starts a new life of the key when it is written again',
       withStore(async (store) => {
         await store.commit([put('/a', '1')]);
@@ -202,15 +218,18 @@ export function storeSuite(driver: string, open: (limits: { maxEvents: number })
       'replays history and goes on live, without gap or repeat',
       withStore(async (store) => {
         const start = await store.revision();
-        for (let i = 0; i < 700; i++) void store.commit([put('/w/a', `${i}`), put(`/other/${i}`, '')]);
-        const half = await store.commit([put('/w/a', '700')]);
-        assert.equal(half, start + 701);
+        const written: [number, string][] = [];
+        const write = async (value: string) =>
+          void written.push([await store.commit([put('/w/a', value), put(`/other/${value}`, '')]), value]);
+        const early = Array.from({ length: 700 }, (_, i) => write(`${i}`));
+        await early[0];
         const reading = take(store, { prefix: '/w/', after: start, count: 900 });
-        for (let i = 701; i < 900; i++) await store.commit([put('/w/a', `${i}`)]);
+        await Promise.all(early);
+        for (let i = 700; i < 900; i++) await write(`${i}`);
         const events = await reading;
         assert.deepEqual(
-          events.map((event) => text(event.value)),
-          Array.from({ length: 900 }, (_, i) => `${i}`),
+          events.map((event) => [event.revision, text(event.value)]),
+          written.sort(([a], [b]) => a - b),
         );
         assert.deepEqual(
           events.map((event) => event.revision),
@@ -239,6 +258,23 @@ export function storeSuite(driver: string, open: (limits: { maxEvents: number })
         ];
         assert.deepEqual(told(await live), wanted);
         assert.deepEqual(told(await take(store, { prefix: '/a', after: start, count: 4 })), wanted);
+      }),
+    );
+
+    it(
+      'starts at the revision it is asked for, and tells all of one transaction in one batch',
+      withStore(async (store) => {
+        for (let i = 0; i < 20; i++) await store.commit([put('/v/a', `${i}`)]);
+        const middle = await store.commit([put('/v/a', 'middle')]);
+        const both = await store.commit([put('/v/a', 'after'), put('/v/b', 'after'), put('/elsewhere', '')]);
+        const abort = new AbortController();
+        for await (const batch of store.watch('/v/', middle, abort.signal)) {
+          assert.deepEqual(batch.map((event) => [event.key, event.revision]).sort(), [
+            ['/v/a', both],
+            ['/v/b', both],
+          ]);
+          abort.abort();
+        }
       }),
     );
 
@@ -279,6 +315,23 @@ export function storeSuite(driver: string, open: (limits: { maxEvents: number })
       }),
     );
 
+    it('lets a reader of long history take its time', async () => {
+      const { store, dispose } = await open({ maxEvents: 10 });
+      try {
+        for (let i = 0; i < 50; i++) await store.commit([put('/a', `${i}`)]);
+        const abort = new AbortController();
+        let count = 0;
+        for await (const batch of store.watch('/', 0, abort.signal)) {
+          count += batch.length;
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          if (count === 50) abort.abort();
+        }
+        assert.equal(count, 50);
+      } finally {
+        await dispose();
+      }
+    });
+
     it('cuts a slow reader off with Expired instead of buffering without bound', async () => {
       const { store, dispose } = await open({ maxEvents: 10 });
       try {
@@ -286,7 +339,8 @@ export function storeSuite(driver: string, open: (limits: { maxEvents: number })
         const first = watch.next();
         await store.commit([put('/a', '1')]);
         assert.equal((await first).value?.length, 1);
-        for (let i = 0; i < 11; i++) await store.commit([put('/a', `${i}`)]);
+        // More than it may hold: the last ones may still be on their way here.
+        for (let i = 0; i < 40; i++) await store.commit([put('/a', `${i}`)]);
         await assert.rejects(watch.next(), (error) => isReason(error, 'Expired'));
       } finally {
         await dispose();
