@@ -11,6 +11,7 @@
 import type { KubeClient } from '@sampan/api/client.ts';
 import { messageOf } from '@sampan/api/errors.ts';
 import type { Kind } from '@sampan/api/kind.ts';
+import { rbacGroup } from '@sampan/api/kinds/rbac/resources.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { NodeGateway } from '../node/gateway.ts';
@@ -30,6 +31,9 @@ import {
   mastersAuthorizer,
   nodeAuthorizer,
 } from './auth/authorizer.ts';
+import { ensureBootstrapPolicy } from './auth/rbac/bootstrap-policy.ts';
+import { escalationCheck } from './auth/rbac/escalation.ts';
+import { RbacAuthorizer } from './auth/rbac/rbac-authorizer.ts';
 import { serviceAccountTokens } from './auth/service-account-tokens.ts';
 import type { UserInfo } from './auth/user.ts';
 import { ensureSystemNamespaces } from './bootstrap.ts';
@@ -57,7 +61,7 @@ export interface ApiServerOptions {
   version: VersionInfo;
   /** After the built-in ones, in order. */
   admission?: AdmissionPlugin[];
-  /** After masters, nodes and discovery: RBAC. */
+  /** After masters, nodes, discovery and RBAC. */
   authorizers?: Authorizer[];
   /** log, exec, attach, port-forward; absent: answered 503. */
   streaming?: StreamingHook;
@@ -80,14 +84,20 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const { store, log, pki, clock = systemClock } = options;
   const kinds = new KindTable(options.kinds);
   const cache = await WatchCache.start({ store, kinds: options.kinds, clock, log });
-  const admission = new AdmissionChain([...builtInAdmission(), ...(options.admission ?? [])]);
-  const context = { store, cache, kinds, admission, clock, log };
+  const rbac = new RbacAuthorizer(cache);
   const authorizer = new AuthorizerChain([
     mastersAuthorizer,
     nodeAuthorizer,
     discoveryAuthorizer,
+    ...(kinds.find(rbacGroup, 'v1', 'clusterroles') ? [rbac] : []),
     ...(options.authorizers ?? []),
   ]);
+  const admission = new AdmissionChain([
+    ...builtInAdmission(),
+    escalationCheck({ rbac, authorizer }),
+    ...(options.admission ?? []),
+  ]);
+  const context = { store, cache, kinds, admission, clock, log };
   const tokens = serviceAccountTokens({ key: pki.serviceAccountKey, clock, reader: readerOf(context) });
   const authenticator = new Authenticator({ tokens: [adminTokenVerifier(pki.adminToken), tokens], clock });
   const actions = [
@@ -116,6 +126,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     compactTo = cache.revision;
   });
   await ensureSystemNamespaces(context);
+  await ensureBootstrapPolicy(context);
 
   return {
     inProcess: (user) => new InProcessClient(parts, user),

@@ -2,6 +2,7 @@
 import type { KubeClient, ResourceRef } from '@sampan/api/client.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
+import { ClusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { Expiry } from './expiry.ts';
 import { NamespaceDefaults } from './namespace-defaults.ts';
 import { NamespaceController } from './namespaces.ts';
@@ -42,6 +43,11 @@ export function createControllers(options: ControllerOptions): Controllers {
     new Expiry({
       client: clientFor('system:serviceaccount:kube-system:generic-garbage-collector'),
       log: log.child({ controller: 'expiry' }),
+      clock,
+    }),
+    new ClusterRoleAggregation({
+      client: clientFor('system:serviceaccount:kube-system:clusterrole-aggregation-controller'),
+      log: log.child({ controller: 'clusterrole-aggregation' }),
       clock,
     }),
   ];

@@ -67,10 +67,30 @@ export class AuthorizerChain implements Authorizer {
   async rulesFor(user: UserInfo, namespace: string): Promise<Rules> {
     const all = await Promise.all(this.#authorizers.map((one) => one.rulesFor(user, namespace)));
     return {
-      resourceRules: all.flatMap((rules) => rules.resourceRules),
-      nonResourceRules: all.flatMap((rules) => rules.nonResourceRules),
+      resourceRules: distinct(
+        all.flatMap((rules) => rules.resourceRules),
+        'resources',
+      ),
+      nonResourceRules: distinct(
+        all.flatMap((rules) => rules.nonResourceRules),
+        'nonResourceURLs',
+      ),
     };
   }
+}
+
+/** What two authorizers allow alike is told once: clients print every entry. */
+function distinct<K extends string, T extends Record<K, string[]>>(rules: T[], key: K): T[] {
+  const told = new Set<string>();
+  const isNew = (rule: T, value: string) => {
+    const text = JSON.stringify({ ...rule, [key]: value });
+    if (told.has(text)) return false;
+    told.add(text);
+    return true;
+  };
+  return rules
+    .map((rule) => ({ ...rule, [key]: rule[key].filter((value) => isNew(rule, value)) }))
+    .filter((rule) => rule[key].length > 0);
 }
 
 /** Throws Forbidden in the words of apiserver/pkg/endpoints/handlers/responsewriters. */

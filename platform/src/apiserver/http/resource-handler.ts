@@ -56,8 +56,11 @@ export async function handleResource(parts: ResourceParts, exchange: Exchange, i
   return info.name ? handleObject(call, kind) : handleCollection(call, kind);
 }
 
-export function attributesOf({ user }: Exchange, info: ResourceRequest): Attributes {
-  const { verb, group, version, resource, subresource, namespace = '', name } = info;
+export function attributesOf({ user, query }: Exchange, info: ResourceRequest): Attributes {
+  const { verb, group, version, resource, subresource, namespace = '' } = info;
+  // A list or watch of one object by its name is that object's, for rules that name objects.
+  const name =
+    info.name || /(?:^|,)metadata\.name==?([^,=!]+)(?:,|$)/.exec(query.get('fieldSelector') ?? '')?.[1] || '';
   return { user, verb, group, version, resource, subresource, namespace, name };
 }
 

@@ -146,6 +146,8 @@ function plain(kind: Kind, name: string): KubeObject {
     Event: { involvedObject: { namespace: 'default' } },
     RuntimeClass: { handler: 'h' },
     PriorityClass: { value: 1 },
+    RoleBinding: { roleRef: { kind: 'Role', name: 'r' } },
+    ClusterRoleBinding: { roleRef: { kind: 'ClusterRole', name: 'r' } },
   };
   return { metadata, ...more[kind.kind] };
 }
