@@ -25,7 +25,7 @@ export function parseLabelSelector(text: string): LabelRequirement[] {
 
 /** All requirements hold. A missing label satisfies NotIn and DoesNotExist alone. */
 export function matchesLabels(requirements: LabelRequirement[], labels: Record<string, string> = {}): boolean {
-  return requirements.every((requirement) => matchesOne(requirement, labels));
+  return requirements.every((requirement) => matchesRequirement(requirement, labels));
 }
 
 /** Throws BadRequest for an operator or values that make no sense. An absent or empty selector matches everything. */
@@ -40,7 +40,11 @@ export function fromLabelSelectorObject(selector: LabelSelectorObject): LabelReq
   return [...equal, ...expressions];
 }
 
-function matchesOne({ key, operator, values }: LabelRequirement, labels: Record<string, string>): boolean {
+/** One requirement, of a label selector or a node's (whose operators are the same). A Gt or Lt without a whole number is never met. */
+export function matchesRequirement(
+  { key, operator, values }: LabelRequirement,
+  labels: Record<string, string>,
+): boolean {
   const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
   switch (operator) {
     case 'In':
@@ -53,9 +57,9 @@ function matchesOne({ key, operator, values }: LabelRequirement, labels: Record<
       return value === undefined;
     case 'Gt':
     case 'Lt': {
-      if (value === undefined || !isInteger(value)) return false;
-      const [left, right] = [BigInt(value), BigInt(values[0]!)];
-      return operator === 'Gt' ? left > right : left < right;
+      const [bound] = values;
+      if (value === undefined || bound === undefined || !isInteger(value) || !isInteger(bound)) return false;
+      return operator === 'Gt' ? BigInt(value) > BigInt(bound) : BigInt(value) < BigInt(bound);
     }
   }
 }

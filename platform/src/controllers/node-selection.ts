@@ -1,5 +1,6 @@
 /** Whether a Pod's nodeSelector, required node affinity and tolerations allow a node: pure, after kube-scheduler's NodeAffinity and TaintToleration plugins. */
 import type { KubeObject } from '@sampan/api/client.ts';
+import { type LabelOperator, matchesRequirement } from '@sampan/api/selectors/label-selector.ts';
 import type {
   Node,
   NodeSelectorRequirement,
@@ -28,33 +29,14 @@ function matchesTerm(term: NodeSelectorTerm, node: NodeObject): boolean {
   const labels = node.metadata?.labels ?? {};
   const fieldValues: Record<string, string> = { 'metadata.name': node.metadata?.name ?? '' };
   return (
-    expressions.every((requirement) => matchesRequirement(requirement, labels)) &&
-    fields.every((requirement) => matchesRequirement(requirement, fieldValues))
+    expressions.every((requirement) => meets(requirement, labels)) &&
+    fields.every((requirement) => meets(requirement, fieldValues))
   );
 }
 
-function matchesRequirement(
-  { key, operator, values = [] }: NodeSelectorRequirement,
-  from: Record<string, string>,
-): boolean {
-  const value = from[key];
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'Gt':
-      return value !== undefined && Number(value) > Number(values[0]);
-    case 'Lt':
-      return value !== undefined && Number(value) < Number(values[0]);
-    default:
-      return false;
-  }
-}
+/** Validation has seen to it that the operator is one of the six. */
+const meets = ({ key, operator, values = [] }: NodeSelectorRequirement, from: Record<string, string>): boolean =>
+  matchesRequirement({ key, operator: operator as LabelOperator, values }, from);
 
 /** The first taint that keeps the Pod away (NoSchedule and NoExecute), or undefined. */
 export function untoleratedTaint(pod: PodObject, node: NodeObject): Taint | undefined {

@@ -67,6 +67,19 @@ test('selectors, affinity and taints keep a Pod away', () => {
   assert.deepEqual(decide(pod(1, 1, { affinity, tolerations }), nodes), { node: 'b' });
 });
 
+test('a node is chosen by a number on its label, and by its name', () => {
+  const labelled = (name: string, disks: string) => node(name, { metadata: { name, labels: { disks } } });
+  const nodes = [labelled('a', '9'), labelled('b', '10'), labelled('c', 'many')];
+  const asking = (term: object) => {
+    const nodeAffinity = { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [term] } };
+    return decide(pod(1, 1, { affinity: { nodeAffinity } }), nodes);
+  };
+  assert.deepEqual(asking({ matchExpressions: [{ key: 'disks', operator: 'Gt', values: ['9'] }] }), { node: 'b' });
+  assert.deepEqual(asking({ matchExpressions: [{ key: 'disks', operator: 'Lt', values: ['10'] }] }), { node: 'a' });
+  assert.deepEqual(asking({ matchFields: [{ key: 'metadata.name', operator: 'In', values: ['c'] }] }), { node: 'c' });
+  assert.match(JSON.stringify(asking({ matchExpressions: [{ key: 'disks', operator: 'Gt', values: ['x'] }] })), /0\/3/);
+});
+
 test('a node that is not ready or cordoned takes nothing', () => {
   assert.match(JSON.stringify(decide(pod(1), [node('a', { status: {} })])), /not ready/);
   assert.match(JSON.stringify(decide(pod(1), [node('a', { spec: { unschedulable: true } })])), /unschedulable/);

@@ -2,7 +2,7 @@
 import type { Pod, PodStatus } from 'kubernetes-types/core/v1.js';
 import type { Target } from '../../kind.ts';
 import { bumpGeneration, take } from '../define.ts';
-import { qosClassOf } from './resources.ts';
+import { qosClassOf } from './qos-class.ts';
 
 export function preparePodCreate(pod: Pod): void {
   Object.assign(pod.metadata!, { generation: 1 });

@@ -187,6 +187,11 @@ describe('a container', () => {
     assert.ok(security?.maskedPaths?.includes('/proc/kcore'));
   });
 
+  test('that is unmasked says so: a list that is not there would mean the default', () => {
+    const security = containerOf({ securityContext: { procMount: 'Unmasked' } }).linux?.securityContext;
+    assert.deepEqual([security?.maskedPaths, security?.readonlyPaths], [[], []]);
+  });
+
   test('that is privileged is confined by its machine alone', () => {
     const security = containerOf({ securityContext: { privileged: true } }).linux?.securityContext;
     assert.equal(security?.privileged, true);

@@ -1,5 +1,6 @@
 /** securityContext of Pod and container as CRI's: kubelet's security_context.go. */
 import type { Container, Pod, SeccompProfile, SecurityContext } from 'kubernetes-types/core/v1.js';
+import { defaultMaskedPaths, defaultReadonlyPaths } from '../../runtime/default-paths.ts';
 import type * as cri from '../../runtime/generated/cri.ts';
 import { NamespaceMode, SecurityProfile_ProfileType, SupplementalGroupsPolicy } from '../../runtime/generated/cri.ts';
 import { formatPod } from '../labels.ts';
@@ -57,7 +58,7 @@ export function containerSecurity(
     seccomp: seccompOf(privileged ? undefined : (own?.seccompProfile ?? pod.spec?.securityContext?.seccompProfile)),
     ...userOf(user === undefined ? image.uid : BigInt(user), image.username),
     ...(group !== undefined ? { runAsGroup: int64(group) } : {}),
-    ...(own?.procMount === 'Unmasked' || privileged ? {} : { maskedPaths, readonlyPaths }),
+    ...(privileged ? {} : pathsFor(own?.procMount)),
   };
 }
 
@@ -67,21 +68,11 @@ function userOf(uid: bigint | undefined, username: string): Partial<cri.LinuxCon
   return username ? { runAsUsername: username } : {};
 }
 
-/** What of /proc and /sys a container does not see, or cannot write (the defaults of every runtime). */
-const maskedPaths = [
-  '/proc/asound',
-  '/proc/acpi',
-  '/proc/kcore',
-  '/proc/keys',
-  '/proc/latency_stats',
-  '/proc/timer_list',
-  '/proc/timer_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
-  '/sys/firmware',
-  '/sys/devices/virtual/powercap',
-];
-const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+/** An empty list is a list: unset, the runtime would take the default. */
+const pathsFor = (procMount: string | undefined) =>
+  procMount === 'Unmasked'
+    ? { maskedPaths: [], readonlyPaths: [] }
+    : { maskedPaths: defaultMaskedPaths, readonlyPaths: defaultReadonlyPaths };
 
 function effective<K extends 'runAsUser' | 'runAsGroup' | 'runAsNonRoot'>(
   pod: Pod,

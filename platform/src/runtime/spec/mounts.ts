@@ -8,24 +8,6 @@ export interface OciMount {
   options: string[];
 }
 
-/** What the kernel tells a container about the machine that is none of its business. */
-export const defaultMaskedPaths = [
-  '/proc/asound',
-  '/proc/acpi',
-  '/proc/interrupts',
-  '/proc/kcore',
-  '/proc/keys',
-  '/proc/latency_stats',
-  '/proc/timer_list',
-  '/proc/timer_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
-  '/sys/firmware',
-  '/sys/devices/virtual/powercap',
-];
-
-export const defaultReadonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
-
 /** `taken` are the containerPaths of volumes: a volume at /etc/hosts or /dev/shm stands instead of ours. */
 export function standardMounts(options: {
   privileged: boolean;

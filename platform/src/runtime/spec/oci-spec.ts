@@ -6,10 +6,11 @@
  */
 import type { ImageConfig } from '../../images/images.ts';
 import { guestPaths } from '../agent/agent.ts';
+import { defaultMaskedPaths, defaultReadonlyPaths } from '../default-paths.ts';
 import * as cri from '../generated/cri.ts';
 import { containerCapabilities } from './capabilities.ts';
 import { containerDevices } from './devices.ts';
-import { defaultMaskedPaths, defaultReadonlyPaths, standardMounts } from './mounts.ts';
+import { standardMounts } from './mounts.ts';
 import { containerArgs, containerEnv } from './process.ts';
 import { ociResources, pidsLimit } from './resources.ts';
 import { seccompFor } from './seccomp.ts';
