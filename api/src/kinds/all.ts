@@ -4,6 +4,9 @@ import { controllerRevisionKind } from './apps/controller-revision.ts';
 import { deploymentKind } from './apps/deployment.ts';
 import { replicaSetKind } from './apps/replica-set.ts';
 import { statefulSetKind } from './apps/stateful-set.ts';
+import { horizontalPodAutoscalerKind } from './autoscaling/horizontal-pod-autoscaler.ts';
+import { cronJobKind } from './batch/cron-job.ts';
+import { jobKind } from './batch/job.ts';
 import { configMapKind } from './config-map.ts';
 import { endpointSliceKind } from './endpoints/endpoint-slice.ts';
 import { endpointsKind } from './endpoints/endpoints.ts';
@@ -15,6 +18,7 @@ import { ingressClassKind } from './networking/ingress-class.ts';
 import { networkPolicyKind } from './networking/network-policy.ts';
 import { nodeKind } from './node.ts';
 import { podKind } from './pod/pod.ts';
+import { podDisruptionBudgetKind } from './policy/pod-disruption-budget.ts';
 import { priorityClassKind } from './priority-class.ts';
 import { clusterRoleKind } from './rbac/cluster-role.ts';
 import { clusterRoleBindingKind } from './rbac/cluster-role-binding.ts';
@@ -56,4 +60,8 @@ export const allKinds: Kind[] = [
   ingressKind,
   ingressClassKind,
   storageClassKind,
+  jobKind,
+  cronJobKind,
+  horizontalPodAutoscalerKind,
+  podDisruptionBudgetKind,
 ];

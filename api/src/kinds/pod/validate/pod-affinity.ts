@@ -28,7 +28,7 @@ function validateTerm(term: PodAffinityTerm, field: string): Cause[] {
   return [...causes, ...invalidFor(`${field}.topologyKey`, topologyKey, qualifiedNameProblems(topologyKey))];
 }
 
-export function validateLabelSelector(selector: LabelSelector = {}, field: string): Cause[] {
+function validateLabelSelector(selector: LabelSelector = {}, field: string): Cause[] {
   const causes = validateLabels(selector.matchLabels, `${field}.matchLabels`);
   for (const [i, { key, operator, values = [] }] of (selector.matchExpressions ?? []).entries()) {
     const at = `${field}.matchExpressions[${i}]`;
