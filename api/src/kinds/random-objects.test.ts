@@ -47,6 +47,9 @@ const scalars: Record<string, unknown[]> = {
   any: [{}, null, 'x', [1]],
 };
 
+/** Members of JSONSchemaProps that are schemas themselves, though the generated type lets them be anything. */
+const schemaParts = new Set(['items', 'additionalProperties']);
+
 /** A value of the type, of any structure the decoder lets through: nulls, empty lists and missing fields included. */
 function randomValue(type: FieldType, random: () => number, depth: number): unknown {
   const pick = <T>(options: readonly T[]) => options[Math.floor(random() * options.length)]!;
@@ -58,7 +61,12 @@ function randomValue(type: FieldType, random: () => number, depth: number): unkn
     return Object.fromEntries(some().map(() => [pick(words), randomValue(type.of, random, depth + 1)]));
   const chance = depth < 3 ? 0.6 : 0.25;
   const fields = [...structType(type.name).fields].filter(([name]) => random() < chance || name === 'name');
-  return Object.fromEntries(fields.map(([name, of]) => [name, randomValue(of, random, depth + 1)]));
+  return Object.fromEntries(
+    fields.map(([name, of]) => [
+      name,
+      type.name.endsWith('.JSONSchemaProps') && schemaParts.has(name) ? {} : randomValue(of, random, depth + 1),
+    ]),
+  );
 }
 
 function randomObject(kind: Kind, seed: number): KubeObject {
