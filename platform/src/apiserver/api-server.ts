@@ -23,6 +23,7 @@ import { eviction } from './actions/eviction.ts';
 import { tokenRequest } from './actions/token-request.ts';
 import { AdmissionChain, type AdmissionPlugin } from './admission/admission.ts';
 import { builtInAdmission } from './admission/built-in.ts';
+import type { ServiceNetwork } from './admission/service-addresses.ts';
 import { Authenticator, adminTokenVerifier } from './auth/authenticator.ts';
 import {
   type Authorizer,
@@ -63,6 +64,7 @@ export interface ApiServerOptions {
   admission?: AdmissionPlugin[];
   /** After masters, nodes, discovery and RBAC. */
   authorizers?: Authorizer[];
+  serviceNetwork?: ServiceNetwork;
   /** log, exec, attach, port-forward; absent: answered 503. */
   streaming?: StreamingHook;
 }
@@ -93,7 +95,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...(options.authorizers ?? []),
   ]);
   const admission = new AdmissionChain([
-    ...builtInAdmission(),
+    ...builtInAdmission(options.serviceNetwork),
     escalationCheck({ rbac, authorizer }),
     ...(options.admission ?? []),
   ]);

@@ -4,7 +4,8 @@ import { defaultTolerations } from './default-tolerations.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
 import { podPriority } from './pod-priority.ts';
 import { serviceAccountAdmission } from './service-account.ts';
+import { type ServiceNetwork, serviceAddresses } from './service-addresses.ts';
 
-export function builtInAdmission(): AdmissionPlugin[] {
-  return [namespaceLifecycle, serviceAccountAdmission, podPriority, defaultTolerations];
+export function builtInAdmission(services?: ServiceNetwork): AdmissionPlugin[] {
+  return [namespaceLifecycle, serviceAccountAdmission, podPriority, defaultTolerations, serviceAddresses(services)];
 }
