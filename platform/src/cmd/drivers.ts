@@ -9,25 +9,27 @@ import { createBridgeNetwork } from '../network/bridge/bridge-network.ts';
 import type { Network } from '../network/network.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createRehearsal } from '../runtime/rehearsal.ts';
-import { openSqliteStore } from '../store/sqlite/sqlite-store.ts';
 import type { Store } from '../store/store.ts';
 import { findGuestArtifacts } from '../vmm/guest-artifacts.ts';
 import { createQemuVmm } from '../vmm/qemu/qemu-vmm.ts';
 import type { Vmm } from '../vmm/vmm.ts';
+import { openStore } from './open-store.ts';
 
 /** Clones kept ready per recently used shape. */
 const poolSize = 1;
 
 export interface Drivers {
   store: Store;
+  /** Other servers work on the same store. */
+  isStoreShared: boolean;
   images: ImageStore;
   network: Network;
   vmm: Vmm;
 }
 
 export async function openDrivers(instance: Instance, log: Logger): Promise<Drivers> {
-  const [store, images, network, vmm] = await Promise.all([
-    openSqliteStore({ file: join(instance.home, 'state.sqlite'), log: log.child({ part: 'store' }) }),
+  const [{ store, isShared }, images, network, vmm] = await Promise.all([
+    openStore(instance.home, log.child({ part: 'store' })),
     createErofsImageStore({
       directory: join(instance.home, 'images'),
       log: log.child({ part: 'images' }),
@@ -36,7 +38,7 @@ export async function openDrivers(instance: Instance, log: Logger): Promise<Driv
     openNetwork(instance, log),
     openVmm(instance, log),
   ]);
-  return { store, images, network, vmm };
+  return { store, isStoreShared: isShared, images, network, vmm };
 }
 
 export async function openNetwork(instance: Instance, log: Logger): Promise<Network> {

@@ -11,10 +11,12 @@ import { type ApiServer, createApiServer } from '../apiserver/api-server.ts';
 import { systemUser } from '../apiserver/auth/user.ts';
 import { writeAdminKubeconfig } from '../apiserver/pki/kubeconfig.ts';
 import { openPki } from '../apiserver/pki/pki.ts';
+import { sharedSecrets } from '../apiserver/pki/shared-secrets.ts';
 import { createStreamingHook } from '../apiserver/streaming/streaming.ts';
 import type { Instance } from '../base/config.ts';
 import type { Logger } from '../base/log.ts';
 import { createControllers } from '../controllers/controllers.ts';
+import { electedControllers } from '../controllers/elected-controllers.ts';
 import type { NodeGateway } from '../node/gateway.ts';
 import { createNode } from '../node/node.ts';
 import { createImageEndpoints } from '../node/server/image-endpoints.ts';
@@ -44,6 +46,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     directory: join(instance.home, 'pki'),
     addresses: [instance.listen.host, podsReachUsAt].filter(isSpecific),
     names: [nodeName],
+    ...(drivers.isStoreShared ? { shared: sharedSecrets(store) } : {}),
   });
   const api = await createApiServer({
     store,
@@ -84,12 +87,20 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     nodeInfo: await nodeInfo(await vmm.capabilities()),
     endpoints: createImageEndpoints(images, join(instance.home, 'uploads')),
   });
-  const controllers = createControllers({
-    clientFor: (component) => api.inProcess(systemUser(component)),
-    log: log.child({ part: 'controllers' }),
-    namespaced: allKinds.filter((kind) => kind.ref.namespaced).map((kind) => kind.ref),
-    caCertificate: pki.caCertificate,
-  });
+  const makeControllers = (fence: (client: KubeClient) => KubeClient) =>
+    createControllers({
+      clientFor: (component) => fence(api.inProcess(systemUser(component))),
+      log: log.child({ part: 'controllers' }),
+      namespaced: allKinds.filter((kind) => kind.ref.namespaced).map((kind) => kind.ref),
+      caCertificate: pki.caCertificate,
+    });
+  const controllers = drivers.isStoreShared
+    ? electedControllers({
+        client: api.inProcess(systemUser('system:kube-controller-manager')),
+        log: log.child({ part: 'controllers' }),
+        make: makeControllers,
+      })
+    : makeControllers((client) => client);
   await Promise.all([node.start(), controllers.start()]);
   gateway = node.gateway;
   return {

@@ -3,7 +3,7 @@
  *
  * Owns: durability, revisions, watch history, compaction. Does not own: what a key or value means.
  * One revision counter for the whole store; every committed transaction takes the next one. Every driver passes
- * store/store-suite.ts. Drivers: sqlite (default), memory (fake), etcd (later).
+ * store/store-suite.ts. Drivers: sqlite (default), memory (fake), etcd (several API servers).
  */
 
 export interface Entry {

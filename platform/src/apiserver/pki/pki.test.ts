@@ -4,10 +4,13 @@ import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { isReason } from '@sampan/api/errors.ts';
 import { parse } from 'yaml';
 import { FakeClock } from '../../base/clock.ts';
+import { createMemoryStore } from '../../store/memory/memory-store.ts';
 import { writeAdminKubeconfig } from './kubeconfig.ts';
 import { openPki } from './pki.ts';
+import { sharedSecrets } from './shared-secrets.ts';
 
 let directory: string;
 before(async () => {
@@ -67,4 +70,29 @@ test('a certificate whose key is lost is made anew', async () => {
   await rm(join(directory, 'serving.key'));
   const fresh = await (await open()).serving();
   assert.notEqual(fresh.certificate, old.certificate);
+});
+
+test('servers over one store have the same authorities, signing key and token, and certificates of their own', async () => {
+  const store = createMemoryStore();
+  const at = (name: string) => open({ directory: join(directory, name), shared: sharedSecrets(store) });
+  // Both start at the same moment.
+  const [one, other] = await Promise.all([at('one'), at('other')]);
+  const alike = ['caCertificate', 'clientCaCertificate', 'serviceAccountKey', 'adminToken'] as const;
+  for (const name of alike) assert.equal(one[name], other[name], name);
+  assert.notEqual((await one.serving()).certificate, (await other.serving()).certificate);
+  assert.equal((await at('one')).serviceAccountKey, one.serviceAccountKey);
+  const third = await open({ directory: join(directory, 'one') });
+  for (const name of alike) assert.equal(third[name], one[name], `${name} is also in the directory`);
+});
+
+test('a server with authorities of its own is refused by the others', async () => {
+  const shared = sharedSecrets(createMemoryStore());
+  await open({ directory: join(directory, 'first'), shared });
+  const strange = { directory: join(directory, 'strange') };
+  await open(strange);
+  await assert.rejects(open({ ...strange, shared }), (error) => {
+    assert.ok(isReason(error, 'FailedPrecondition'));
+    assert.match(error.message, /"ca" key is not the one of the other servers/);
+    return true;
+  });
 });

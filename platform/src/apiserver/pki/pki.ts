@@ -2,16 +2,19 @@
  * The platform's keys and certificates, kept in one directory and made where they are missing.
  *
  * Owns: the cluster CA (what clients trust), the client CA (whom the server trusts), the serving certificate (renewed when near its
- * end or when the addresses change), the admin's client certificate and token, the service accounts' signing key.
+ * end or when the addresses change), the admin's client certificate and token, the service accounts' signing key. Where several servers
+ * share a store, authorities, signing key and token are settled there (shared-secrets.ts); the directory then holds this server's copy.
  * Does not own: kubeconfigs (kubeconfig.ts), tokens' contents (auth/service-account-tokens.ts).
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { SampanError } from '@sampan/api/errors.ts';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { ensureDirectory, readTextIfExists, writeFileAtomic } from '../../base/files.ts';
 import { randomHex } from '../../base/ids.ts';
 import { type CertifiedKey, issue, makeCa, type Subject } from './certificates.ts';
+import type { SharedSecrets } from './shared-secrets.ts';
 
 const dayMs = 86_400_000;
 const caLifetimeMs = 3650 * dayMs;
@@ -25,6 +28,8 @@ export interface PkiOptions {
   /** DNS names the serving certificate is for; localhost and kubernetes.default.svc are always among them. */
   names: string[];
   clock?: Clock;
+  /** With several servers: where they agree. */
+  shared?: SharedSecrets;
 }
 
 export interface Pki {
@@ -43,17 +48,15 @@ export interface Pki {
 }
 
 export async function openPki(options: PkiOptions): Promise<Pki> {
-  const { directory, clock = systemClock } = options;
+  const { directory, clock = systemClock, shared } = options;
   await ensureDirectory(directory, 0o700);
   const authority = (file: string, commonName: string) =>
-    kept(directory, file, async () =>
+    agreed(directory, file, shared, async () =>
       makeCa({ subject: { commonName }, notBeforeMs: clock.now(), lifetimeMs: caLifetimeMs }),
     );
   const ca = await authority('ca', 'sampan-ca');
   const clientCa = await authority('client-ca', 'sampan-client-ca');
-  const signer = await kept(directory, 'service-account', async () =>
-    makeCa({ subject: { commonName: 'sampan-service-accounts' }, notBeforeMs: clock.now(), lifetimeMs: caLifetimeMs }),
-  );
+  const signer = await authority('service-account', 'sampan-service-accounts');
 
   const issueClient: Pki['issueClient'] = (subject, lifetimeMs = leafLifetimeMs) =>
     issue({ ca: clientCa, use: 'client', subject, notBeforeMs: clock.now(), lifetimeMs });
@@ -86,7 +89,7 @@ export async function openPki(options: PkiOptions): Promise<Pki> {
       ),
     issueClient,
     serviceAccountKey: signer.key,
-    adminToken: await adminToken(directory),
+    adminToken: await adminToken(directory, shared),
   };
 }
 
@@ -97,14 +100,41 @@ async function kept(
   make: () => Promise<CertifiedKey>,
   usable: (certificate: string) => boolean = () => true,
 ): Promise<CertifiedKey> {
+  const existing = await readPair(directory, file);
+  if (existing && usable(existing.certificate)) return existing;
+  const made = await make();
+  await writePair(directory, file, made);
+  return made;
+}
+
+/** Like kept, but the same for all servers that share. */
+async function agreed(
+  directory: string,
+  file: string,
+  shared: SharedSecrets | undefined,
+  make: () => Promise<CertifiedKey>,
+): Promise<CertifiedKey> {
+  if (!shared) return kept(directory, file, make);
+  const mine = await readPair(directory, file);
+  const pair = await shared.settle(file, mine && { ...mine }, async () => ({ ...(await make()) }));
+  const { certificate = '', key = '' } = pair;
+  if (!matches(certificate, key))
+    throw new SampanError('FailedPrecondition', `the servers' shared "${file}" is not a certificate with its key`);
+  if (!mine) await writePair(directory, file, { certificate, key });
+  return { certificate, key };
+}
+
+async function readPair(directory: string, file: string): Promise<CertifiedKey | undefined> {
   const path = join(directory, file);
   const [certificate, key] = await Promise.all([readTextIfExists(`${path}.crt`), readTextIfExists(`${path}.key`)]);
-  if (certificate && key && matches(certificate, key) && usable(certificate)) return { certificate, key };
-  const made = await make();
+  return certificate && key && matches(certificate, key) ? { certificate, key } : undefined;
+}
+
+async function writePair(directory: string, file: string, made: CertifiedKey): Promise<void> {
+  const path = join(directory, file);
   // Key first: a crash between the two leaves a pair that does not match, and the next start makes both anew.
   await writeFileAtomic(`${path}.key`, made.key, { mode: 0o600 });
   await writeFileAtomic(`${path}.crt`, made.certificate);
-  return made;
 }
 
 function matches(certificate: string, key: string): boolean {
@@ -127,11 +157,17 @@ function covers(pem: string, name: string): boolean {
 }
 
 /** A random bearer token for scripts that cannot hold a client certificate. */
-async function adminToken(directory: string): Promise<string> {
+async function adminToken(directory: string, shared: SharedSecrets | undefined): Promise<string> {
   const path = join(directory, 'admin.token');
+  const isToken = (text: string | undefined): text is string => text !== undefined && /^[0-9a-f]{64}$/.test(text);
   const existing = (await readTextIfExists(path))?.trim();
-  if (existing && /^[0-9a-f]{64}$/.test(existing)) return existing;
-  const token = randomHex(32);
-  await writeFileAtomic(path, `${token}\n`, { mode: 0o600 });
+  const mine = isToken(existing) ? existing : undefined;
+  if (mine && !shared) return mine;
+  const make = async () => ({ token: randomHex(32) });
+  const { token } = shared
+    ? await shared.settle('admin-token', mine ? { token: mine } : undefined, make)
+    : await make();
+  if (!isToken(token)) throw new SampanError('FailedPrecondition', "the servers' shared admin token is not one");
+  if (token !== mine) await writeFileAtomic(path, `${token}\n`, { mode: 0o600 });
   return token;
 }
