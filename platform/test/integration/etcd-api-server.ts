@@ -1,0 +1,49 @@
+/** A child of etcd-servers.test.ts: an API server and its controllers over an etcd, without a node. Says where it serves on stdout. */
+import { join } from 'node:path';
+import { allKinds } from '@sampan/api/kinds/all.ts';
+import { createApiServer } from '../../src/apiserver/api-server.ts';
+import { systemUser } from '../../src/apiserver/auth/user.ts';
+import { writeAdminKubeconfig } from '../../src/apiserver/pki/kubeconfig.ts';
+import { openPki } from '../../src/apiserver/pki/pki.ts';
+import { sharedSecrets } from '../../src/apiserver/pki/shared-secrets.ts';
+import { createLogger } from '../../src/base/log.ts';
+import { openStore } from '../../src/cmd/open-store.ts';
+import { createControllers } from '../../src/controllers/controllers.ts';
+import { electedControllers } from '../../src/controllers/elected-controllers.ts';
+
+const home = process.argv[2]!;
+const log = createLogger({ level: process.env.SAMPAN_LOG_LEVEL ?? 'error' });
+const { store } = await openStore(home, log);
+const pki = await openPki({ directory: join(home, 'pki'), addresses: [], names: [], shared: sharedSecrets(store) });
+const server = await createApiServer({
+  store,
+  kinds: allKinds,
+  pki,
+  log,
+  gateway: () => undefined,
+  version: { version: '0.0.0' },
+});
+const controllers = electedControllers({
+  client: server.inProcess(systemUser('system:kube-controller-manager')),
+  log,
+  make: (fence) =>
+    createControllers({
+      clientFor: (component) => fence(server.inProcess(systemUser(component))),
+      log,
+      namespaced: allKinds.filter((kind) => kind.ref.namespaced).map((kind) => kind.ref),
+      caCertificate: pki.caCertificate,
+    }),
+});
+await controllers.start();
+const { port } = await server.listen([{ host: '127.0.0.1', port: 0 }]);
+const url = `https://127.0.0.1:${port}`;
+const kubeconfig = join(home, 'admin.kubeconfig');
+await writeAdminKubeconfig({ pki, server: url, path: kubeconfig });
+process.stdout.write(`${JSON.stringify({ url, kubeconfig })}\n`);
+
+process.on('SIGTERM', async () => {
+  await controllers.close();
+  await server.close();
+  await store.close();
+  process.exit(0);
+});
