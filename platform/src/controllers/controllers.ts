@@ -3,10 +3,13 @@ import type { KubeClient, ResourceRef } from '@sampan/api/client.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { ClusterRoleAggregation } from './cluster-role-aggregation.ts';
+import { EndpointSliceController } from './endpoint-slice/endpoint-slice-controller.ts';
 import { Expiry } from './expiry.ts';
+import { SharedInformers, SharedInformers } from './informer/shared-informers.ts';
 import { NamespaceDefaults } from './namespace-defaults.ts';
 import { NamespaceController } from './namespaces.ts';
 import { Scheduler } from './scheduler.ts';
+import { createWorkloadControllers } from './workloads.ts';
 
 export interface ControllerOptions {
   /** A client for each controller's own user name. */
@@ -26,7 +29,24 @@ export interface Controllers {
 
 export function createControllers(options: ControllerOptions): Controllers {
   const { clientFor, log, clock = systemClock, namespaced, caCertificate } = options;
+  const informers = new SharedInformers({
+    client: clientFor('system:kube-controller-manager'),
+    log: log.child({ controller: 'informers' }),
+    clock,
+  });
+  const informers = new SharedInformers({
+    client: clientFor('system:kube-controller-manager'),
+    log: log.child({ part: 'informers' }),
+    clock,
+  });
+  const partsFor = (name: string) => ({
+    client: clientFor(`system:serviceaccount:kube-system:${name}`),
+    informers,
+    log: log.child({ controller: name }),
+    clock,
+  });
   const all = [
+    ...createWorkloadControllers(partsFor),
     new Scheduler({ client: clientFor('system:kube-scheduler'), log: log.child({ controller: 'scheduler' }), clock }),
     new NamespaceController({
       client: clientFor('system:serviceaccount:kube-system:namespace-controller'),
@@ -50,6 +70,12 @@ export function createControllers(options: ControllerOptions): Controllers {
       log: log.child({ controller: 'clusterrole-aggregation' }),
       clock,
     }),
+    new EndpointSliceController({
+      client: clientFor('system:serviceaccount:kube-system:endpointslice-controller'),
+      informers,
+      log: log.child({ controller: 'endpointslice' }),
+      clock,
+    }),
   ];
   return {
     async start() {
@@ -57,6 +83,8 @@ export function createControllers(options: ControllerOptions): Controllers {
     },
     async close() {
       await Promise.all(all.map((controller) => controller.close()));
+      await informers.close();
+      await informers.close();
     },
   };
 }
