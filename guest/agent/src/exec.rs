@@ -15,6 +15,7 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::input::{Input, InputKind};
 use crate::reactor::{Key, Source, READ};
 use crate::session::{Kind, Session};
+use crate::stdio::take_terminal;
 use crate::terminal::{self, ConsoleSocket};
 use crate::{params, sys};
 
@@ -125,19 +126,14 @@ impl Agent {
             Some(session) => session,
             None => return,
         };
-        let console = match session.console.take() {
-            Some(console) => console,
+        let (master, copy) = match take_terminal(&mut self.reactor, &mut session.console) {
+            Some(both) => both,
             None => return,
-        };
-        self.reactor.forget(console.fd());
-        let master = match console.receive() {
-            Ok(master) => master,
-            Err(_) => return,
         };
         if let Some((columns, rows)) = session.size {
             let _ = terminal::resize(master.as_raw_fd(), columns, rows);
         }
-        if let Ok(copy) = terminal::duplicate(master.as_raw_fd()) {
+        if let Some(copy) = copy {
             session.input.connect(copy);
         }
         session.outputs[0] = Some(master);

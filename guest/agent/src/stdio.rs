@@ -1,6 +1,6 @@
 //! A container's stdio: output kept until the host has it, input written as the process takes it, the terminal's size.
 
-use std::os::unix::io::AsRawFd;
+use std::os::unix::io::{AsRawFd, OwnedFd};
 
 use serde_json::{json, Value};
 
@@ -9,7 +9,8 @@ use crate::calls::{Answer, Caller};
 use crate::container::State;
 use crate::failure::{Context, Failure, Outcome};
 use crate::input::Input;
-use crate::reactor::{Key, Source, READ, WRITE};
+use crate::reactor::{Key, Reactor, Source, READ, WRITE};
+use crate::terminal::ConsoleSocket;
 use crate::{params, sys, terminal, wire};
 
 /// Bytes of output in one frame.
@@ -126,16 +127,11 @@ impl Agent {
             Some(container) => container,
             None => return,
         };
-        let console = match container.console.take() {
-            Some(console) => console,
+        let (master, copy) = match take_terminal(&mut self.reactor, &mut container.console) {
+            Some(both) => both,
             None => return,
         };
-        self.reactor.forget(console.fd());
-        let master = match console.receive() {
-            Ok(master) => master,
-            Err(_) => return,
-        };
-        if let (Some(input), Ok(copy)) = (&mut container.input, terminal::duplicate(master.as_raw_fd())) {
+        if let (Some(input), Some(copy)) = (&mut container.input, copy) {
             input.connect(copy);
         }
         self.reactor.watch(master.as_raw_fd(), Source::Output(key, 1), READ);
@@ -219,7 +215,7 @@ impl Agent {
 }
 
 /// Writes what is taken and waits for more room where it is not; stops watching before the descriptor is closed.
-pub fn flush_input(reactor: &mut crate::reactor::Reactor, input: &mut Input, source: Source) {
+pub fn flush_input(reactor: &mut Reactor, input: &mut Input, source: Source) {
     let fd = input.fd();
     let wait = input.flush();
     match fd {
@@ -227,4 +223,13 @@ pub fn flush_input(reactor: &mut crate::reactor::Reactor, input: &mut Input, sou
         Some(fd) => reactor.forget(fd),
         None => {}
     }
+}
+
+/// The terminal that crun has sent: what is read from, and a copy to write to where one could be made. Nothing where none came.
+pub fn take_terminal(reactor: &mut Reactor, console: &mut Option<ConsoleSocket>) -> Option<(OwnedFd, Option<OwnedFd>)> {
+    let console = console.take()?;
+    reactor.forget(console.fd());
+    let master = console.receive().ok()?;
+    let copy = terminal::duplicate(master.as_raw_fd()).ok();
+    Some((master, copy))
 }
