@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds what a Sampan machine boots from Debian packages and the agent's source:
+# Builds what a Sampan machine boots from Debian's or Ubuntu's packages and the agent's source:
 #
-#   OUTDIR/vmlinuz        Debian's cloud kernel
+#   OUTDIR/vmlinuz        the distribution's kernel for virtual machines (guest/kernel.sh)
 #   OUTDIR/initrd.img     the agent as /init, and the kernel modules it loads
 #   OUTDIR/rootfs.erofs   the miniOS: crun, its libraries, empty directories
 #   OUTDIR/version        names this very content
@@ -9,7 +9,7 @@
 # Usage: guest/build.sh [--refresh] OUTDIR
 # OUTDIR becomes a symbolic link to a directory named by the version that stands beside it: whoever boots from it
 # resolves the link first, so that a later build cannot change the files under a template. With nothing changed in guest/ a second
-# run does nothing; --refresh looks for newer Debian packages. Needs root only for the host's apt.
+# run does nothing; --refresh looks for newer packages. Needs root only for the host's apt.
 # Host packages: cargo, gcc, libc6-dev, make, patch, xz-utils, cpio, kmod, erofs-utils; with librust-libc-dev and librust-serde-json-dev the
 # crates need no network.
 set -eu
@@ -29,7 +29,7 @@ fail() { echo "guest: FAILED while: $step_name: $1" >&2; exit 1; }
 need() { command -v "$1" >/dev/null 2>&1 || fail "'$1' is not installed; apt-get install $2"; }
 
 sources_hash() {
-  (cd "$here" && find agent/src agent/Cargo.toml agent/Cargo.lock build.sh build-crun.sh modules -type f | LC_ALL=C sort | xargs sha256sum; echo "$arch") |
+  (cd "$here" && find agent/src agent/Cargo.toml agent/Cargo.lock build.sh build-crun.sh kernel.sh modules -type f | LC_ALL=C sort | xargs sha256sum; echo "$arch") |
     sha256sum | cut -c1-16
 }
 
@@ -40,7 +40,7 @@ if [ $refresh = no ] && [ "$(cat "$out/sources" 2>/dev/null)" = "$sources" ]; th
 fi
 
 say 'checking tools'
-need apt-get apt; need dpkg-deb dpkg; need cargo cargo; need cc gcc; need cpio cpio; need depmod kmod; need mkfs.erofs erofs-utils
+need apt-get apt; need dpkg-deb dpkg; need cargo cargo; need cc gcc; need cpio cpio; need depmod kmod; need xz xz-utils; need mkfs.erofs erofs-utils
 PATH=$PATH:/usr/sbin:/sbin
 mkdir -p "$shelf"
 work=$(mktemp -d "$shelf/.build.XXXXXX")
@@ -51,23 +51,19 @@ command -v flock >/dev/null && flock 9
 
 # --- packages -------------------------------------------------------------------------------------------------------
 
-# Newest kernel that the metapackage asks for.
-kernel_package() {
-  apt-cache depends "linux-image-cloud-$arch" 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1
-}
-
 closure() {
   apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$@" |
     grep -E '^[a-z0-9]' | grep -vE '^(debconf|gcc-|cdebconf|perl|dpkg|install-info|libelogind)' | sort -u
 }
 
-say 'finding Debian packages'
-kernel=$(kernel_package)
-if [ -z "$kernel" ]; then
+say 'finding packages'
+metapackage=$(sh "$here/kernel.sh" metapackage 2>"$work/log") || fail "$(cat "$work/log")"
+kernel=$(sh "$here/kernel.sh" packages "$metapackage") || {
   apt-get update -q >"$work/log" 2>&1 || fail "apt-get update: $(tail -n 3 "$work/log")"
-  kernel=$(kernel_package)
-fi
-[ -n "$kernel" ] || fail "apt knows no linux-image-cloud-$arch; the guest is built from Debian packages"
+  kernel=$(sh "$here/kernel.sh" packages "$metapackage") ||
+    fail "apt knows no $metapackage; apt-cache policy $metapackage shows from which sources it could come"
+}
+kernel=$(echo $kernel)
 packages=$kernel
 
 # A static crun starts faster, but needs the source; the package's own works as well.
@@ -81,21 +77,43 @@ else
   crun_build=package
 fi
 
+# Downloads into debs/, with fresh package lists when the ones at hand are too old.
+download() {
+  # shellcheck disable=SC2086
+  (cd "$work/debs" && apt-get download -q $1) >"$work/log" 2>&1 || {
+    apt-get update -q >>"$work/log" 2>&1 || true
+    # shellcheck disable=SC2086
+    (cd "$work/debs" && apt-get download -q $1) >"$work/log" 2>&1 || fail "$(tail -n 3 "$work/log")"
+  }
+}
+
+unpack() {
+  case ${1##*/} in linux-image-* | linux-modules-*) into=$work/kernel ;; *) into=$work/debian ;; esac
+  dpkg-deb -x "$1" "$into" 2>"$work/log" || fail "$(cat "$work/log")"
+}
+
 say "downloading $packages"
 mkdir "$work/debs" && chmod 777 "$work" "$work/debs"
-# shellcheck disable=SC2086
-(cd "$work/debs" && apt-get download -q $packages) >"$work/log" 2>&1 || {
-  apt-get update -q >>"$work/log" 2>&1 || true
-  # shellcheck disable=SC2086
-  (cd "$work/debs" && apt-get download -q $packages) >"$work/log" 2>&1 || fail "$(tail -n 3 "$work/log")"
-}
-version=$( (echo "$sources $crun_build"; cd "$work/debs" && ls) | sha256sum | cut -c1-16)
-
+download "$packages"
 say 'unpacking'
-for deb in "$work"/debs/*.deb; do
-  case ${deb##*/} in linux-image-*) into=$work/kernel ;; *) into=$work/debian ;; esac
-  dpkg-deb -x "$deb" "$into" 2>"$work/log" || fail "$(cat "$work/log")"
-done
+for deb in "$work"/debs/*.deb; do unpack "$deb"; done
+made=$work/made
+initrd=$work/initrd
+mkdir -p "$made" "$initrd"
+collect() { sh "$here/kernel.sh" collect "$work/kernel" "$here/modules" "$initrd" >"$work/log" 2>&1; }
+collect || {
+  [ $? = 3 ] || fail "$(tail -n 3 "$work/log")"
+  # Some modules may stand in a package that a virtual machine does not have by itself.
+  extra=$(sh "$here/kernel.sh" extra "${kernel%% *}")
+  [ -n "$extra" ] || fail "$(cat "$work/log")"
+  say "downloading $extra: $(cat "$work/log")"
+  download "$extra"
+  unpack "$work/debs/$extra"_*.deb
+  rm -rf "$initrd/modules"
+  collect || fail "$(tail -n 3 "$work/log")"
+}
+mv "$initrd/vmlinuz" "$made/vmlinuz"
+version=$( (echo "$sources $crun_build"; cd "$work/debs" && ls) | sha256sum | cut -c1-16)
 
 # --- agent ----------------------------------------------------------------------------------------------------------
 
@@ -115,21 +133,8 @@ agent=$shelf/.target/$triple/release/sampan-agent
 # --- initrd ---------------------------------------------------------------------------------------------------------
 
 say 'packing the initrd'
-release=$(ls "$work/kernel/lib/modules")
-depmod -b "$work/kernel" "$release" || fail 'depmod'
-initrd=$work/initrd
-mkdir -p "$initrd/modules" "$initrd/dev" "$initrd/proc" "$initrd/sys"
+mkdir -p "$initrd/dev" "$initrd/proc" "$initrd/sys"
 cp "$agent" "$initrd/init"
-grep -v '^#' "$here/modules" | while read -r module; do
-  modprobe -d "$work/kernel" -S "$release" --show-depends "$module" || exit 1
-done >"$work/insmod" || fail 'a module of guest/modules is not in this kernel'
-sed -n 's/^insmod \([^ ]*\).*/\1/p' "$work/insmod" | awk '!seen[$0]++' | while read -r path; do
-  name=$(basename "$path")
-  cp "$path" "$initrd/modules/$name"
-  echo "$name"
-done >"$initrd/modules/order"
-made=$work/made
-mkdir "$made"
 find "$initrd" -exec touch -h -d @0 {} +
 (cd "$initrd" && find . | LC_ALL=C sort | cpio --quiet --reproducible -R 0:0 -o -H newc) >"$made/initrd.img" || fail 'cpio'
 
@@ -161,7 +166,6 @@ mkfs.erofs --all-root -T 0 -U 00000000-0000-0000-0000-000000000000 "$made/rootfs
 
 # --- publish --------------------------------------------------------------------------------------------------------
 
-cp "$work/kernel/boot/vmlinuz-$release" "$made/vmlinuz"
 (cd "$work/debs" && ls; echo "crun $crun_build") >"$made/packages"
 echo "$sources" >"$made/sources"
 version=$version-$(cat "$made/vmlinuz" "$made/initrd.img" "$made/rootfs.erofs" | sha256sum | cut -c1-8)

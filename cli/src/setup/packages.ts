@@ -1,5 +1,5 @@
-/** The Debian packages Sampan stands on, each with its reason, and how missing ones are installed. */
-import { constants } from 'node:fs';
+/** The packages Sampan stands on, each with its reason, and how missing ones are installed. Debian and Ubuntu name them alike but for a few. */
+import { constants, readFileSync } from 'node:fs';
 import { access, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { Failure } from '../failure.ts';
@@ -12,7 +12,14 @@ export interface PackageNeed {
   probe: string;
 }
 
-export const runtimePackages: PackageNeed[] = [
+export interface PackageLists {
+  /** What `up` needs. */
+  runtime: PackageNeed[];
+  /** What `test` needs besides. */
+  test: PackageNeed[];
+}
+
+const runtime: PackageNeed[] = [
   { name: 'qemu-system-x86', reason: 'the VMM', probe: 'qemu-system-x86_64' },
   { name: 'iproute2', reason: 'bridges and taps', probe: 'ip' },
   { name: 'nftables', reason: 'NAT and filtering', probe: 'nft' },
@@ -29,7 +36,7 @@ export const runtimePackages: PackageNeed[] = [
   { name: 'libc6-dev', reason: 'links them statically', probe: '/usr/lib/x86_64-linux-gnu/libc.a' },
 ];
 
-export const testPackages: PackageNeed[] = [
+const test: PackageNeed[] = [
   { name: 'docker-registry', reason: 'the registry images are pulled from', probe: 'docker-registry' },
   { name: 'skopeo', reason: 'pushes test images', probe: 'skopeo' },
   { name: 'apache2-utils', reason: 'htpasswd for the registry with basic auth', probe: 'htpasswd' },
@@ -40,6 +47,34 @@ export const testPackages: PackageNeed[] = [
   { name: 'etcd-server', reason: 'the store of several API servers', probe: 'etcd' },
   { name: 'libcap2-bin', reason: 'reads file capabilities of an unpacked image', probe: 'getcap' },
 ];
+
+/** On top of these, on Ubuntu. */
+const ubuntu: PackageLists = {
+  runtime: [{ name: 'zstd', reason: "unpacks the guest kernel's modules", probe: 'zstd' }],
+  test: [
+    {
+      name: 'debian-archive-keyring',
+      reason: 'vouches for the Debian packages of test images',
+      probe: '/usr/share/keyrings/debian-archive-keyring.gpg',
+    },
+  ],
+};
+
+/** By what /etc/os-release says (os-release(5)): of Ubuntu and what derives from it, else Debian's. */
+export function packagesFor(osRelease: string): PackageLists {
+  const isUbuntu = /^ID(_LIKE)?=.*\bubuntu\b/m.test(osRelease);
+  return isUbuntu ? { runtime: [...runtime, ...ubuntu.runtime], test: [...test, ...ubuntu.test] } : { runtime, test };
+}
+
+export const { runtime: runtimePackages, test: testPackages } = packagesFor(readOsRelease());
+
+function readOsRelease(): string {
+  try {
+    return readFileSync('/etc/os-release', 'utf8');
+  } catch {
+    return '';
+  }
+}
 
 export async function missingPackages(needs: PackageNeed[]): Promise<PackageNeed[]> {
   const found = await Promise.all(needs.map((need) => isThere(need.probe)));
