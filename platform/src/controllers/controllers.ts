@@ -5,7 +5,7 @@ import type { Logger } from '../base/log.ts';
 import { ClusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { EndpointSliceController } from './endpoint-slice/endpoint-slice-controller.ts';
 import { Expiry } from './expiry.ts';
-import { SharedInformers, SharedInformers } from './informer/shared-informers.ts';
+import { SharedInformers } from './informer/shared-informers.ts';
 import { NamespaceDefaults } from './namespace-defaults.ts';
 import { NamespaceController } from './namespaces.ts';
 import { Scheduler } from './scheduler.ts';
@@ -32,11 +32,6 @@ export function createControllers(options: ControllerOptions): Controllers {
   const informers = new SharedInformers({
     client: clientFor('system:kube-controller-manager'),
     log: log.child({ controller: 'informers' }),
-    clock,
-  });
-  const informers = new SharedInformers({
-    client: clientFor('system:kube-controller-manager'),
-    log: log.child({ part: 'informers' }),
     clock,
   });
   const partsFor = (name: string) => ({
@@ -83,7 +78,6 @@ export function createControllers(options: ControllerOptions): Controllers {
     },
     async close() {
       await Promise.all(all.map((controller) => controller.close()));
-      await informers.close();
       await informers.close();
     },
   };
