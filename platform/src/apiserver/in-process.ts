@@ -20,12 +20,13 @@ import { type Action, decodeAction } from './meta/action.ts';
 import { badRequest, unknownPath } from './meta/failures.ts';
 import { copyOf } from './meta/object.ts';
 import { findVirtual, type VirtualKind } from './meta/virtual.ts';
+import { apply } from './verbs/apply.ts';
 import type { Caller, VerbContext } from './verbs/context.ts';
 import { create } from './verbs/create.ts';
 import { deleteObject } from './verbs/delete.ts';
 import { get } from './verbs/get.ts';
 import { list } from './verbs/list.ts';
-import { patch } from './verbs/patch.ts';
+import { applyType, patch } from './verbs/patch.ts';
 import { getScale, patchScale, updateScale } from './verbs/scale.ts';
 import { update } from './verbs/update.ts';
 import { type WatchSink, watch } from './verbs/watch.ts';
@@ -154,6 +155,12 @@ export class InProcessClient implements KubeClient {
     const place = this.#place(ref, name, namespace);
     const target = this.#target(ref, subresource);
     const caller = { ...this.#caller(), ...(fieldManager ? { fieldManager } : {}) };
+    if (type === applyType) {
+      const mayCreate = () => this.#demand({ verb: 'create', ref, name, namespace });
+      const force = options.force ?? false;
+      const request = { place, target, configuration: body, caller, force, mayCreate };
+      return copyOf((await apply(this.#parts.context, request)).object) as T;
+    }
     const request = { place, target, type, patch: copyOf(body), caller };
     if (target === 'scale') return (await patchScale(this.#parts.context, request)) as KubeObject as T;
     return copyOf(await patch(this.#parts.context, request)) as T;

@@ -74,6 +74,12 @@ function unsupportedType(): SampanError {
 
 /** YAML of one document; aliases are bounded so that a small body cannot become a huge object. */
 export function parseOneYaml(text: string): unknown {
+  // JSON is YAML, and clients that apply mostly send that: it need not go the long way.
+  if (/^\s*\{/.test(text)) {
+    try {
+      return JSON.parse(text);
+    } catch {}
+  }
   return parseYaml(text, { maxAliasCount: 100, uniqueKeys: true, logLevel: 'error' });
 }
 

@@ -38,6 +38,25 @@ export function callerOf(exchange: Exchange): Caller {
   };
 }
 
+/** Of a PATCH that is no apply. Throws Invalid for `force`, which only an apply has. */
+export function patcherOf(exchange: Exchange): Caller {
+  if (exchange.query.has('force')) {
+    const message = 'Forbidden: may not be specified for non-apply patch';
+    throw optionError('force', message, 'FieldValueForbidden', 'PatchOptions');
+  }
+  return callerOf(exchange);
+}
+
+/** Of a server-side apply. Throws Invalid without a fieldManager: nobody applies by accident. */
+export function applierOf(exchange: Exchange): { caller: Caller; force: boolean } {
+  const { query } = exchange;
+  if (!query.get('fieldManager')) {
+    const message = 'Required value: is required for apply patch';
+    throw optionError('fieldManager', message, 'FieldValueRequired', 'PatchOptions');
+  }
+  return { caller: callerOf(exchange), force: isTrue(query.get('force')) };
+}
+
 function isDryRun(values: string[]): boolean {
   const asked = values.filter((value) => value !== '');
   if (asked.some((value) => value !== 'All')) {
@@ -51,8 +70,8 @@ function managerFrom(request: IncomingMessage): string {
   return (request.headers['user-agent'] ?? '').split('/')[0]?.slice(0, maxManagerBytes) || 'unknown';
 }
 
-function optionError(field: string, message: string, reason = 'FieldValueNotSupported') {
-  return invalid({ group: 'meta.k8s.io', kind: 'UpdateOptions' }, '', [{ reason, message, field }]);
+function optionError(field: string, message: string, reason = 'FieldValueNotSupported', kind = 'UpdateOptions') {
+  return invalid({ group: 'meta.k8s.io', kind }, '', [{ reason, message, field }]);
 }
 
 export function listQueryOf(query: URLSearchParams, namespace: string | undefined, name: string): ListQuery {

@@ -7,17 +7,18 @@ import type { Stored } from '../meta/object.ts';
 import { partial, partialList, plainList, table } from '../meta/present.ts';
 import { success } from '../meta/status.ts';
 import { findVirtual, type VirtualKind } from '../meta/virtual.ts';
+import { apply } from '../verbs/apply.ts';
 import type { VerbContext } from '../verbs/context.ts';
 import { create } from '../verbs/create.ts';
 import { deleteObject } from '../verbs/delete.ts';
 import { deleteCollection } from '../verbs/delete-collection.ts';
 import { get } from '../verbs/get.ts';
 import { list } from '../verbs/list.ts';
-import { patch, patcherFor } from '../verbs/patch.ts';
+import { applyType, patch, patcherFor } from '../verbs/patch.ts';
 import { getScale, patchScale, updateScale } from '../verbs/scale.ts';
 import { update } from '../verbs/update.ts';
 import { mediaType, parseBody, readBody } from './body.ts';
-import { callerOf, deleteOptionsOf, includeObjectOf, listQueryOf } from './caller.ts';
+import { applierOf, callerOf, deleteOptionsOf, includeObjectOf, listQueryOf, patcherOf } from './caller.ts';
 import { type Exchange, send } from './exchange.ts';
 import { type Representation, representationOf } from './negotiate.ts';
 import type { ResourceRequest } from './request-info.ts';
@@ -146,11 +147,22 @@ async function handleObject(call: Call, kind: Kind): Promise<void> {
 async function handlePatch(call: Call, kind: Kind, target: Target): Promise<void> {
   const { exchange, info, context } = call;
   const type = mediaType(exchange.request);
+  if (type === applyType) return handleApply(call, kind, target);
   patcherFor(type);
   const body = parseBody(await readBody(exchange.request, context.clock), 'application/json');
-  const caller = callerOf(exchange);
+  const caller = patcherOf(exchange);
   const request = { place: placeOf(kind, info), target, type, patch: body, caller };
   return show(call, kind, await patch(context, request));
+}
+
+async function handleApply(call: Call, kind: Kind, target: Target): Promise<void> {
+  const { exchange, info, context, authorizer } = call;
+  const { caller, force } = applierOf(exchange);
+  const configuration = parseBody(await readBody(exchange.request, context.clock), 'application/yaml');
+  const mayCreate = () => demand(authorizer, { ...attributesOf(exchange, info), verb: 'create' });
+  const request = { place: placeOf(kind, info), target, configuration, caller, force, mayCreate };
+  const { object, created } = await apply(context, request);
+  return show(call, kind, object, created ? 201 : 200);
 }
 
 async function handleCollection(call: Call, kind: Kind): Promise<void> {

@@ -44,6 +44,11 @@ export function invalid(of: { group: string; kind: string }, name: string, cause
   });
 }
 
+/** Causes name the fields and who owns them. */
+export function applyConflict(message: string, causes: Cause[]): SampanError {
+  return new SampanError('Conflict', message, { causes });
+}
+
 export function badRequest(message: string): SampanError {
   return new SampanError('BadRequest', message);
 }

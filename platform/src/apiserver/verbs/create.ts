@@ -1,4 +1,5 @@
 /** POST: decode, default, admit, validate, store. */
+import type { ManagedEntry } from '@sampan/api/apply/managers.ts';
 import type { KubeObject } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
 import type { Kind } from '@sampan/api/kind.ts';
@@ -9,13 +10,16 @@ import { type Stored, withVersion } from '../meta/object.ts';
 import { claimWrites } from './claims.ts';
 import { admissionRequest, type Caller, read, type VerbContext } from './context.ts';
 import { decodeObject } from './decode.ts';
-import { recordManager, settlePlace, stampCreate } from './system-fields.ts';
+import { ownersAfter, setOwners, takeOwners } from './managed-fields.ts';
+import { settlePlace, stampCreate } from './system-fields.ts';
 
 export interface CreateRequest {
   kind: Kind;
   namespace: string | undefined;
   body: unknown;
   caller: Caller;
+  /** What it has for managedFields, where that is known already: it comes of an apply. */
+  owners?: ManagedEntry[];
 }
 
 /** How often a create begins anew when another one took what it had chosen for itself (Kind.claims). */
@@ -37,7 +41,10 @@ async function attemptCreate(context: VerbContext, request: CreateRequest): Prom
   const object = decodeObject(kind, request.body, caller);
   settlePlace(object, { kind, namespace }, undefined);
   stampCreate(object, nowMs);
+  const given = takeOwners(object);
   kind.applyDefaults(object);
+  const owners =
+    request.owners ?? ownersAfter({ kind, object, given, old: undefined, caller, target: 'object', nowMs });
 
   const place = { kind, namespace, name: object.metadata.name ?? '' };
   await context.cache.fresh();
@@ -50,7 +57,7 @@ async function attemptCreate(context: VerbContext, request: CreateRequest): Prom
   await context.admission.mutate(admission);
   kind.applyDefaults(object);
   kind.prepareCreate(object);
-  recordManager({ kind, object, old: undefined, caller, subresource: '', nowMs });
+  setOwners(object, owners);
   const causes = kind.validateCreate(object);
   if (causes.length > 0) throw invalid({ group: kind.ref.group, kind: kind.kind }, place.name, causes);
   await context.admission.validate(admission);

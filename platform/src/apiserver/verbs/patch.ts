@@ -23,6 +23,9 @@ export interface PatchRequest {
 
 type ApplyPatch = (object: Stored, patch: unknown, kind: Kind) => Stored;
 
+/** What an apply is sent as: another verb's (apply.ts), which creates too. */
+export const applyType = 'application/apply-patch+yaml';
+
 const patchTypes: Record<string, ApplyPatch> = {
   'application/json-patch+json': (object, patch) => applyJsonPatch(object, patch),
   'application/merge-patch+json': (object, patch) => applyMergePatch(object, requireObject(patch)),
@@ -32,7 +35,7 @@ const patchTypes: Record<string, ApplyPatch> = {
 
 /**
  * A patch that names no resourceVersion is tried again when another writer was faster; one that does gets Conflict.
- * Throws UnsupportedMediaType for other patch types, server-side apply among them.
+ * Throws UnsupportedMediaType for other patch types; server-side apply is a verb of its own.
  */
 export function patch(context: VerbContext, request: PatchRequest): Promise<Stored> {
   const { place, target, caller } = request;
@@ -45,16 +48,14 @@ export function patch(context: VerbContext, request: PatchRequest): Promise<Stor
   return rewrite(context, { place, target, caller, change });
 }
 
-/** Throws UnsupportedMediaType; for callers that want to know before they read a body. */
+/** For callers that want to know before they read a body. Throws UnsupportedMediaType, also for server-side apply. */
 export function patcherFor(type: string): ApplyPatch {
   const apply = Object.hasOwn(patchTypes, type) ? patchTypes[type] : undefined;
   if (apply) return apply;
-  const accepted = `accepted media types include: ${Object.keys(patchTypes).join(', ')}`;
+  const accepted = [...Object.keys(patchTypes), applyType].join(', ');
   throw new SampanError(
     'UnsupportedMediaType',
-    type.startsWith('application/apply-patch')
-      ? `server-side apply (${type}) is not supported by this server; apply on the client's side, or patch: ${accepted}`
-      : `the body of the request was in an unknown format - ${accepted}`,
+    `the body of the request was in an unknown format - accepted media types include: ${accepted}`,
   );
 }
 

@@ -2,13 +2,15 @@
  * The one way a stored object becomes another: read, change, admit, validate, and commit only if nobody was faster.
  * Update, patch, binding and graceful deletion are all callers of it.
  */
-import { isDeepStrictEqual } from 'node:util';
+import { type ManagedEntry, sameOwners } from '@sampan/api/apply/managers.ts';
+import { equalJson } from '@sampan/api/json.ts';
 import type { Target } from '@sampan/api/kind.ts';
 import { conflict, invalid } from '../meta/failures.ts';
 import type { Stored } from '../meta/object.ts';
 import { admissionRequest, type Caller, type Place, type VerbContext } from './context.ts';
+import { ownersAfter, setOwners, takeOwners } from './managed-fields.ts';
 import { put, remove, withCurrent } from './races.ts';
-import { recordManager, stampUpdate } from './system-fields.ts';
+import { stampUpdate } from './system-fields.ts';
 
 export interface Rewrite {
   place: Place;
@@ -16,6 +18,8 @@ export interface Rewrite {
   caller: Caller;
   /** A private next version made from the frozen current one; called again when another writer was faster. */
   change(current: Stored): Stored | Promise<Stored>;
+  /** `change` returns in managedFields who owns what: it is an apply. */
+  tracked?: boolean;
 }
 
 /** Returns the object as stored. Throws NotFound, Conflict (a stale resourceVersion in the change), Invalid, Forbidden. */
@@ -29,7 +33,11 @@ async function attemptRewrite(context: VerbContext, options: Rewrite, current: S
   const object = await options.change(current);
   checkPreconditions(place, object, current);
   stampUpdate(object, current);
+  const given = takeOwners(object);
   kind.applyDefaults(object);
+  // As it was asked for: what admission and the kind do to it, no manager owns.
+  const write = { kind, object, given, old: current, caller, target, nowMs: context.clock.now() };
+  const owners = options.tracked ? (given as ManagedEntry[]) : ownersAfter(write);
   const subresource = target === 'object' ? '' : target;
   const admission = admissionRequest(context, place, caller, {
     operation: 'UPDATE',
@@ -40,11 +48,11 @@ async function attemptRewrite(context: VerbContext, options: Rewrite, current: S
   await context.admission.mutate(admission);
   kind.applyDefaults(object);
   kind.prepareUpdate(object, current, target);
+  setOwners(object, owners);
   const causes = kind.validateUpdate(object, current, target);
   if (causes.length > 0) throw invalid({ group: kind.ref.group, kind: kind.kind }, name, causes);
   await context.admission.validate(admission);
   if (isSame(object, current)) return current;
-  recordManager({ kind, object, old: current, caller, subresource, nowMs: context.clock.now() });
   if (caller.dryRun) return object;
   return isFinished(place, object) ? remove(context, place, current, object) : put(context, place, current, object);
 }
@@ -59,14 +67,17 @@ function checkPreconditions({ kind, name }: Place, object: Stored, current: Stor
   if (resourceVersion && resourceVersion !== before.resourceVersion) throw conflict(kind.ref, name);
 }
 
-/** A write that changes nothing but who wrote is no write: it would only wake every watcher. */
+/** A write that changes nothing, or only when somebody wrote, is no write: it would only wake every watcher. */
 function isSame(object: Stored, current: Stored): boolean {
-  return isDeepStrictEqual(comparable(object), comparable(current));
+  return (
+    equalJson(comparable(object), comparable(current)) &&
+    sameOwners(object.metadata.managedFields, current.metadata.managedFields)
+  );
 }
 
 function comparable(object: Stored) {
   const { managedFields: _fields, resourceVersion: _version, ...metadata } = object.metadata;
-  return JSON.parse(JSON.stringify({ ...object, metadata }));
+  return { ...object, metadata };
 }
 
 /** Deletion was asked for and nothing holds the object any more. */

@@ -1,12 +1,10 @@
 /** The parts of metadata that the server writes and clients do not. */
 import type { KubeObject } from '@sampan/api/client.ts';
-import type { Kind } from '@sampan/api/kind.ts';
 import { toTime } from '../../base/clock.ts';
 import { nameSuffix, newUid } from '../../base/ids.ts';
 import { badRequest } from '../meta/failures.ts';
-import { apiVersionOf } from '../meta/kinds.ts';
 import type { Stored } from '../meta/object.ts';
-import type { Caller, Place } from './context.ts';
+import type { Place } from './context.ts';
 
 /** Room for the suffix within the 63 bytes of a DNS label (apiserver/pkg/storage/names). */
 const maxGeneratedBase = 58;
@@ -61,46 +59,3 @@ function copyOrDrop<K extends keyof Metadata>(to: Metadata, from: Metadata, key:
   if (from[key] === undefined) delete to[key];
   else to[key] = from[key];
 }
-
-interface ManagedFields {
-  manager: string;
-  operation: 'Update';
-  apiVersion: string;
-  time: string;
-  fieldsType: 'FieldsV1';
-  fieldsV1: object;
-  subresource?: string;
-}
-
-/**
- * Notes who wrote last, one entry a manager and subresource. Which fields each manager owns is not tracked yet: that
- * comes with server-side apply, the only reader of it.
- */
-export function recordManager(options: {
-  kind: Kind;
-  object: Stored;
-  old: Stored | undefined;
-  caller: Caller;
-  subresource: string;
-  nowMs: number;
-}): void {
-  const { kind, object, old, caller, subresource, nowMs } = options;
-  const cleared = Array.isArray(object.metadata.managedFields) && object.metadata.managedFields.length === 0;
-  const before = cleared ? [] : ((old?.metadata.managedFields ?? []) as ManagedFields[]);
-  const others = before.filter(
-    (entry) => entry.manager !== caller.fieldManager || (entry.subresource ?? '') !== subresource,
-  );
-  const entry: ManagedFields = {
-    manager: caller.fieldManager,
-    operation: 'Update',
-    apiVersion: apiVersionOf(kind.ref),
-    time: toTime(nowMs),
-    fieldsType: 'FieldsV1',
-    fieldsV1: {},
-    ...(subresource ? { subresource } : {}),
-  };
-  object.metadata.managedFields = [...others, entry].slice(-maxManagers);
-}
-
-/** As kube-apiserver's cap on update managers. */
-const maxManagers = 10;
