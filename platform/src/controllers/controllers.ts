@@ -2,12 +2,14 @@
 import type { KubeClient, ResourceRef } from '@sampan/api/client.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
+import { createBatchControllers } from './batch.ts';
 import { ClusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { EndpointSliceController } from './endpoint-slice/endpoint-slice-controller.ts';
 import { Expiry } from './expiry.ts';
 import { SharedInformers } from './informer/shared-informers.ts';
 import { NamespaceDefaults } from './namespace-defaults.ts';
 import { NamespaceController } from './namespaces.ts';
+import { ResourceQuotaController } from './resource-quota.ts';
 import { Scheduler } from './scheduler.ts';
 import { createWorkloadControllers } from './workloads.ts';
 
@@ -42,6 +44,7 @@ export function createControllers(options: ControllerOptions): Controllers {
   });
   const all = [
     ...createWorkloadControllers(partsFor),
+    ...createBatchControllers(partsFor),
     new Scheduler({ client: clientFor('system:kube-scheduler'), log: log.child({ controller: 'scheduler' }), clock }),
     new NamespaceController({
       client: clientFor('system:serviceaccount:kube-system:namespace-controller'),
@@ -65,6 +68,7 @@ export function createControllers(options: ControllerOptions): Controllers {
       log: log.child({ controller: 'clusterrole-aggregation' }),
       clock,
     }),
+    new ResourceQuotaController({ ...partsFor('resourcequota-controller'), namespaced }),
     new EndpointSliceController({
       client: clientFor('system:serviceaccount:kube-system:endpointslice-controller'),
       informers,

@@ -1,0 +1,35 @@
+/**
+ * How long a Job waits before it replaces failed Pods: twice as long for every failure since the last success. Read from the Pods themselves, so
+ * that a restarted server waits no less.
+ */
+
+import type { PodObject } from '../pods/pod-facts.ts';
+import { failuresBefore, finishedMs, hasFailed, indexOf, type JobObject } from './job-facts.ts';
+
+export interface BackoffOptions {
+  firstMs: number;
+  maxMs: number;
+}
+
+/** kube-controller-manager's. */
+export const defaultBackoff: BackoffOptions = { firstMs: 10_000, maxMs: 600_000 };
+
+/** The time from which new Pods may be made; 0: at once. */
+export function retryAtMs(job: JobObject, pods: PodObject[], options: BackoffOptions): number {
+  const lastSuccess = Math.max(0, ...pods.filter((pod) => pod.status?.phase === 'Succeeded').map(finishedMs));
+  const failures = pods.filter((pod) => hasFailed(pod, job.spec!)).map(finishedMs);
+  const since = failures.filter((ms) => ms > lastSuccess);
+  return since.length === 0 ? 0 : Math.max(...since) + delayMs(since.length, options);
+}
+
+/** The same for one index where each has its own limit. */
+export function indexRetryAtMs(job: JobObject, pods: PodObject[], index: number, options: BackoffOptions): number {
+  const failed = pods.filter((pod) => indexOf(pod) === index && hasFailed(pod, job.spec!));
+  if (failed.length === 0) return 0;
+  const failures = Math.max(...failed.map(failuresBefore)) + 1;
+  return Math.max(...failed.map(finishedMs)) + delayMs(failures, options);
+}
+
+function delayMs(failures: number, { firstMs, maxMs }: BackoffOptions): number {
+  return Math.min(maxMs, firstMs * 2 ** Math.min(failures - 1, 30));
+}

@@ -1,0 +1,200 @@
+/** Jobs, CronJobs, autoscalers and disruption budgets as kubectl users meet them. A fake node ends Pods as the test says. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { type KubeObject, resources } from '@sampan/api/client.ts';
+import type { Job } from 'kubernetes-types/batch/v1.js';
+import type { Pod } from 'kubernetes-types/core/v1.js';
+import { systemClock } from '../../src/base/clock.ts';
+import { silentLogger } from '../../src/base/log.ts';
+import { SharedInformers } from '../../src/controllers/informer/shared-informers.ts';
+import { JobController } from '../../src/controllers/job/job-controller.ts';
+import { type FakeKubelet, startFakeKubelet } from '../fixtures/fake-kubelet.ts';
+import { startTestApi, type TestApi } from './api-test-server.ts';
+import { findKubectls, runKubectl } from './kubectl-server.ts';
+import { until } from './support/wait.ts';
+
+const kubectl = findKubectls().at(-1);
+const options = kubectl
+  ? {}
+  : { skip: 'no kubectl 1.27 to 1.33 on this machine; set SAMPAN_KUBECTLS=/path/kubectl.1.33:...' };
+const image = 'registry.example/app:1';
+
+let api: TestApi;
+let kubeconfig: string;
+let node: FakeKubelet;
+let informers: SharedInformers;
+let controllers: { start(): Promise<void>; close(): Promise<void> }[];
+
+before(async () => {
+  api = await startTestApi();
+  ({ kubeconfig } = await api.listen());
+  const { client } = api;
+  const shared = { client, log: silentLogger, clock: systemClock };
+  informers = new SharedInformers(shared);
+  controllers = [new JobController({ ...shared, informers, backoff: { firstMs: 20, maxMs: 100 } })];
+  await Promise.all(controllers.map((one) => one.start()));
+  node = await startFakeKubelet({
+    client,
+    bindsAll: true,
+    fate: ({ metadata }) => fates.get(kindOf(metadata)) ?? 'succeeded',
+  });
+});
+after(async () => {
+  await node[Symbol.asyncDispose]();
+  await Promise.all(controllers.map((one) => one.close()));
+  await informers.close();
+  await api[Symbol.asyncDispose]();
+});
+
+/** What becomes of Pods, by the name of the Job or whatever else they are labelled with. */
+const fates = new Map<string, ReturnType<NonNullable<Parameters<typeof startFakeKubelet>[0]['fate']>>>();
+const kindOf = (metadata: Pod['metadata']) => metadata?.labels?.['job-name'] ?? metadata?.labels?.app ?? '';
+
+async function run(args: string[], input?: string) {
+  return runKubectl(kubectl!, args, { kubeconfig, home: api.directory, ...(input ? { input } : {}) });
+}
+
+async function ok(args: string[], input?: string): Promise<string> {
+  const { code, stdout, stderr } = await run(args, input);
+  assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}`);
+  return stdout;
+}
+
+const jobOf = (name: string) => api.client.get<Job & KubeObject>(resources.jobs, name, 'default');
+const conditionsOf = (job: Job) =>
+  (job.status?.conditions ?? [])
+    .filter(({ status }) => status === 'True')
+    .map(({ type, reason }) => `${type}: ${reason}`);
+const podsOf = async (name: string) =>
+  (await api.client.list<Pod & KubeObject>(resources.pods, { namespace: 'default', labelSelector: `job-name=${name}` }))
+    .items;
+
+function manifest(name: string, spec: object, template: object = {}): string {
+  const pod = { restartPolicy: 'Never', containers: [{ name: 'main', image }], ...template };
+  const job = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name }, spec: { ...spec, template: { spec: pod } } };
+  return JSON.stringify(job);
+}
+
+describe('Jobs', options, () => {
+  test('kubectl create job runs to the end, and kubectl wait sees it', async () => {
+    await ok(['create', 'job', 'once', `--image=${image}`]);
+    await ok(['wait', '--for=condition=complete', '--timeout=15s', 'job/once']);
+    const job = await jobOf('once');
+    assert.deepEqual([job.status?.succeeded, job.status?.failed, job.status?.active], [1, undefined, undefined]);
+    assert.deepEqual(conditionsOf(job), ['SuccessCriteriaMet: CompletionsReached', 'Complete: CompletionsReached']);
+    assert.ok(job.status?.completionTime);
+    assert.match(await ok(['get', 'job', 'once']), /once +Complete +1\/1/);
+    assert.match(await ok(['describe', 'job', 'once']), /1 Succeeded \/ 0 Failed[\s\S]*Created pod: once-/);
+    for (const pod of await podsOf('once')) assert.deepEqual(pod.metadata?.finalizers, undefined);
+  });
+
+  test('an Indexed Job gives every index a Pod that knows which it is', async () => {
+    await ok(['apply', '-f', '-'], manifest('parts', { completions: 5, parallelism: 2, completionMode: 'Indexed' }));
+    await ok(['wait', '--for=condition=complete', '--timeout=15s', 'job/parts']);
+    const job = await jobOf('parts');
+    assert.deepEqual([job.status?.succeeded, job.status?.completedIndexes], [5, '0-4']);
+    const pods = await podsOf('parts');
+    assert.deepEqual(
+      pods.map((pod) => pod.spec?.hostname).sort(),
+      [0, 1, 2, 3, 4].map((index) => `parts-${index}`),
+    );
+    const [pod] = pods;
+    const index = pod!.metadata?.annotations?.['batch.kubernetes.io/job-completion-index'];
+    assert.equal(pod!.metadata?.labels?.['batch.kubernetes.io/job-completion-index'], index);
+    assert.equal(pod!.spec?.hostname, `parts-${index}`);
+    assert.ok(pod!.spec?.containers[0]?.env?.some(({ name }) => name === 'JOB_COMPLETION_INDEX'));
+  });
+
+  test('a Job whose Pods fail is tried again up to its limit, and then has failed', async () => {
+    fates.set('broken', 'failed');
+    await ok(['apply', '-f', '-'], manifest('broken', { backoffLimit: 2 }));
+    await ok(['wait', '--for=condition=failed', '--timeout=15s', 'job/broken']);
+    const job = await jobOf('broken');
+    assert.deepEqual([job.status?.failed, job.status?.succeeded], [3, undefined]);
+    assert.deepEqual(conditionsOf(job), ['FailureTarget: BackoffLimitExceeded', 'Failed: BackoffLimitExceeded']);
+    assert.equal((await podsOf('broken')).length, 3);
+  });
+
+  test('each index has its own limit where the Job says so', async () => {
+    fates.set('by-index', 'failed');
+    const spec = { completions: 2, parallelism: 2, completionMode: 'Indexed', backoffLimitPerIndex: 1 };
+    await ok(['apply', '-f', '-'], manifest('by-index', spec));
+    await ok(['wait', '--for=condition=failed', '--timeout=15s', 'job/by-index']);
+    const job = await jobOf('by-index');
+    assert.deepEqual([job.status?.failed, job.status?.failedIndexes], [4, '0,1']);
+    assert.equal(conditionsOf(job).at(-1), 'Failed: FailedIndexes');
+  });
+
+  test('a failure policy ends the Job at the exit code it names', async () => {
+    fates.set('policy', { exitCode: 42 });
+    const rule = { action: 'FailJob', onExitCodes: { operator: 'In', values: [42] } };
+    await ok(['apply', '-f', '-'], manifest('policy', { backoffLimit: 6, podFailurePolicy: { rules: [rule] } }));
+    await ok(['wait', '--for=condition=failed', '--timeout=15s', 'job/policy']);
+    const job = await jobOf('policy');
+    assert.deepEqual([job.status?.failed, conditionsOf(job).at(-1)], [1, 'Failed: PodFailurePolicy']);
+    assert.match(
+      job.status?.conditions?.at(-1)?.message ?? '',
+      /Container main for pod default\/policy-\w+ failed with exit code 42 matching FailJob rule at index 0/,
+    );
+  });
+
+  test('a suspended Job has no Pods until it is resumed', async () => {
+    fates.set('later', 'ready');
+    await ok(['apply', '-f', '-'], manifest('later', { parallelism: 2, completions: 2 }));
+    await until('both run', async () => (await jobOf('later')).status?.ready === 2);
+    await ok(['patch', 'job', 'later', '-p', '{"spec":{"suspend":true}}']);
+    await until('suspended', async () => conditionsOf(await jobOf('later')).includes('Suspended: JobSuspended'));
+    await until('no Pods', async () => (await podsOf('later')).length === 0);
+    const suspended = await jobOf('later');
+    assert.deepEqual([suspended.status?.startTime, suspended.status?.failed], [undefined, undefined]);
+    fates.set('later', 'succeeded');
+    await ok(['patch', 'job', 'later', '-p', '{"spec":{"suspend":false}}']);
+    await ok(['wait', '--for=condition=complete', '--timeout=15s', 'job/later']);
+    assert.ok((await jobOf('later')).status?.startTime);
+  });
+
+  test('a Job that takes too long is ended', async () => {
+    fates.set('slow', 'ready');
+    await ok(['apply', '-f', '-'], manifest('slow', { activeDeadlineSeconds: 1 }));
+    await ok(['wait', '--for=condition=failed', '--timeout=15s', 'job/slow']);
+    assert.equal(conditionsOf(await jobOf('slow')).at(-1), 'Failed: DeadlineExceeded');
+    assert.deepEqual(await podsOf('slow'), []);
+  });
+
+  test('a finished Job goes when its time to live is over', async () => {
+    await ok(['apply', '-f', '-'], manifest('brief', { ttlSecondsAfterFinished: 1 }));
+    await ok(['wait', '--for=condition=complete', '--timeout=15s', 'job/brief']);
+    await ok(['wait', '--for=delete', '--timeout=15s', 'job/brief']);
+  });
+
+  test('200 Jobs at once go through quickly', async (t) => {
+    const begun = performance.now();
+    const names = Array.from({ length: 200 }, (_, i) => `many-${i}`);
+    await Promise.all(
+      names.map((name) =>
+        api.client.create(resources.jobs, {
+          ...JSON.parse(manifest(name, {})),
+          metadata: { name, namespace: 'default', labels: { many: 'yes' } },
+        }),
+      ),
+    );
+    await until('all complete', async () => {
+      const { items } = await api.client.list<Job & KubeObject>(resources.jobs, {
+        namespace: 'default',
+        labelSelector: 'many=yes',
+      });
+      return items.every((job) => conditionsOf(job).some((one) => one.startsWith('Complete')));
+    });
+    const tookMs = performance.now() - begun;
+    t.diagnostic(`200 Jobs took ${Math.round(tookMs)} ms`);
+    assert.ok(tookMs < 20_000, `${tookMs} ms`);
+    const { items } = await api.client.list<Job & KubeObject>(resources.jobs, {
+      namespace: 'default',
+      labelSelector: 'many=yes',
+    });
+    assert.ok(
+      items.every((job) => job.status?.succeeded === 1),
+      'each counted once',
+    );
+  });
+});
