@@ -143,4 +143,6 @@ export const resources = {
     namespaced: true,
   },
   poddisruptionbudgets: { group: 'policy', version: 'v1', resource: 'poddisruptionbudgets', namespaced: true },
+  limitranges: { group: '', version: 'v1', resource: 'limitranges', namespaced: true },
+  resourcequotas: { group: '', version: 'v1', resource: 'resourcequotas', namespaced: true },
 } as const satisfies Record<string, ResourceRef>;

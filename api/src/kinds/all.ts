@@ -12,6 +12,7 @@ import { endpointSliceKind } from './endpoints/endpoint-slice.ts';
 import { endpointsKind } from './endpoints/endpoints.ts';
 import { eventKind } from './event.ts';
 import { leaseKind } from './lease.ts';
+import { limitRangeKind } from './limit-range.ts';
 import { namespaceKind } from './namespace.ts';
 import { ingressKind } from './networking/ingress.ts';
 import { ingressClassKind } from './networking/ingress-class.ts';
@@ -24,6 +25,7 @@ import { clusterRoleKind } from './rbac/cluster-role.ts';
 import { clusterRoleBindingKind } from './rbac/cluster-role-binding.ts';
 import { roleKind } from './rbac/role.ts';
 import { roleBindingKind } from './rbac/role-binding.ts';
+import { resourceQuotaKind } from './resource-quota.ts';
 import { runtimeClassKind } from './runtime-class.ts';
 import { secretKind } from './secret.ts';
 import { serviceKind } from './service/service.ts';
@@ -64,4 +66,6 @@ export const allKinds: Kind[] = [
   cronJobKind,
   horizontalPodAutoscalerKind,
   podDisruptionBudgetKind,
+  limitRangeKind,
+  resourceQuotaKind,
 ];

@@ -23,6 +23,7 @@ import { eviction } from './actions/eviction.ts';
 import { tokenRequest } from './actions/token-request.ts';
 import { AdmissionChain, type AdmissionPlugin } from './admission/admission.ts';
 import { builtInAdmission } from './admission/built-in.ts';
+import { resourceQuotaAdmission } from './admission/resource-quota.ts';
 import type { ServiceNetwork } from './admission/service-addresses.ts';
 import { Authenticator, adminTokenVerifier } from './auth/authenticator.ts';
 import {
@@ -60,7 +61,7 @@ export interface ApiServerOptions {
   gateway: () => NodeGateway | undefined;
   pki: Pki;
   version: VersionInfo;
-  /** After the built-in ones, in order. */
+  /** After the built-in ones, in order; the quota is asked after them. */
   admission?: AdmissionPlugin[];
   /** After masters, nodes, discovery and RBAC. */
   authorizers?: Authorizer[];
@@ -98,6 +99,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...builtInAdmission(options.serviceNetwork),
     escalationCheck({ rbac, authorizer }),
     ...(options.admission ?? []),
+    resourceQuotaAdmission(),
   ]);
   const context = { store, cache, kinds, admission, clock, log };
   const tokens = serviceAccountTokens({ key: pki.serviceAccountKey, clock, reader: readerOf(context) });

@@ -4,6 +4,7 @@
  */
 import type { KubeObject, ResourceRef } from '@sampan/api/client.ts';
 import type { Kind } from '@sampan/api/kind.ts';
+import type { Write } from '../../store/store.ts';
 import type { UserInfo } from '../auth/user.ts';
 import type { Stored } from '../meta/object.ts';
 
@@ -31,6 +32,16 @@ export interface AdmissionRequest {
   /** Told to the client in a Warning header. */
   warn(text: string): void;
   reader: AdmissionReader;
+  /** Exactly for CREATE. */
+  creation?: Creation;
+}
+
+/** What plugins may have done with the write of a new object. */
+export interface Creation {
+  /** Written in the transaction that writes the object. When one of these was overtaken, admission begins anew. */
+  alongside: Write[];
+  /** Called once, when the object was written or given up. */
+  onEnd: (() => void)[];
 }
 
 /** Both throw SampanError, Forbidden as a rule, to refuse. */

@@ -1,11 +1,19 @@
 /** The admission plugins every server has, in kube-apiserver's order. */
 import type { AdmissionPlugin } from './admission.ts';
 import { defaultTolerations } from './default-tolerations.ts';
+import { limitRanger } from './limit-ranger.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
 import { podPriority } from './pod-priority.ts';
 import { serviceAccountAdmission } from './service-account.ts';
 import { type ServiceNetwork, serviceAddresses } from './service-addresses.ts';
 
 export function builtInAdmission(services?: ServiceNetwork): AdmissionPlugin[] {
-  return [namespaceLifecycle, serviceAccountAdmission, podPriority, defaultTolerations, serviceAddresses(services)];
+  return [
+    namespaceLifecycle,
+    limitRanger,
+    serviceAccountAdmission,
+    podPriority,
+    defaultTolerations,
+    serviceAddresses(services),
+  ];
 }

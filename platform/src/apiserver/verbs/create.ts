@@ -3,6 +3,7 @@ import type { ManagedEntry } from '@sampan/api/apply/managers.ts';
 import type { KubeObject } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
 import type { Kind } from '@sampan/api/kind.ts';
+import type { Creation } from '../admission/admission.ts';
 import { encode } from '../cache/encoding.ts';
 import { keyOf } from '../cache/key.ts';
 import { alreadyExists, conflict, invalid } from '../meta/failures.ts';
@@ -28,14 +29,23 @@ const maxAttempts = 10;
 /** Returns the object as stored (with dryRun: as it would have been). */
 export async function create(context: VerbContext, request: CreateRequest): Promise<Stored> {
   for (let tries = 1; ; tries++) {
-    const made = await attemptCreate(context, request);
-    if (made) return made;
+    const creation: Creation = { alongside: [], onEnd: [] };
+    try {
+      const made = await attemptCreate(context, request, creation);
+      if (made) return made;
+    } finally {
+      for (const end of creation.onEnd) end();
+    }
     if (tries === maxAttempts) throw conflict(request.kind.ref, nameIn(request.body));
   }
 }
 
-/** Undefined: somebody was faster to take what this object claims. */
-async function attemptCreate(context: VerbContext, request: CreateRequest): Promise<Stored | undefined> {
+/** Undefined: somebody was faster to take what this object claims, or what admission writes with it. */
+async function attemptCreate(
+  context: VerbContext,
+  request: CreateRequest,
+  creation: Creation,
+): Promise<Stored | undefined> {
   const { kind, namespace, caller } = request;
   const nowMs = context.clock.now();
   const object = decodeObject(kind, request.body, caller);
@@ -48,12 +58,8 @@ async function attemptCreate(context: VerbContext, request: CreateRequest): Prom
 
   const place = { kind, namespace, name: object.metadata.name ?? '' };
   await context.cache.fresh();
-  const admission = admissionRequest(context, place, caller, {
-    operation: 'CREATE',
-    subresource: '',
-    object,
-    old: undefined,
-  });
+  const asked = { operation: 'CREATE', subresource: '', object, old: undefined } as const;
+  const admission = { ...admissionRequest(context, place, caller, asked), creation };
   await context.admission.mutate(admission);
   kind.applyDefaults(object);
   kind.prepareCreate(object);
@@ -65,7 +71,11 @@ async function attemptCreate(context: VerbContext, request: CreateRequest): Prom
   if (read(context, place)) throw alreadyExists(kind.ref, place.name);
   if (caller.dryRun) return object;
   const key = keyOf(kind.ref, place.name, namespace);
-  const writes = [{ key, value: encode(object), expect: 0 }, ...claimWrites(kind, key, object, undefined)];
+  const writes = [
+    { key, value: encode(object), expect: 0 },
+    ...claimWrites(kind, key, object, undefined),
+    ...creation.alongside,
+  ];
   try {
     return withVersion(object, await context.store.commit(writes));
   } catch (error) {

@@ -148,6 +148,7 @@ function plain(kind: Kind, name: string): KubeObject {
     PriorityClass: { value: 1 },
     RoleBinding: { roleRef: { kind: 'Role', name: 'r' } },
     ClusterRoleBinding: { roleRef: { kind: 'ClusterRole', name: 'r' } },
+    LimitRange: { spec: { limits: [] } },
   };
   return { metadata, ...more[kind.kind] };
 }
