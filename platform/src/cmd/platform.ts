@@ -91,6 +91,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     createControllers({
       clientFor: (component) => fence(api.inProcess(systemUser(component))),
       log: log.child({ part: 'controllers' }),
+      kinds: allKinds,
       namespaced: allKinds.filter((kind) => kind.ref.namespaced).map((kind) => kind.ref),
       caCertificate: pki.caCertificate,
     });

@@ -6,6 +6,8 @@ import { createBatchControllers } from './batch.ts';
 import { ClusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { EndpointSliceController } from './endpoint-slice/endpoint-slice-controller.ts';
 import { Expiry } from './expiry.ts';
+import { GarbageCollector } from './garbage-collector/garbage-collector.ts';
+import type { GarbageKind } from './garbage-collector/kind-graph.ts';
 import { SharedInformers } from './informer/shared-informers.ts';
 import { NamespaceDefaults } from './namespace-defaults.ts';
 import { NamespaceController } from './namespaces.ts';
@@ -20,6 +22,8 @@ export interface ControllerOptions {
   clock?: Clock;
   /** Every kind that lives in namespaces. */
   namespaced: ResourceRef[];
+  /** Every kind that may own or be owned. */
+  kinds: GarbageKind[];
   /** PEM of the CA that Pods verify the API server with. */
   caCertificate: string;
 }
@@ -30,7 +34,7 @@ export interface Controllers {
 }
 
 export function createControllers(options: ControllerOptions): Controllers {
-  const { clientFor, log, clock = systemClock, namespaced, caCertificate } = options;
+  const { clientFor, log, clock = systemClock, namespaced, kinds, caCertificate } = options;
   const informers = new SharedInformers({
     client: clientFor('system:kube-controller-manager'),
     log: log.child({ controller: 'informers' }),
@@ -44,6 +48,10 @@ export function createControllers(options: ControllerOptions): Controllers {
   });
   const all = [
     ...createWorkloadControllers(partsFor),
+    new GarbageCollector({
+      ...partsFor('generic-garbage-collector'),
+      kinds: kinds.filter(({ kind }) => kind !== 'Event'),
+    }),
     ...createBatchControllers(partsFor),
     new Scheduler({ client: clientFor('system:kube-scheduler'), log: log.child({ controller: 'scheduler' }), clock }),
     new NamespaceController({

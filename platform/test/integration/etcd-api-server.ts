@@ -30,6 +30,7 @@ const controllers = electedControllers({
     createControllers({
       clientFor: (component) => fence(server.inProcess(systemUser(component))),
       log,
+      kinds: allKinds,
       namespaced: allKinds.filter((kind) => kind.ref.namespaced).map((kind) => kind.ref),
       caCertificate: pki.caCertificate,
     }),
