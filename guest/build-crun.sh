@@ -51,7 +51,7 @@ sed 's/#.*//' ../debian/patches/series 2>/dev/null | while read -r name _; do
   [ -z "$name" ] || patch -p1 <"../debian/patches/$name"
 done
 # libgcrypt only names a cache of seccomp programs that we do not use.
-ac_cv_search_gcry_check_version=no ./configure -q --disable-systemd --disable-dl --disable-criu --disable-shared \
+ac_cv_search_gcry_check_version=no YAJL_CFLAGS=' ' YAJL_LIBS=-lyajl ./configure -q --disable-systemd --disable-dl --disable-criu --disable-shared \
   CPPFLAGS="-I$work/sysroot/usr/include -I$work/sysroot/usr/include/$arch" \
   LDFLAGS="-L$libraries" CFLAGS='-Os -ffunction-sections -fdata-sections'
 [ -f git-version.h ] || echo '#define GIT_VERSION "distribution source"' >git-version.h

@@ -72,7 +72,7 @@ mkdir -p "$work/debian/usr/bin"
 if sh "$here/build-crun.sh" "$shelf" "$work/debian/usr/bin/crun" >"$work/log" 2>&1; then
   crun_build="static $(sha256sum <"$work/debian/usr/bin/crun" | cut -c1-16)"
 else
-  echo "guest: WARNING: crun could not be built ($(tail -n 1 "$work/log")); taking the package's: containers start slower"
+  echo "guest: WARNING: crun could not be built ($(grep 'error:' "$work/log" | tail -n 1 || tail -n 1 "$work/log")); taking the package's: containers start slower"
   packages="$kernel $(closure crun | tr '\n' ' ')"
   crun_build=package
 fi

@@ -10,15 +10,18 @@ const namesOf = (osRelease: string) => {
   return [...runtime, ...forTests].map(({ name }) => name);
 };
 
-test('Ubuntu and what derives from it get the packages that Debian does without', () => {
-  const debian = namesOf('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n');
-  const ubuntu = namesOf('PRETTY_NAME="Ubuntu 24.04.1 LTS"\nID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"\n');
-  assert.deepEqual(
-    ubuntu.filter((name) => !debian.includes(name)),
-    ['zstd', 'debian-archive-keyring'],
-  );
-  assert.deepEqual(namesOf('ID=linuxmint\nID_LIKE="ubuntu debian"\n'), ubuntu);
-  assert.deepEqual(namesOf(''), debian);
+test('each distribution gets what it has under its own name, and what derives from Ubuntu gets what Ubuntu does', () => {
+  const common = namesOf('');
+  const own = (osRelease: string) => namesOf(osRelease).filter((name) => !common.includes(name));
+  const debian = 'PRETTY_NAME="Debian GNU/Linux"\nID=debian\n';
+  assert.deepEqual(own(`${debian}VERSION_ID="12"\n`), ['librust-libc-dev', 'librust-serde-json-dev']);
+  assert.deepEqual(own(`${debian}VERSION_ID="13"\n`), []);
+  for (const version of ['22.04', '24.04'])
+    assert.deepEqual(own(`NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\nVERSION_ID="${version}"\n`), [
+      'zstd',
+      'debian-archive-keyring',
+    ]);
+  assert.deepEqual(own('ID=linuxmint\nID_LIKE="ubuntu debian"\n'), ['zstd', 'debian-archive-keyring']);
 });
 
 test('a package is missing when what it brings is not there', async () => {

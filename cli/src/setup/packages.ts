@@ -48,7 +48,19 @@ const test: PackageNeed[] = [
   { name: 'libcap2-bin', reason: 'reads file capabilities of an unpacked image', probe: 'getcap' },
 ];
 
-/** On top of these, on Ubuntu. */
+/** On top of these. Debian 12's cargo would clone the whole index of crates.io; its own packages hold the very crates of our Cargo.lock. */
+const debian12: PackageLists = {
+  runtime: [
+    { name: 'librust-libc-dev', reason: 'a crate of both', probe: '/usr/share/cargo/registry/libc-0.2.139' },
+    {
+      name: 'librust-serde-json-dev',
+      reason: 'a crate of the guest agent',
+      probe: '/usr/share/cargo/registry/serde_json-1.0.87',
+    },
+  ],
+  test: [],
+};
+
 const ubuntu: PackageLists = {
   runtime: [{ name: 'zstd', reason: "unpacks the guest kernel's modules", probe: 'zstd' }],
   test: [
@@ -60,10 +72,16 @@ const ubuntu: PackageLists = {
   ],
 };
 
-/** By what /etc/os-release says (os-release(5)): of Ubuntu and what derives from it, else Debian's. */
+/** By what /etc/os-release says (os-release(5)); Ubuntu's lists are also for what derives from it. */
 export function packagesFor(osRelease: string): PackageLists {
-  const isUbuntu = /^ID(_LIKE)?=.*\bubuntu\b/m.test(osRelease);
-  return isUbuntu ? { runtime: [...runtime, ...ubuntu.runtime], test: [...test, ...ubuntu.test] } : { runtime, test };
+  const more = ownLists(osRelease);
+  return { runtime: [...runtime, ...more.runtime], test: [...test, ...more.test] };
+}
+
+function ownLists(osRelease: string): PackageLists {
+  if (/^ID(_LIKE)?=.*\bubuntu\b/m.test(osRelease)) return ubuntu;
+  const isDebian12 = /^ID="?debian"?$/m.test(osRelease) && /^VERSION_ID="?12"?$/m.test(osRelease);
+  return isDebian12 ? debian12 : { runtime: [], test: [] };
 }
 
 export const { runtime: runtimePackages, test: testPackages } = packagesFor(readOsRelease());
