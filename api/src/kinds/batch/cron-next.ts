@@ -145,3 +145,16 @@ function readerOf(timeZone: string): Intl.DateTimeFormat {
   readers.set(timeZone, made);
   return made;
 }
+
+/** RFC 3339 as the clock of the zone shows it: `2024-07-01T09:00:00+02:00`. */
+export function zonedTime(ms: number, timeZone = 'UTC'): string {
+  const { year, month, day, hour, minute } = wallClock(timeZone)(ms);
+  const seconds = new Date(ms).getUTCSeconds();
+  const wallMs = Date.UTC(year, month - 1, day, hour, minute, seconds);
+  const offset = Math.round((wallMs - Math.floor(ms / 1000) * 1000) / minuteMs);
+  const text = new Date(wallMs).toISOString().slice(0, 19);
+  if (offset === 0) return `${text}Z`;
+  const two = (value: number) => String(value).padStart(2, '0');
+  const size = Math.abs(offset);
+  return `${text}${offset < 0 ? '-' : '+'}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+}
