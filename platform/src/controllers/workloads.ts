@@ -3,6 +3,7 @@
 import type { ControllerParts } from './controller-options.ts';
 import { DeploymentController } from './deployment/deployment-controller.ts';
 import { ReplicaSetController } from './replica-set/replica-set-controller.ts';
+import { StatefulSetController } from './stateful-set/stateful-set-controller.ts';
 
 export function createWorkloadControllers(
   partsFor: (name: string) => ControllerParts,
@@ -10,5 +11,6 @@ export function createWorkloadControllers(
   return [
     new ReplicaSetController(partsFor('replicaset-controller')),
     new DeploymentController(partsFor('deployment-controller')),
+    new StatefulSetController(partsFor('statefulset-controller')),
   ];
 }
