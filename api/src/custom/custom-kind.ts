@@ -30,6 +30,13 @@ export function customKinds(definition: CustomResourceDefinition): Kind[] {
   );
 }
 
+/** The kind in the version its objects are stored in, whether that is served or not. Throws RangeError where there is none. */
+export function storageKind(definition: CustomResourceDefinition): Kind {
+  const stored = definition.spec.versions.find(({ storage }) => storage);
+  if (!stored) throw new RangeError(`${definition.metadata?.name} has no storage version`);
+  return customKind(definition, stored, stored.name);
+}
+
 function customKind({ spec }: CustomResourceDefinition, version: VersionSpec, storedVersion: string): Kind {
   const { names, group } = spec;
   const schema: CustomSchema = version.schema?.openAPIV3Schema ?? { type: 'object' };

@@ -8,6 +8,7 @@ import { horizontalPodAutoscalerKind } from './autoscaling/horizontal-pod-autosc
 import { cronJobKind } from './batch/cron-job.ts';
 import { jobKind } from './batch/job.ts';
 import { configMapKind } from './config-map.ts';
+import { customResourceDefinitionKind } from './custom-resource-definition.ts';
 import { endpointSliceKind } from './endpoints/endpoint-slice.ts';
 import { endpointsKind } from './endpoints/endpoints.ts';
 import { eventKind } from './event.ts';
@@ -66,6 +67,7 @@ export const allKinds: Kind[] = [
   cronJobKind,
   horizontalPodAutoscalerKind,
   podDisruptionBudgetKind,
+  customResourceDefinitionKind,
   limitRangeKind,
   resourceQuotaKind,
 ];

@@ -1,9 +1,8 @@
 /** The schemas of an OpenAPI document: types of generated/schemas.json with their words from generated/descriptions.json. */
-import descriptions from '../generated/descriptions.json' with { type: 'json' };
 import { listStrategy } from '../patch/merge-keys.ts';
+import type { Descriptions } from './descriptions.ts';
 import { type FieldType, type Scalar, structType } from './schema.ts';
 
-const words = descriptions as unknown as Record<string, Record<string, string>>;
 const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1';
 const quantity = 'io.k8s.apimachinery.pkg.api.resource.Quantity';
 const intOrString = 'io.k8s.apimachinery.pkg.util.intstr.IntOrString';
@@ -57,14 +56,25 @@ interface GroupVersionKind {
 /** Collects the schemas that a document refers to. */
 export class SchemaComponents {
   readonly schemas: Record<string, object> = { ...scalarComponents };
+  readonly #words: Descriptions;
+
+  constructor(words: Descriptions) {
+    this.#words = words;
+  }
 
   addKind(typeName: string, gvk: GroupVersionKind): void {
     const name = this.#addStruct(typeName);
     Object.assign(this.schemas[name]!, { 'x-kubernetes-group-version-kind': [gvk] });
   }
 
-  addList(typeName: string, { group, version, kind }: GroupVersionKind): void {
-    const item = componentName(typeName);
+  /** A kind whose schema is not one of ours; it may refer to ObjectMeta. */
+  addCustom(component: string, schema: object, gvk: GroupVersionKind): void {
+    this.#addStruct('meta/v1.ObjectMeta');
+    this.schemas[component] = { ...schema, 'x-kubernetes-group-version-kind': [gvk] };
+  }
+
+  /** `item` is the component of the kind itself. */
+  addList(item: string, { group, version, kind }: GroupVersionKind): void {
     this.schemas[`${item}List`] = {
       description: `${kind}List is a list of objects of kind ${kind}.`,
       type: 'object',
@@ -84,7 +94,11 @@ export class SchemaComponents {
     if (this.schemas[name]) return name;
     const { fields, required } = structType(typeName);
     const properties: Record<string, object> = {};
-    const schema: Record<string, unknown> = { description: words[typeName]?.[''] ?? '', type: 'object', properties };
+    const schema: Record<string, unknown> = {
+      description: this.#words[typeName]?.[''] ?? '',
+      type: 'object',
+      properties,
+    };
     if (required.size > 0) schema.required = [...required];
     this.schemas[name] = schema;
     for (const [field, type] of fields) properties[field] = this.#property(typeName, field, type);
@@ -92,8 +106,8 @@ export class SchemaComponents {
   }
 
   #property(owner: string, field: string, type: FieldType): object {
-    const described = words[owner]?.[field];
-    const description = described || (type.form === 'struct' ? words[type.name]?.[''] : undefined);
+    const described = this.#words[owner]?.[field];
+    const description = described || (type.form === 'struct' ? this.#words[type.name]?.[''] : undefined);
     const schema = this.#schemaOf(type);
     const whole = '$ref' in schema ? { allOf: [schema] } : schema;
     return { ...(description && { description }), ...whole, ...patchExtensions(owner, field) };

@@ -62,6 +62,11 @@ const patchTypes = [
   'application/apply-patch+yaml',
 ];
 
+/** A strategic merge patch needs a type that says how lists merge: custom kinds have none, and clients look here before they send one. */
+function patchTypesOf({ openApiSchema }: Kind): string[] {
+  return openApiSchema ? patchTypes.filter((type) => !type.includes('strategic')) : patchTypes;
+}
+
 /** Path to its operations; `component` is the kind's schema. */
 export function operationsOf(kind: Kind, component: string): Record<string, object> {
   const { group, version, resource, namespaced } = kind.ref;
@@ -98,7 +103,7 @@ function maker(kind: Kind, component: string) {
   const gvk = { group, version, kind: kind.kind };
   return (action: string, parameters: object[], suffix = '', idSuffix = ''): Operation => {
     const schema = reference(`${component}${suffix}`);
-    const types = action === 'patch' ? patchTypes : ['application/json'];
+    const types = action === 'patch' ? patchTypesOf(kind) : ['application/json'];
     const hasBody = ['post', 'put', 'patch'].includes(action);
     return {
       description: `${action} ${kind.kind}`,

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { cronTabs } from '../custom/custom-fixtures.ts';
+import { customKinds } from '../custom/custom-kind.ts';
 import { allKinds } from '../kinds/all.ts';
 import { openApiV3 } from './open-api.ts';
 
-describe('OpenAPI v3 documents', () => {
+const inGroupVersion = (group: string, version: string) =>
+  allKinds.filter(({ ref }) => ref.group === group && ref.version === version);
+
+describe('OpenAPI v3 documents', async () => {
   // biome-ignore lint/suspicious/noExplicitAny: a free-form document
-  const core: any = openApiV3('v1', allKinds);
+  const core: any = await openApiV3(inGroupVersion('', 'v1'));
 
   it('describes a kind with its words, types, required fields and merge keys', () => {
     const spec = core.components.schemas['io.k8s.api.core.v1.PodSpec'];
@@ -31,15 +36,27 @@ describe('OpenAPI v3 documents', () => {
     }
   });
 
-  it('refers only to schemas that it holds', () => {
-    for (const groupVersion of ['v1', 'coordination.k8s.io/v1', 'node.k8s.io/v1', 'scheduling.k8s.io/v1']) {
-      const document = openApiV3(groupVersion, allKinds)!;
+  it('refers only to schemas that it holds', async () => {
+    for (const { group, version } of allKinds.map(({ ref }) => ref)) {
+      const groupVersion = `${group}/${version}`;
+      const document = await openApiV3(inGroupVersion(group, version));
       const references = JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g);
       for (const [, name] of references) assert.ok(name! in document.components.schemas, `${groupVersion}: ${name}`);
     }
   });
 
-  it('is undefined for a group version nobody serves', () => {
-    assert.equal(openApiV3('nope/v1', allKinds), undefined);
+  it('describes a custom kind by its own schema, and offers it no strategic merge patch', async () => {
+    // biome-ignore lint/suspicious/noExplicitAny: a free-form document
+    const document: any = await openApiV3(customKinds(cronTabs()));
+    const schema = document.components.schemas['com.example.stable.v1.CronTab'];
+    assert.equal(schema.properties.spec.properties.cronSpec.type, 'string');
+    assert.deepEqual(schema['x-kubernetes-group-version-kind'], [
+      { group: 'stable.example.com', version: 'v1', kind: 'CronTab' },
+    ]);
+    const references = JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g);
+    for (const [, name] of references) assert.ok(name! in document.components.schemas, name);
+    const { patch } = document.paths['/apis/stable.example.com/v1/namespaces/{namespace}/crontabs/{name}'];
+    assert.equal('application/strategic-merge-patch+json' in patch.requestBody.content, false);
+    assert.equal('application/merge-patch+json' in patch.requestBody.content, true);
   });
 });

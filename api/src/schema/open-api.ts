@@ -3,6 +3,7 @@
  * server-side field validation, and for clients that compute strategic merge patches from x-kubernetes-patch-merge-key.
  */
 import type { Kind } from '../kind.ts';
+import { readDescriptions } from './descriptions.ts';
 import { componentName, SchemaComponents } from './open-api-components.ts';
 import { operationsOf } from './open-api-paths.ts';
 import { typeNameOf } from './schema.ts';
@@ -14,23 +15,18 @@ export interface OpenApiDocument {
   components: { schemas: Record<string, object> };
 }
 
-/** `groupVersion` is `v1` or `coordination.k8s.io/v1`; of `kinds` those in it are described. Undefined when there is none. */
-export function openApiV3(
-  groupVersion: string,
-  kinds: readonly Kind[],
-  serverVersion = '1.33',
-): OpenApiDocument | undefined {
-  const served = kinds.filter(({ ref }) => (ref.group ? `${ref.group}/${ref.version}` : ref.version) === groupVersion);
-  if (served.length === 0) return undefined;
-  const components = new SchemaComponents();
+/** Of the kinds of one group version, of which there is at least one. Reads the types' descriptions when it is first called. */
+export async function openApiV3(kinds: readonly Kind[], serverVersion = '1.33'): Promise<OpenApiDocument> {
+  const components = new SchemaComponents(await readDescriptions());
   const paths: Record<string, object> = {};
-  for (const kind of served) {
+  for (const kind of kinds) {
     const { group, version } = kind.ref;
-    const type = typeNameOf(group, version, kind.kind);
+    const component = componentOf(kind);
     const gvk = { group, version, kind: kind.kind };
-    components.addKind(type, gvk);
-    components.addList(type, gvk);
-    Object.assign(paths, operationsOf(kind, componentName(type)));
+    if (kind.openApiSchema) components.addCustom(component, kind.openApiSchema, gvk);
+    else components.addKind(typeNameOf(group, version, kind.kind), gvk);
+    components.addList(component, gvk);
+    Object.assign(paths, operationsOf(kind, component));
   }
   return {
     openapi: '3.0.0',
@@ -38,4 +34,10 @@ export function openApiV3(
     paths,
     components: { schemas: components.schemas },
   };
+}
+
+/** Custom kinds are named by their group read backwards: `com.example.stable.v1.CronTab`. */
+function componentOf({ ref: { group, version }, kind, openApiSchema }: Kind): string {
+  if (!openApiSchema) return componentName(typeNameOf(group, version, kind));
+  return [...group.split('.').reverse(), version, kind].join('.');
 }

@@ -40,6 +40,8 @@ import { serviceAccountTokens } from './auth/service-account-tokens.ts';
 import type { UserInfo } from './auth/user.ts';
 import { ensureSystemNamespaces } from './bootstrap.ts';
 import { WatchCache } from './cache/watch-cache.ts';
+import { CustomKinds } from './custom/custom-kinds.ts';
+import { definitionLifecycle } from './custom/definition-lifecycle.ts';
 import { Discovery } from './http/discovery.ts';
 import { FrontDoor } from './http/front-door.ts';
 import { createPaths } from './http/paths.ts';
@@ -96,6 +98,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...(options.authorizers ?? []),
   ]);
   const admission = new AdmissionChain([
+    definitionLifecycle,
     ...builtInAdmission(options.serviceNetwork),
     escalationCheck({ rbac, authorizer }),
     ...(options.admission ?? []),
@@ -130,6 +133,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     compactTo = cache.revision;
   });
   await ensureSystemNamespaces(context);
+  const customKinds = new CustomKinds(context);
+  await customKinds.start();
   await ensureBootstrapPolicy(context);
 
   return {
@@ -138,6 +143,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     async close() {
       stop.abort();
       await door.close();
+      await customKinds.close();
       await cache.close();
     },
   };

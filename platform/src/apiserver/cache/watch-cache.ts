@@ -5,7 +5,8 @@
  *     ▲                                 │ Expired or failed
  *     └─────────────────────────────────┘ (rebuilt; subscribers are told to list again)
  *
- * Owns: following the store, and letting a reader wait until its own writes are seen. Does not own selection or encoding.
+ * Owns: following the store, kinds that come and go meanwhile, and letting a reader wait until its own writes are seen. Does not own
+ * selection or encoding.
  */
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Kind } from '@sampan/api/kind.ts';
@@ -35,8 +36,12 @@ interface Waiter {
 export class WatchCache {
   readonly #options: WatchCacheOptions;
   readonly #caches = new Map<string, KindCache>();
+  /** Kinds that are being read: what happened to them meanwhile. */
+  readonly #arriving = new Map<string, StoreEvent[]>();
   readonly #stop = new AbortController();
   #revision = 0;
+  /** How often everything was read again. */
+  #rebuilds = 0;
   #waiters: Waiter[] = [];
   #following: Promise<void> = Promise.resolve();
 
@@ -62,6 +67,36 @@ export class WatchCache {
     const cache = this.#caches.get(prefixOf(ref));
     if (!cache) throw new Error(`no cache for ${ref.resource}`);
     return cache;
+  }
+
+  /** Resolves when the kind can be read. Idempotent; not to be called for one kind twice at a time. */
+  async add(ref: Kind['ref']): Promise<void> {
+    const prefix = prefixOf(ref);
+    if (this.#caches.has(prefix)) return;
+    const missed: StoreEvent[] = [];
+    this.#arriving.set(prefix, missed);
+    try {
+      for (let settled = false; !settled; ) {
+        const rebuilds = this.#rebuilds;
+        const { entries, revision } = await this.#read(prefix);
+        await this.reach(revision);
+        if (rebuilds !== this.#rebuilds) continue;
+        const cache = new KindCache();
+        cache.reset(entries.get(prefix) ?? [], revision);
+        this.#caches.set(prefix, cache);
+        for (const event of missed) if (event.revision > revision) this.#tell(cache, event);
+        settled = true;
+      }
+    } finally {
+      this.#arriving.delete(prefix);
+    }
+  }
+
+  /** Ends the kind's watches and forgets its objects. */
+  remove(ref: Kind['ref']): void {
+    const prefix = prefixOf(ref);
+    this.#caches.get(prefix)?.end();
+    this.#caches.delete(prefix);
   }
 
   /** Resolves when the cache holds all that was committed before the call. Throws Timeout. */
@@ -113,16 +148,25 @@ export class WatchCache {
   }
 
   async #rebuild(): Promise<void> {
+    const { entries, revision } = await this.#read(registryRoot);
+    for (const [prefix, cache] of this.#caches) cache.reset(entries.get(prefix) ?? [], revision);
+    this.#rebuilds += 1;
+    this.#moveTo(revision);
+  }
+
+  /** What is stored beneath `root` of kinds that are followed or arriving, by the kind's prefix. */
+  async #read(root: string): Promise<{ entries: Map<string, Cached[]>; revision: number }> {
     const entries = new Map<string, Cached[]>();
     let revision = 0;
     let after: string | undefined;
     for (let more = true; more; ) {
-      const page = await this.#options.store.list(registryRoot, { limit: pageSize, after, revision });
+      const page = await this.#options.store.list(root, { limit: pageSize, after, revision });
       revision = page.revision;
       for (const entry of page.entries) {
         const prefix = kindPrefixOf(entry.key);
+        if (!prefix || !(this.#caches.has(prefix) || this.#arriving.has(prefix))) continue;
         const object = this.#decode(entry.key, entry.value, entry.modRevision);
-        if (!prefix || !object || !this.#caches.has(prefix)) continue;
+        if (!object) continue;
         const list = entries.get(prefix) ?? [];
         list.push({ key: entry.key, object, revision: entry.modRevision });
         entries.set(prefix, list);
@@ -130,22 +174,27 @@ export class WatchCache {
       more = page.more;
       after = page.entries.at(-1)?.key;
     }
-    for (const [prefix, cache] of this.#caches) cache.reset(entries.get(prefix) ?? [], revision);
-    this.#moveTo(revision);
+    return { entries, revision };
   }
 
   #apply(batch: StoreEvent[]): void {
     for (const event of batch) {
-      const cache = this.#caches.get(kindPrefixOf(event.key) ?? '');
-      if (!cache) continue;
-      if (event.type === 'delete') cache.remove(event.key, event.revision);
-      else {
-        const object = event.value && this.#decode(event.key, event.value, event.revision);
-        if (object) cache.put(event.key, object, event.revision);
-      }
+      const prefix = kindPrefixOf(event.key) ?? '';
+      const cache = this.#caches.get(prefix);
+      if (cache) this.#tell(cache, event);
+      else this.#arriving.get(prefix)?.push(event);
     }
     const last = batch.at(-1);
     if (last) this.#moveTo(last.revision);
+  }
+
+  #tell(cache: KindCache, event: StoreEvent): void {
+    if (event.type === 'delete') {
+      cache.remove(event.key, event.revision);
+      return;
+    }
+    const object = event.value && this.#decode(event.key, event.value, event.revision);
+    if (object) cache.put(event.key, object, event.revision);
   }
 
   #moveTo(revision: number): void {

@@ -1,7 +1,8 @@
 /**
  * Discovery: which groups, versions, resources and verbs there are, in the three forms clients know
- * (per group version, aggregated v2beta1 and v2). Computed once: the kinds of a server do not change.
+ * (per group version, aggregated v2beta1 and v2). Computed again whenever the table of kinds has changed.
  */
+import { compareVersions } from '@sampan/api/custom/version-order.ts';
 import type { Kind } from '@sampan/api/kind.ts';
 import type { Action } from '../meta/action.ts';
 import type { KindTable } from '../meta/kinds.ts';
@@ -32,21 +33,31 @@ const connections: Record<string, { kind: string; verbs: string[] }> = {
 };
 
 export class Discovery {
-  readonly #resources: Resource[];
-  readonly #groups: Map<string, string[]>;
+  readonly #kinds: KindTable;
+  /** Actions and virtual kinds, which stay. */
+  readonly #fixed: Resource[];
+  #made: { version: number; resources: Resource[]; groups: Map<string, string[]> } | undefined;
 
   constructor(kinds: KindTable, actions: readonly Action[], virtualKinds: readonly VirtualKind[]) {
-    this.#resources = [
-      ...kinds.all.flatMap(resourcesOf),
-      ...actions.map(resourceOfAction),
-      ...virtualKinds.map(resourceOfVirtual),
-    ];
-    this.#groups = new Map();
-    for (const { group, version } of this.#resources) {
-      const versions = this.#groups.get(group) ?? [];
-      if (!versions.includes(version)) versions.push(version);
-      this.#groups.set(group, versions);
+    this.#kinds = kinds;
+    this.#fixed = [...actions.map(resourceOfAction), ...virtualKinds.map(resourceOfVirtual)];
+  }
+
+  #current() {
+    const { version, all } = this.#kinds;
+    if (this.#made?.version !== version) {
+      const resources = [...all.flatMap(resourcesOf), ...this.#fixed];
+      this.#made = { version, resources, groups: groupsOf(resources) };
     }
+    return this.#made;
+  }
+
+  get #resources(): Resource[] {
+    return this.#current().resources;
+  }
+
+  get #groups(): Map<string, string[]> {
+    return this.#current().groups;
   }
 
   /** Group names with their versions, the core group ('') among them. */
@@ -143,6 +154,17 @@ export class Discovery {
     const versions = (this.#groups.get(name) ?? []).map((version) => ({ groupVersion: `${name}/${version}`, version }));
     return { name, versions, preferredVersion: versions[0] };
   }
+}
+
+/** Groups in the order they were first named, each with its versions, the preferred one first. */
+function groupsOf(resources: readonly Resource[]): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  for (const { group, version } of resources) {
+    const versions = groups.get(group) ?? [];
+    if (!versions.includes(version)) versions.push(version);
+    groups.set(group, versions.sort(compareVersions));
+  }
+  return groups;
 }
 
 function resourcesOf(kind: Kind): Resource[] {

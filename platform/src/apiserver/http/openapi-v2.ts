@@ -105,7 +105,7 @@ function schemaV2(schema: SchemaV3): SchemaV2 {
     return { $ref: reference.replace('#/components/schemas/', '#/definitions/'), ...words, ...extensionsOf(schema) };
   return {
     ...words,
-    type: oneOf ? 'string' : type,
+    type: type ?? (oneOf ? 'string' : undefined),
     ...(format ? { format } : {}),
     ...(required ? { required } : {}),
     ...(schema.properties ? { properties: mapValues(schema.properties, schemaV2) } : {}),

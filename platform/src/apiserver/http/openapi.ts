@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import type { Kind } from '@sampan/api/kind.ts';
 import { openApiV3 } from '@sampan/api/schema/open-api.ts';
+import type { KindTable } from '../meta/kinds.ts';
 import { type Exchange, send, sendBytes, sendGzipped } from './exchange.ts';
 import { formatOf, notAcceptable, parseAccept } from './negotiate.ts';
 import { openApiV2 } from './openapi-v2.ts';
@@ -22,18 +23,19 @@ interface Document {
 }
 
 export class OpenApi {
-  readonly #kinds: readonly Kind[];
-  /** `api/v1` or `apis/<group>/<version>` to what makes its document. */
-  readonly #groupVersions: Map<string, string>;
-  readonly #documents = new Map<string, Promise<Document>>();
+  readonly #kinds: KindTable;
+  readonly #made = new Map<string, { of: readonly Kind[]; document: Promise<Document> }>();
+  #index: { version: number; groupVersions: Map<string, Kind[]> } | undefined;
 
-  constructor(kinds: readonly Kind[]) {
+  constructor(kinds: KindTable) {
     this.#kinds = kinds;
-    this.#groupVersions = new Map(
-      kinds.map(({ ref: { group, version } }) =>
-        group ? [`apis/${group}/${version}`, `${group}/${version}`] : [`api/${version}`, version],
-      ),
-    );
+  }
+
+  /** `api/v1` or `apis/<group>/<version>` to the kinds its document describes. */
+  get #groupVersions(): ReadonlyMap<string, Kind[]> {
+    const { version, all } = this.#kinds;
+    if (this.#index?.version !== version) this.#index = { version, groupVersions: byGroupVersion(all) };
+    return this.#index.groupVersions;
   }
 
   /** Undefined for paths that are not OpenAPI's. */
@@ -46,7 +48,7 @@ export class OpenApi {
 
   /** Not kept: clients do, and only old ones ask. */
   async #answerV2(exchange: Exchange): Promise<void> {
-    const documents = [...this.#groupVersions.values()].flatMap((name) => openApiV3(name, this.#kinds) ?? []);
+    const documents = await Promise.all([...this.#groupVersions.values()].map((kinds) => openApiV3(kinds)));
     const types = parseAccept(exchange.request.headers.accept).map(({ type }) => type);
     const wanted = types.find((type) => formatOf(type) === 'json' || isProtobufV2(type));
     if (!wanted) throw notAcceptable();
@@ -81,19 +83,33 @@ export class OpenApi {
   }
 
   #document(name: string): Promise<Document> {
-    let document = this.#documents.get(name);
-    if (!document) {
-      document = this.#make(this.#groupVersions.get(name) ?? '');
-      this.#documents.set(name, document);
-    }
+    const kinds = this.#groupVersions.get(name) ?? [];
+    const before = this.#made.get(name);
+    const isCurrent = before?.of.length === kinds.length && before.of.every((kind, i) => kind === kinds[i]);
+    if (before && isCurrent) return before.document;
+    const document = this.#make(kinds);
+    this.#made.set(name, { of: kinds, document });
+    for (const old of this.#made.keys()) if (!this.#groupVersions.has(old)) this.#made.delete(old);
     return document;
   }
 
-  async #make(groupVersion: string): Promise<Document> {
-    const text = JSON.stringify(openApiV3(groupVersion, this.#kinds));
+  async #make(kinds: readonly Kind[]): Promise<Document> {
+    const text = JSON.stringify(await openApiV3(kinds));
     const hash = createHash('sha512').update(text).digest('hex').toUpperCase();
     return { hash, gzipped: await compress(text) };
   }
+}
+
+function byGroupVersion(kinds: readonly Kind[]): Map<string, Kind[]> {
+  const found = new Map<string, Kind[]>();
+  for (const kind of kinds) {
+    const { group, version } = kind.ref;
+    const name = group ? `apis/${group}/${version}` : `api/${version}`;
+    const list = found.get(name);
+    if (list) list.push(kind);
+    else found.set(name, [kind]);
+  }
+  return found;
 }
 
 function isProtobufV2(type: string): boolean {

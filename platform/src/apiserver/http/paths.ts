@@ -18,7 +18,7 @@ export interface PathsOptions {
 }
 
 export function createPaths({ context, discovery, version, keySet }: PathsOptions): PathHandler {
-  const openApi = new OpenApi(context.kinds.all);
+  const openApi = new OpenApi(context.kinds);
   const served: Record<string, (exchange: Exchange) => Promise<void>> = {
     '/api': (exchange) =>
       showDiscovery(exchange, {

@@ -9,6 +9,14 @@ export function copyOf<T>(value: T): T {
   return JSON.parse(JSON.stringify(value)) as T;
 }
 
+/** A private copy but for managedFields: they are large and nobody's to change, so they are shared, frozen. */
+export function copyForClient<T extends KubeObject>(object: T): T {
+  if (!object.metadata?.managedFields) return copyOf(object);
+  const { managedFields, ...metadata } = object.metadata;
+  const copy = copyOf({ ...object, metadata });
+  return { ...copy, metadata: { ...copy.metadata, managedFields: deepFreeze(managedFields) } };
+}
+
 /** Freezes what many readers share, so that a write into it throws instead of corrupting everybody's view. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;

@@ -9,6 +9,7 @@ import { keyOf, prefixOf } from '../cache/key.ts';
 import type { WatchCache } from '../cache/watch-cache.ts';
 import type { KindTable } from '../meta/kinds.ts';
 import type { Stored } from '../meta/object.ts';
+import { shownAs } from '../meta/stored-form.ts';
 
 export interface VerbContext {
   store: Store;
@@ -46,7 +47,8 @@ export async function readFresh(context: VerbContext, place: Place): Promise<Sto
 
 /** The object as the cache has it. */
 export function read(context: VerbContext, { kind, name, namespace }: Place): Stored | undefined {
-  return context.cache.kind(kind.ref).get(keyOf(kind.ref, name, namespace))?.object;
+  const found = context.cache.kind(kind.ref).get(keyOf(kind.ref, name, namespace));
+  return found && shownAs(kind, found.object);
 }
 
 export function readerOf(context: VerbContext): AdmissionReader {

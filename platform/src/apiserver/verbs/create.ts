@@ -8,6 +8,7 @@ import { encode } from '../cache/encoding.ts';
 import { keyOf } from '../cache/key.ts';
 import { alreadyExists, conflict, invalid } from '../meta/failures.ts';
 import { type Stored, withVersion } from '../meta/object.ts';
+import { storedAs } from '../meta/stored-form.ts';
 import { claimWrites } from './claims.ts';
 import { admissionRequest, type Caller, read, type VerbContext } from './context.ts';
 import { decodeObject } from './decode.ts';
@@ -72,7 +73,7 @@ async function attemptCreate(
   if (caller.dryRun) return object;
   const key = keyOf(kind.ref, place.name, namespace);
   const writes = [
-    { key, value: encode(object), expect: 0 },
+    { key, value: encode(storedAs(kind, object)), expect: 0 },
     ...claimWrites(kind, key, object, undefined),
     ...creation.alongside,
   ];

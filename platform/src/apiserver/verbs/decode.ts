@@ -44,9 +44,17 @@ export function settleStructure({ check, object, caller, subject }: Structure): 
 
 /** Removes the field at a path such as `spec.containers[0].imagee`; a path that leads nowhere is left alone. */
 export function dropField(object: unknown, path: string): void {
-  const steps = path.split(/\.|\[(\d+)\]/).filter((step) => step !== undefined && step !== '');
-  const last = steps.pop();
   let at: unknown = object;
-  for (const step of steps) at = Array.isArray(at) ? at[Number(step)] : isObject(at) ? at[step] : undefined;
-  if (last !== undefined && isObject(at)) delete at[last];
+  for (let rest = path; ; ) {
+    // A name may have dots in it, so all that is left may be one name.
+    if (isObject(at) && Object.hasOwn(at, rest)) {
+      delete at[rest];
+      return;
+    }
+    const [whole, index, name = ''] = /^(?:\[(\d+)\]|([^.[]+))\.?/.exec(rest) ?? [];
+    if (whole === undefined) return;
+    if (index !== undefined) at = Array.isArray(at) ? at[Number(index)] : undefined;
+    else at = isObject(at) && Object.hasOwn(at, name) ? at[name] : undefined;
+    rest = rest.slice(whole.length);
+  }
 }

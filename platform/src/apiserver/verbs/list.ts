@@ -9,6 +9,7 @@ import { prefixOf } from '../cache/key.ts';
 import { badRequest, expired } from '../meta/failures.ts';
 import type { Stored } from '../meta/object.ts';
 import { type Selection, selectionOf } from '../meta/selection.ts';
+import { shownAs } from '../meta/stored-form.ts';
 import type { VerbContext } from './context.ts';
 import { checkListQuery, decodeContinue, encodeContinue, type ListQuery, parseVersion } from './list-options.ts';
 
@@ -29,10 +30,10 @@ export async function list(context: VerbContext, kind: Kind, query: ListQuery): 
   if (query.continue) {
     if (version) throw badRequest('specifying resource version is not allowed when using continue');
     const { revision, after } = decodeContinue(query.continue, prefix);
-    return listStored(context, { prefix, selection, limit: query.limit, revision, after });
+    return listStored(context, kind, { prefix, selection, limit: query.limit, revision, after });
   }
   const exact = version && (query.resourceVersionMatch === 'Exact' || (query.limit && !query.resourceVersionMatch));
-  if (exact) return listStored(context, { prefix, selection, limit: query.limit, revision: version });
+  if (exact) return listStored(context, kind, { prefix, selection, limit: query.limit, revision: version });
   await waitFor(context, version);
   return listCached(context, kind, { prefix, selection, limit: query.limit });
 }
@@ -63,7 +64,8 @@ function listCached(context: VerbContext, kind: Kind, { prefix, selection, limit
   const items: Stored[] = [];
   let last = '';
   let remaining = 0;
-  for (const { key, object } of cache.range(prefix)) {
+  for (const { key, object: stored } of cache.range(prefix)) {
+    const object = shownAs(kind, stored);
     if (!selection.matches(object)) continue;
     if (limit && items.length === limit) remaining += 1;
     else {
@@ -78,6 +80,7 @@ function listCached(context: VerbContext, kind: Kind, { prefix, selection, limit
 
 async function listStored(
   context: VerbContext,
+  kind: Kind,
   page: Page & { revision: number; after?: string },
 ): Promise<ListAnswer> {
   const { prefix, selection, limit, revision } = page;
@@ -87,7 +90,7 @@ async function listStored(
     const stored = await context.store.list(prefix, { limit: limit ?? 500, after, revision }).catch(explainExpiry);
     for (const [index, { key, value, modRevision }] of stored.entries.entries()) {
       after = key;
-      const object = decode(value, modRevision);
+      const object = shownAs(kind, decode(value, modRevision));
       if (!selection.matches(object)) continue;
       items.push(object);
       const left = stored.remaining + stored.entries.length - index - 1;

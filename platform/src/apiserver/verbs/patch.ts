@@ -8,6 +8,7 @@ import { badRequest } from '../meta/failures.ts';
 import type { Stored } from '../meta/object.ts';
 import type { Caller, Place, VerbContext } from './context.ts';
 import { decodeObject } from './decode.ts';
+import { withoutOwners } from './managed-fields.ts';
 import { rewrite } from './rewrite.ts';
 import { settlePlace } from './system-fields.ts';
 
@@ -26,11 +27,16 @@ type ApplyPatch = (object: Stored, patch: unknown, kind: Kind) => Stored;
 /** What an apply is sent as: another verb's (apply.ts), which creates too. */
 export const applyType = 'application/apply-patch+yaml';
 
+/** Needs a Go type that says how lists merge, which custom kinds do not have. */
+const strategicType = 'application/strategic-merge-patch+json';
+
 const patchTypes: Record<string, ApplyPatch> = {
   'application/json-patch+json': (object, patch) => applyJsonPatch(object, patch),
   'application/merge-patch+json': (object, patch) => applyMergePatch(object, requireObject(patch)),
-  'application/strategic-merge-patch+json': (object, patch, kind) =>
-    applyStrategicMergePatch(object, requireObject(patch), kind),
+  [strategicType]: (object, patch, kind) => {
+    if (kind.openApiSchema) throw unsupportedPatch(Object.keys(patchTypes).filter((type) => type !== strategicType));
+    return applyStrategicMergePatch(object, requireObject(patch), kind);
+  },
 };
 
 /**
@@ -40,8 +46,11 @@ const patchTypes: Record<string, ApplyPatch> = {
 export function patch(context: VerbContext, request: PatchRequest): Promise<Stored> {
   const { place, target, caller } = request;
   const apply = patcherFor(request.type);
+  // They are large and the patch is seldom about them: then they stay as they are, and need not be copied to stay so.
+  const bare = !isAboutOwners(request.patch);
   const change = (current: Stored) => {
-    const object = decodeObject(place.kind, apply(current, request.patch, place.kind), caller);
+    const before = bare ? withoutOwners(current) : current;
+    const object = decodeObject(place.kind, apply(before, request.patch, place.kind), caller);
     settlePlace(object, place, place.name);
     return object;
   };
@@ -52,11 +61,21 @@ export function patch(context: VerbContext, request: PatchRequest): Promise<Stor
 export function patcherFor(type: string): ApplyPatch {
   const apply = Object.hasOwn(patchTypes, type) ? patchTypes[type] : undefined;
   if (apply) return apply;
-  const accepted = [...Object.keys(patchTypes), applyType].join(', ');
-  throw new SampanError(
+  throw unsupportedPatch(Object.keys(patchTypes));
+}
+
+function unsupportedPatch(types: string[]): SampanError {
+  const accepted = [...types, applyType].join(', ');
+  return new SampanError(
     'UnsupportedMediaType',
     `the body of the request was in an unknown format - accepted media types include: ${accepted}`,
   );
+}
+
+function isAboutOwners(patch: unknown): boolean {
+  const isWide = (path: unknown) => path === '' || path === '/metadata';
+  if (Array.isArray(patch) && patch.some((one) => isWide(one?.path) || isWide(one?.from))) return true;
+  return JSON.stringify(patch).includes('managedFields');
 }
 
 function requireObject(patch: unknown): unknown {

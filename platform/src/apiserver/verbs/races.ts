@@ -4,6 +4,7 @@ import { encode } from '../cache/encoding.ts';
 import { keyOf } from '../cache/key.ts';
 import { conflict, notFound } from '../meta/failures.ts';
 import { type Stored, withVersion } from '../meta/object.ts';
+import { storedAs } from '../meta/stored-form.ts';
 import { claimWrites } from './claims.ts';
 import { type Place, readFresh, type VerbContext } from './context.ts';
 
@@ -44,7 +45,11 @@ export async function remove(context: VerbContext, place: Place, current: Stored
 
 async function commit(context: VerbContext, place: Place, current: Stored, next: Stored | undefined) {
   const key = keyOf(place.kind.ref, place.name, place.namespace);
-  const write = { key, value: next && encode(next), expect: Number(current.metadata.resourceVersion) };
+  const write = {
+    key,
+    value: next && encode(storedAs(place.kind, next)),
+    expect: Number(current.metadata.resourceVersion),
+  };
   try {
     return await context.store.commit([write, ...claimWrites(place.kind, key, next, current)]);
   } catch (error) {

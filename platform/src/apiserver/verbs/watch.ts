@@ -7,6 +7,7 @@ import { prefixOf } from '../cache/key.ts';
 import type { Change } from '../cache/kind-cache.ts';
 import { deepFreeze, type Stored, withVersion } from '../meta/object.ts';
 import { type Selection, selectionOf } from '../meta/selection.ts';
+import { shownAs } from '../meta/stored-form.ts';
 import type { VerbContext } from './context.ts';
 import { waitFor } from './list.ts';
 import { checkListQuery, type ListQuery, parseVersion } from './list-options.ts';
@@ -34,18 +35,29 @@ export async function watch(context: VerbContext, kind: Kind, query: ListQuery, 
   const cache = context.cache.kind(kind.ref);
   const start = withState || version === undefined ? context.cache.revision : version;
   if (withState) {
-    for (const { object } of cache.range(prefix)) if (selection.matches(object)) sink.event('ADDED', object);
+    for (const entry of cache.range(prefix)) {
+      const object = shownAs(kind, entry.object);
+      if (selection.matches(object)) sink.event('ADDED', object);
+    }
     if (query.sendInitialEvents) sink.bookmark(start, true);
   }
   return cache.subscribe(start, {
     change(change) {
-      if (change.revision > start && change.key.startsWith(prefix)) tell(change, selection, sink);
+      if (change.revision > start && change.key.startsWith(prefix)) tell(asShown(kind, change), selection, sink);
     },
     progress(revision) {
       if (query.allowWatchBookmarks && revision >= start) sink.bookmark(revision, false);
     },
     end: (error) => sink.end(error),
   });
+}
+
+/** In another form than the stored one it is another change, whose encodings are not to be shared with the first. */
+function asShown(kind: Kind, change: Change): Change {
+  if (!kind.stored) return change;
+  const object = shownAs(kind, change.object);
+  const previous = change.previous && shownAs(kind, change.previous);
+  return object === change.object ? { ...change, previous } : { ...change, object, previous, encoded: new Map() };
 }
 
 function tell(change: Change, selection: Selection, sink: WatchSink): void {
