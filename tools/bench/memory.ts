@@ -10,6 +10,8 @@ export interface VmmMemory {
   tcg: number;
   /** Everything else: heap, libraries, stacks, MiB. */
   own: number;
+  /** The heap's part of `own`, MiB. */
+  heap: number;
   total: number;
 }
 
@@ -28,22 +30,33 @@ const mib = 1024;
  * the memfd behind a split one); its tables are the large anonymous mappings QEMU makes beside it, taken as those of at least 1 MiB.
  */
 export function vmmMemory(pid: number, guestMemoryPath: RegExp): VmmMemory {
-  const sums = { guestPrivate: 0, guestShared: 0, tcg: 0, own: 0 };
+  const sums = { guestPrivate: 0, guestShared: 0, tcg: 0, own: 0, heap: 0 };
   for (const mapping of mappings(readFileSync(`/proc/${pid}/smaps`, 'utf8'))) {
     if (guestMemoryPath.test(mapping.path)) {
       sums.guestPrivate += mapping.privateKib;
       sums.guestShared += mapping.pssKib - mapping.privateKib;
     } else if (isTcg(mapping)) sums.tcg += mapping.pssKib;
     else sums.own += mapping.pssKib;
+    if (mapping.path === '[heap]') sums.heap += mapping.pssKib;
   }
-  const { guestPrivate, guestShared, tcg, own } = sums;
+  const { guestPrivate, guestShared, tcg, own, heap } = sums;
   return {
     guestPrivate: guestPrivate / mib,
     guestShared: guestShared / mib,
     tcg: tcg / mib,
     own: own / mib,
+    heap: heap / mib,
     total: (guestPrivate + guestShared + tcg + own) / mib,
   };
+}
+
+/**
+ * TCG also keeps a tree node and list entries on the heap for each block it translated, which no mapping tells apart. What the heap of a VMM grew by since
+ * its guest was resumed is taken to be that: `fresh` is a VMM of the same shape that has run next to nothing.
+ */
+export function withoutTranslations(memory: VmmMemory, fresh: VmmMemory): VmmMemory {
+  const grown = memory.tcg > 0 ? Math.max(0, memory.heap - fresh.heap) : 0;
+  return { ...memory, own: memory.own - grown, tcg: memory.tcg + grown, heap: memory.heap - grown };
 }
 
 function isTcg({ path, permissions, sizeKib }: Mapping): boolean {

@@ -13,7 +13,7 @@ import type { Vmm } from '../../platform/src/vmm/vmm.ts';
 import { loadDemoImage } from '../../platform/test/integration/support/demo-image.ts';
 import { startInstance, type TestInstance, vmmPids } from '../../platform/test/integration/support/instance.ts';
 import { floorRun } from './floor.ts';
-import { pssMib, vmmMemory } from './memory.ts';
+import { pssMib, type VmmMemory, vmmMemory, withoutTranslations } from './memory.ts';
 import { openPeers } from './peers.ts';
 import { deletePods, manyAtOnce, podRun } from './pods.ts';
 import {
@@ -37,13 +37,19 @@ const settleMs = 2_500;
 /** What a Pod with a limit of 64 MiB gets: see machine-shape.ts. */
 const shape = { vcpus: 1, memoryMib: 128 };
 
+/** What the mappings of guest memory are named. */
+const guestMemory = /memfd:|memory|template/;
+
 const progress = (text: string) => process.stderr.write(`${text}\n`);
 
 async function main(): Promise<void> {
   progress('starting an instance of its own');
+  // As a server is run; tests want more words.
+  process.env.SAMPAN_LOG_LEVEL ??= 'info';
   const instance = await startInstance('bench');
   const values: Record<string, number[]> = { floor: [], 'floor cpu': [], pod: [] };
   let vmm: Vmm | undefined;
+  let fresh: VmmMemory | undefined;
   try {
     await loadDemoImage(instance);
     const idleServer = pssMib(serverPid(instance));
@@ -53,6 +59,7 @@ async function main(): Promise<void> {
     try {
       const floorOptions = { vmm, run: join(instance.run, 'floor'), image, shape };
       await vmm.prepareTemplate(shape);
+      fresh = await freshMemory(vmm, floorOptions.run);
       await floorRun(floorOptions);
       await podRun(instance.client, instance.home, 'warm-up');
       for (let run = 0; run < runs; run++) {
@@ -74,7 +81,7 @@ async function main(): Promise<void> {
     const names = Array.from({ length: atOnce }, (_, index) => `many-${index}`);
     const allRunningMs = await manyAtOnce(instance.client, names);
     await deletePods(instance.client, names.slice(idlePods));
-    const memory = vmmPids(instance).map((pid) => vmmMemory(pid, /memfd:|memory|template/));
+    const memory = vmmPids(instance).map((pid) => withoutTranslations(vmmMemory(pid, guestMemory), fresh!));
     const busyServer = pssMib(serverPid(instance));
     await deletePods(instance.client, names.slice(0, idlePods));
     print(documentOf({ values, acceleration, allRunningMs, memory, idleServer, busyServer }), json);
@@ -149,6 +156,18 @@ async function openFloor(instance: TestInstance): Promise<Vmm> {
     tag: `${instance.tag.slice(0, 5)}f`,
     log: createLogger({ level: 'warn' }),
   });
+}
+
+/** A clone that has been resumed and asked nothing: what a VMM is before its guest does anything. */
+async function freshMemory(vmm: Vmm, run: string): Promise<VmmMemory> {
+  const directory = join(run, 'vm', 'fresh');
+  try {
+    await vmm.create({ id: 'fresh', directory, shape, disks: [] });
+    const pid = Number(readFileSync(join(directory, 'pid'), 'utf8').split(' ')[0]);
+    return vmmMemory(pid, guestMemory);
+  } finally {
+    await vmm.destroy(directory);
+  }
 }
 
 async function demoBlockImage(instance: TestInstance): Promise<string> {

@@ -103,7 +103,10 @@ test('a cold boot under KVM gets exactly these arguments', () => {
   assert.deepEqual(actual, [
     ...machine('kvm', 'host', 'memory-backend-ram,id=ram,size=512M,merge=off,dump=off'),
     ...['-kernel', '/proc/self/fd/16', '-initrd', '/proc/self/fd/17'],
-    ...['-append', 'console=ttyS0 quiet random.trust_cpu=1 reboot=t panic=-1 init_on_alloc=0'],
+    ...[
+      '-append',
+      'console=ttyS0 quiet random.trust_cpu=1 reboot=t panic=-1 init_on_alloc=0 lsm=landlock,yama audit=0 psi=0',
+    ],
     ...control,
     ...rootDisk,
     ...filledScratch,

@@ -144,7 +144,7 @@ export async function startInstance(name: string): Promise<TestInstance> {
     ...process.env,
     SAMPAN_HOME: home,
     SAMPAN_LISTEN: `127.0.0.1:${port}`,
-    SAMPAN_LOG_LEVEL: 'debug',
+    SAMPAN_LOG_LEVEL: process.env.SAMPAN_LOG_LEVEL ?? 'debug',
     SAMPAN_GUEST_DIR: process.env.SAMPAN_GUEST_DIR ?? directoryOf('guest'),
     SAMPAN_HOST_DIR: process.env.SAMPAN_HOST_DIR ?? directoryOf('host'),
     PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
