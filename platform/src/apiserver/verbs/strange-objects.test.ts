@@ -112,7 +112,7 @@ for (const kind of allKinds) {
     const namespace = ref.namespaced ? 'default' : undefined;
     let stored = 0;
     for (let i = 0; i < rounds; i++) {
-      const name = `strange-${i}`;
+      const name = kind.kind === 'CustomResourceDefinition' ? `strange-${i}.example.com` : `strange-${i}`;
       const object = strange(kind, name);
       const made = await attempt('create', object, () => client.create(ref, object));
       // What cannot be made strange is made plain, to be changed strangely.
@@ -141,7 +141,25 @@ for (const kind of allKinds) {
 /** The least that is valid. */
 function plain(kind: Kind, name: string): KubeObject {
   const metadata = { name, ...(kind.ref.namespaced ? { namespace: 'default' } : {}) };
+  const containers = [{ name: 'a', image: 'b' }];
+  const template = { metadata: { labels: { a: 'b' } }, spec: { containers } };
+  const workload = { selector: { matchLabels: { a: 'b' } }, template };
+  const job = { template: { spec: { restartPolicy: 'Never', containers } } };
+  const storage = { accessModes: ['ReadWriteOnce'] };
   const more: Record<string, object> = {
+    Deployment: { spec: workload },
+    ReplicaSet: { spec: workload },
+    StatefulSet: { spec: { ...workload, serviceName: 's' } },
+    Job: { spec: job },
+    CronJob: { spec: { schedule: '* * * * *', jobTemplate: { spec: job } } },
+    Service: { spec: { ports: [{ port: 80 }] } },
+    EndpointSlice: { addressType: 'IPv4', endpoints: [] },
+    Ingress: { spec: { defaultBackend: { service: { name: 's', port: { number: 80 } } } } },
+    IngressClass: { spec: { controller: 'example.com/c' } },
+    StorageClass: { provisioner: 'example.com/p' },
+    PersistentVolume: { spec: { ...storage, capacity: { storage: '1Gi' }, nfs: { server: 's', path: '/' } } },
+    PersistentVolumeClaim: { spec: { ...storage, resources: { requests: { storage: '1Gi' } } } },
+    CustomResourceDefinition: plainDefinition(name),
     Pod: { spec: { containers: [{ name: 'a', image: 'b' }] } },
     Event: { involvedObject: { namespace: 'default' } },
     RuntimeClass: { handler: 'h' },
@@ -151,4 +169,11 @@ function plain(kind: Kind, name: string): KubeObject {
     LimitRange: { spec: { limits: [] } },
   };
   return { metadata, ...more[kind.kind] };
+}
+
+function plainDefinition(name: string): object {
+  const [plural = '', ...group] = name.split('.');
+  const schema = { openAPIV3Schema: { type: 'object' } };
+  const versions = [{ name: 'v1', served: true, storage: true, schema }];
+  return { spec: { group: group.join('.'), scope: 'Cluster', names: { plural, kind: `K${plural}` }, versions } };
 }
