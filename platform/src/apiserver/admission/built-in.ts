@@ -4,6 +4,7 @@ import { defaultTolerations } from './default-tolerations.ts';
 import { limitRanger } from './limit-ranger.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
 import { podPriority } from './pod-priority.ts';
+import { podSecurity } from './pod-security/pod-security.ts';
 import { serviceAccountAdmission } from './service-account.ts';
 import { type ServiceNetwork, serviceAddresses } from './service-addresses.ts';
 
@@ -12,6 +13,7 @@ export function builtInAdmission(services?: ServiceNetwork): AdmissionPlugin[] {
     namespaceLifecycle,
     limitRanger,
     serviceAccountAdmission,
+    podSecurity,
     podPriority,
     defaultTolerations,
     serviceAddresses(services),

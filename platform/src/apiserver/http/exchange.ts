@@ -64,10 +64,16 @@ export async function sendStatus(exchange: Exchange, status: Status): Promise<vo
   await send(exchange, status.code, status);
 }
 
+/** As kube-apiserver: up to here warnings are sent whole. */
+const maxWarningChars = 4096;
+const maxWarnings = 20;
+
 export function setWarnings({ response, warnings }: Exchange): void {
   if (warnings.size === 0) return;
   // Headers are ASCII; what is not, a field's name for one, must not break the answer.
-  const plain = [...warnings].slice(0, 20).map((text) => text.slice(0, 256).replaceAll(/[^\x20-\x7e]/g, '?'));
+  const all = [...warnings].slice(0, maxWarnings).map((text) => text.replaceAll(/[^\x20-\x7e]/g, '?'));
+  const isTooMuch = all.reduce((total, text) => total + text.length, 0) > maxWarningChars;
+  const plain = isTooMuch ? all.map((text) => text.slice(0, maxWarningChars / maxWarnings)) : all;
   const quoted = plain.map((text) => `299 - ${JSON.stringify(text)}`);
   response.setHeader('Warning', quoted);
 }
