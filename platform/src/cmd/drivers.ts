@@ -4,7 +4,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import type { Instance } from '../base/config.ts';
 import type { Logger } from '../base/log.ts';
 import { createErofsImageStore } from '../images/erofs/erofs-image-store.ts';
-import type { ImageStore } from '../images/images.ts';
+import type { ImageGarbageCollector, ImageStore } from '../images/images.ts';
 import { createBridgeNetwork } from '../network/bridge/bridge-network.ts';
 import type { Network } from '../network/network.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
@@ -22,7 +22,7 @@ export interface Drivers {
   store: Store;
   /** Other servers work on the same store. */
   isStoreShared: boolean;
-  images: ImageStore;
+  images: ImageStore & ImageGarbageCollector;
   network: Network;
   vmm: Vmm;
 }

@@ -85,6 +85,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     apiServerForPods: { host: podsReachUsAt, port: 443 },
     requestToken: tokenRequester(api.inProcess(systemUser(`system:node:${nodeName}`))),
     nodeInfo: await nodeInfo(await vmm.capabilities()),
+    imageGarbage: images,
     endpoints: createImageEndpoints(images, join(instance.home, 'uploads')),
   });
   const makeControllers = (fence: (client: KubeClient) => KubeClient) =>

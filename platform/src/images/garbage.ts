@@ -5,6 +5,7 @@ export interface GarbageCandidate {
   /** What removing it gives back. */
   freesBytes: number;
   lastUsedMs: number;
+  /** In use. */
   pinned: boolean;
 }
 
@@ -18,17 +19,36 @@ export interface GarbageThresholds {
   highPercent: number;
   /** Once above, images go until no more than this share is used. */
   lowPercent: number;
+  /** Images used within this time stay: one that was just pulled is about to be used (default 0). */
+  minAgeMs?: number;
 }
 
-/** Longest unused first, pinned ones never; empty below the high mark. */
-export function decideGarbage(images: GarbageCandidate[], disk: DiskState, thresholds: GarbageThresholds): string[] {
-  if (disk.usedBytes * 100 < disk.capacityBytes * thresholds.highPercent) return [];
-  let excess = disk.usedBytes - (disk.capacityBytes * thresholds.lowPercent) / 100;
+export interface GarbageResult {
+  /** Ids of the images that are gone. */
+  removed: string[];
+  /** What had to be given back to come down to the low mark; 0 below the high one. */
+  wantedBytes: number;
+  /** What was. */
+  freedBytes: number;
+  /** The disk as it was found. */
+  disk: DiskState;
+}
+
+/** How much has to go: nothing below the high mark, else all above the low one. */
+export function excessBytes(disk: DiskState, { highPercent, lowPercent }: GarbageThresholds): number {
+  if (disk.usedBytes * 100 < disk.capacityBytes * highPercent) return 0;
+  return Math.max(0, Math.ceil(disk.usedBytes - (disk.capacityBytes * lowPercent) / 100));
+}
+
+/** Longest unused first, until `excess` bytes are found; pinned ones and those used since `usedBeforeMs` never. */
+export function decideGarbage(images: GarbageCandidate[], excess: number, usedBeforeMs = Infinity): string[] {
   const doomed: string[] = [];
-  for (const image of images.filter(({ pinned }) => !pinned).sort((a, b) => a.lastUsedMs - b.lastUsedMs)) {
-    if (excess <= 0) break;
+  const unused = images.filter(({ pinned, lastUsedMs }) => !pinned && lastUsedMs <= usedBeforeMs);
+  let left = excess;
+  for (const image of unused.sort((a, b) => a.lastUsedMs - b.lastUsedMs)) {
+    if (left <= 0) break;
     doomed.push(image.id);
-    excess -= image.freesBytes;
+    left -= image.freesBytes;
   }
   return doomed;
 }

@@ -6,6 +6,8 @@
  * Drivers: erofs (real), fake.
  */
 
+import type { GarbageResult, GarbageThresholds } from './garbage.ts';
+
 /** The config of an OCI image (image-spec config.md), as much as running a container needs. */
 export interface ImageConfig {
   User?: string;
@@ -73,13 +75,13 @@ export interface ImageStore {
   usage(): Promise<{ usedBytes: number; images: number; path: string }>;
 }
 
-/** A power of stores on a disk of their own: making room on it. */
+/** A power of stores: making room on their disk. */
 export interface ImageGarbageCollector {
   /**
-   * Once `highPercent` of the disk is used: removes images, longest unused first, until no more than `lowPercent` is. Pinned images stay.
-   * Returns the ids of what was removed.
+   * Once `highPercent` of the disk is used: lets go of kept layers, then removes images, longest unused first, until no more than `lowPercent` is.
+   * Pinned images stay, and those used within `minAgeMs`. That it was not enough is for the caller to find in the result.
    */
-  collectGarbage(thresholds: { highPercent: number; lowPercent: number }): Promise<{ removed: string[] }>;
+  collectGarbage(thresholds: GarbageThresholds): Promise<GarbageResult>;
 }
 
 export interface PushProgress {

@@ -2,9 +2,11 @@
 import type { KubeClient } from '@sampan/api/client.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
+import type { ImageGarbageCollector } from '../images/images.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RequestToken } from '../volumes/sources.ts';
 import type { NodeGateway } from './gateway.ts';
+import type { FreeShare } from './stats/disk-pressure.ts';
 
 export interface NodeCapacity {
   cpuMillicores: number;
@@ -45,6 +47,10 @@ export interface NodeOptions {
   apiServerForPods: { host: string; port: number };
   requestToken: RequestToken;
   nodeInfo: NodeInfo;
+  /** Makes room on the disk of images; absent: nobody does. */
+  imageGarbage?: ImageGarbageCollector;
+  /** Default: what the file system says. */
+  freeShare?: FreeShare;
   /** The image endpoints. */
   endpoints?: NodeEndpoints;
 }

@@ -18,6 +18,7 @@ import { parseResolvConf } from './config/dns.ts';
 import { createGateway } from './create-gateway.ts';
 import { graceSecondsOf } from './decide/model.ts';
 import { LifecycleHooks } from './hooks/lifecycle-hooks.ts';
+import { keepRoomForImages } from './images/image-keeper.ts';
 import { ImagePuller } from './images/image-puller.ts';
 import { keepLogsSmall } from './logs/log-rotation.ts';
 import type { Node, NodeOptions } from './node-options.ts';
@@ -29,6 +30,7 @@ import { PodState } from './pod-state.ts';
 import { PodWorkers } from './pod-workers.ts';
 import { ProbeManager } from './probes/probe-manager.ts';
 import { NodeRegistration } from './registration/node-registration.ts';
+import { DiskPressure } from './stats/disk-pressure.ts';
 import { evictExcess } from './stats/evictor.ts';
 import { HostMeter } from './stats/host-usage.ts';
 import { StatusWriter } from './status-writer.ts';
@@ -56,6 +58,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     capacity: options.capacity,
     startedAtMs: clock.now(),
     hostMeter: new HostMeter({ clock, home }),
+    disk: new DiskPressure({ home, clock, freeShare: options.freeShare }),
     events,
     objects: references,
     volumes: new PodVolumes({ objects: references, requestToken: options.requestToken, clock }),
@@ -81,9 +84,17 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     clock,
     onChange: (change) => onPodChange(workers, clock.now(), change),
   });
-  const { capacity, addresses, nodeInfo } = options;
+  const { capacity, addresses, nodeInfo, imageGarbage: images } = options;
   const facts = { nodeName, capacity, addresses, nodeInfo };
-  const registration = new NodeRegistration({ client, runtime, facts, home, clock, log, events: recorder });
+  const registration = new NodeRegistration({
+    client,
+    runtime,
+    facts,
+    disk: context.disk,
+    clock,
+    log,
+    events: recorder,
+  });
   const stop = new AbortController();
 
   return {
@@ -97,6 +108,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       void relist(context, workers, stop.signal);
       void keepLogsSmall(context, stop.signal);
       void evictExcess(context, workers, stop.signal);
+      if (images)
+        void keepRoomForImages({ images, nodeName, disk: context.disk, events: recorder, clock, log }, stop.signal);
     },
     async close() {
       stop.abort();

@@ -12,7 +12,7 @@ import type { NodeContext } from './act/context.ts';
 import { perform, type Seen } from './act/perform.ts';
 import { refreshVolumes } from './act/prepare-volumes.ts';
 import { hurries } from './act/stop-container.ts';
-import { refusalOf } from './decide/admission.ts';
+import { pressureRefusal, refusalOf } from './decide/admission.ts';
 import { decide } from './decide/decide.ts';
 import { lostRuns } from './decide/lost-runs.ts';
 import { type Action, type Decision, earliest, isTerminalPhase, keyOf, type PodView } from './decide/model.ts';
@@ -66,17 +66,19 @@ export class PodWorkers {
     this.wake(state.uid);
   }
 
-  /** A Pod that this node has never begun with may not fit: who bound it did not ask the scheduler. */
+  /** A Pod that this node has never begun with may not be welcome, or not fit: who bound it did not ask the scheduler. */
   #admit(state: PodState): void {
     const { metadata, status } = state.object;
     if (state.gone || status?.startTime || metadata?.deletionTimestamp) return;
-    const { capacity, clock, events } = this.#options.context;
+    const { capacity, clock, events, disk } = this.#options.context;
     const others = this.all().filter((other) => !other.finished);
-    const refusal = refusalOf(
-      state.object,
-      others.map((other) => other.pod),
-      capacity,
-    );
+    const refusal =
+      pressureRefusal(state.object, disk.isHigh ? ['DiskPressure'] : []) ??
+      refusalOf(
+        state.object,
+        others.map((other) => other.pod),
+        capacity,
+      );
     if (!refusal) return;
     state.eviction = { ...refusal, atMs: clock.now(), disrupted: false };
     events.pod(state.object, 'Warning', refusal.reason, refusal.message);

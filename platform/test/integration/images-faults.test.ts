@@ -88,11 +88,16 @@ it('garbage collection frees the disk down to the low mark, and spares pinned im
     ids.push((await store.pull(reference)).id);
   }
   await store.pin(ids[0]!, 'sandbox');
-  assert.deepEqual(await store.collectGarbage({ highPercent: 99, lowPercent: 90 }), { removed: [] });
+  const collect = async (highPercent: number, lowPercent: number, minAgeMs = 0) => {
+    const { removed, wantedBytes, freedBytes } = await store.collectGarbage({ highPercent, lowPercent, minAgeMs });
+    return { removed, isEnough: freedBytes >= wantedBytes };
+  };
+  assert.deepEqual(await collect(99, 90), { removed: [], isEnough: true });
   // Old layers go first and leave 9 of 20 MiB.
-  assert.deepEqual(await store.collectGarbage({ highPercent: 60, lowPercent: 35 }), { removed: [ids[1]] });
+  assert.deepEqual(await collect(60, 35), { removed: [ids[1]], isEnough: true });
   assert.deepEqual((await store.list()).map(({ id }) => id).sort(), [ids[0], ids[2]].sort());
-  assert.deepEqual(await store.collectGarbage({ highPercent: 1, lowPercent: 0 }), { removed: [ids[2]] });
+  assert.deepEqual(await collect(1, 0, 120_000), { removed: [], isEnough: false });
+  assert.deepEqual(await collect(1, 0), { removed: [ids[2]], isEnough: false });
 });
 
 it('a process killed in the middle of a pull leaves a store that opens and pulls', async () => {

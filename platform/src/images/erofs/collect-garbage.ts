@@ -1,7 +1,7 @@
 /** Makes room on the store's disk: kept layers first, then images, as garbage.ts decides. */
 import { statfs } from 'node:fs/promises';
 import { isReason } from '@sampan/api/errors.ts';
-import { type DiskState, decideGarbage, type GarbageThresholds } from '../garbage.ts';
+import { type DiskState, decideGarbage, excessBytes, type GarbageResult, type GarbageThresholds } from '../garbage.ts';
 import type { BlobCache } from './blob-cache.ts';
 import type { BlockImages } from './block-images.ts';
 import type { ImageIndex } from './image-index.ts';
@@ -14,13 +14,14 @@ export interface CollectOptions {
   cache: BlobCache;
   blocks: BlockImages;
   remove: (id: string) => Promise<void>;
+  nowMs: number;
 }
 
-/** Returns the ids of the images removed. */
-export async function collectGarbage(options: CollectOptions, thresholds: GarbageThresholds): Promise<string[]> {
-  const { directory, index, pins, cache, blocks } = options;
+export async function collectGarbage(options: CollectOptions, thresholds: GarbageThresholds): Promise<GarbageResult> {
+  const { directory, index, pins, cache, blocks, nowMs } = options;
   const disk = await diskState(directory);
-  if (disk.usedBytes * 100 < disk.capacityBytes * thresholds.highPercent) return [];
+  const wantedBytes = excessBytes(disk, thresholds);
+  if (wantedBytes === 0) return { removed: [], wantedBytes, freedBytes: 0, disk };
   await cache.trim(0);
   const candidates = await Promise.all(
     index.all().map(async ({ id, contentId, lastUsedMs }) => ({
@@ -31,10 +32,8 @@ export async function collectGarbage(options: CollectOptions, thresholds: Garbag
     })),
   );
   // The high mark was passed; what counts from here on is the low one.
-  const doomed = decideGarbage(candidates, await diskState(directory), {
-    ...thresholds,
-    highPercent: thresholds.lowPercent,
-  });
+  const excess = excessBytes(await diskState(directory), { ...thresholds, highPercent: thresholds.lowPercent });
+  const doomed = decideGarbage(candidates, excess, nowMs - (thresholds.minAgeMs ?? 0));
   const removed: string[] = [];
   for (const id of doomed) {
     try {
@@ -45,7 +44,8 @@ export async function collectGarbage(options: CollectOptions, thresholds: Garbag
       if (!isReason(error, 'FailedPrecondition')) throw error;
     }
   }
-  return removed;
+  const after = await diskState(directory);
+  return { removed, wantedBytes, freedBytes: Math.max(0, disk.usedBytes - after.usedBytes), disk };
 }
 
 async function diskState(directory: string): Promise<DiskState> {

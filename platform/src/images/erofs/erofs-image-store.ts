@@ -14,7 +14,7 @@ import { ensureDirectory } from '../../base/files.ts';
 import { randomHex } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
-import type { GarbageThresholds } from '../garbage.ts';
+import type { GarbageResult, GarbageThresholds } from '../garbage.ts';
 import type { Image, ImageGarbageCollector, ImagePusher, ImageStore, PullProgress, RegistryAuth } from '../images.ts';
 import {
   digestedName,
@@ -285,10 +285,10 @@ export class ErofsImageStore implements ImageStore, ImageGarbageCollector, Image
     return { usedBytes, images: this.#index.all().length, path: this.#options.directory };
   }
 
-  async collectGarbage(thresholds: GarbageThresholds): Promise<{ removed: string[] }> {
-    const { directory } = this.#options;
+  collectGarbage(thresholds: GarbageThresholds): Promise<GarbageResult> {
+    const { directory, clock } = this.#options;
     const parts = { directory, index: this.#index, pins: this.#pins, cache: this.#cache, blocks: this.#blocks };
-    return { removed: await collectGarbage({ ...parts, remove: (id) => this.remove(id) }, thresholds) };
+    return collectGarbage({ ...parts, remove: (id) => this.remove(id), nowMs: clock.now() }, thresholds);
   }
 
   async #imageOf(record: ImageRecord): Promise<Image> {

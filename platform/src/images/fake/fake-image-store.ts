@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { SampanError } from '@sampan/api/errors.ts';
 import { type Clock, systemClock } from '../../base/clock.ts';
-import { decideGarbage } from '../garbage.ts';
+import { decideGarbage, excessBytes, type GarbageResult, type GarbageThresholds } from '../garbage.ts';
 import type { Image, ImageConfig, ImageGarbageCollector, ImageStore, RegistryAuth } from '../images.ts';
 import {
   digestedName,
@@ -204,7 +204,7 @@ export class FakeImageStore implements ImageStore, ImageGarbageCollector {
     return this.#held.values().reduce((sum, { image }) => sum + image.sizeBytes, 0);
   }
 
-  async collectGarbage(thresholds: { highPercent: number; lowPercent: number }): Promise<{ removed: string[] }> {
+  async collectGarbage(thresholds: GarbageThresholds): Promise<GarbageResult> {
     const candidates = [...this.#held.values()].map(({ image, lastUsedMs }) => ({
       id: image.id,
       freesBytes: image.sizeBytes,
@@ -212,9 +212,11 @@ export class FakeImageStore implements ImageStore, ImageGarbageCollector {
       pinned: this.#usersOf(image.id).length > 0,
     }));
     const disk = { usedBytes: this.#usedBytes(), capacityBytes: this.#options.capacityBytes };
-    const removed = decideGarbage(candidates, disk, thresholds);
+    const wantedBytes = excessBytes(disk, thresholds);
+    const usedBeforeMs = this.#options.clock.now() - (thresholds.minAgeMs ?? 0);
+    const removed = decideGarbage(candidates, wantedBytes, usedBeforeMs);
     for (const id of removed) this.#held.delete(id);
-    return { removed };
+    return { removed, wantedBytes, freedBytes: disk.usedBytes - this.#usedBytes(), disk };
   }
 }
 

@@ -10,6 +10,7 @@ import type { LifecycleHooks } from '../hooks/lifecycle-hooks.ts';
 import type { ImagePuller } from '../images/image-puller.ts';
 import type { NodeCapacity } from '../node-options.ts';
 import type { PodEvents } from '../pod-events.ts';
+import type { DiskPressure } from '../stats/disk-pressure.ts';
 import type { HostMeter } from '../stats/host-usage.ts';
 
 export interface NodeContext {
@@ -25,6 +26,7 @@ export interface NodeContext {
   capacity: NodeCapacity;
   startedAtMs: number;
   hostMeter: HostMeter;
+  disk: DiskPressure;
   events: PodEvents;
   objects: ObjectSource;
   volumes: PodVolumes;

@@ -13,6 +13,14 @@ export interface Refusal {
   message: string;
 }
 
+/** kubelet's eviction manager: a node under pressure takes only what the system itself stands on (scheduling.SystemCriticalPriority). */
+export function pressureRefusal(pod: Pod, conditions: string[]): Refusal | undefined {
+  if (conditions.length === 0 || (pod.spec?.priority ?? 0) >= systemCriticalPriority) return undefined;
+  return { reason: 'Evicted', message: `The node had condition: [${conditions.join(' ')}]. ` };
+}
+
+const systemCriticalPriority = 2_000_000_000;
+
 /** `others`: the Pods that are on the node already; those that have ended do not count. */
 export function refusalOf(pod: Pod, others: Pod[], room: NodeRoom): Refusal | undefined {
   const living = others.filter((other) => !isTerminalPhase(other.status?.phase));

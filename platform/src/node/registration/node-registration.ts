@@ -2,7 +2,6 @@
  * Keeps the node known to the API: its object from start on, its lease every 10 s, its status on change and every 5 minutes.
  * A node that stops renewing its lease is for others to call lost.
  */
-import { statfs } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { type KubeClient, resources } from '@sampan/api/client.ts';
 import { isReason, messageOf } from '@sampan/api/errors.ts';
@@ -12,13 +11,14 @@ import { type Clock, toMicroTime } from '../../base/clock.ts';
 import type { EventRecorder } from '../../base/event-recorder.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import type { DiskPressure } from '../stats/disk-pressure.ts';
 import { type NodeFacts, type NodeHealth, nodeMetadata, nodeStatus } from './node-object.ts';
 
 export interface RegistrationOptions {
   client: KubeClient;
   runtime: Runtime;
   facts: NodeFacts;
-  home: string;
+  disk: DiskPressure;
   clock: Clock;
   log: Logger;
   events: EventRecorder;
@@ -28,8 +28,6 @@ const leaseNamespace = 'kube-node-lease';
 const leaseSeconds = 40;
 const renewMs = 10_000;
 const statusMs = 5 * 60_000;
-/** kubelet's hard threshold for nodefs.available is a tenth; a machine's images are counted here too, so half of that. */
-const leastFreeShare = 0.05;
 const maxImages = 50;
 
 export class NodeRegistration {
@@ -126,17 +124,16 @@ export class NodeRegistration {
   }
 
   async #health(): Promise<NodeHealth> {
-    const { runtime, home } = this.#options;
-    const [runtimeState, disk, images] = await Promise.all([
+    const { runtime, disk } = this.#options;
+    const [runtimeState, images] = await Promise.all([
       runtimeHealth(runtime),
-      statfs(home).catch(() => undefined),
       runtime.listImages({}).catch(() => ({ images: [] })),
+      disk.look(),
     ]);
-    const freeShare = disk && disk.blocks > 0 ? disk.bavail / disk.blocks : 1;
     return {
       ...runtimeState,
-      diskPressure: freeShare < leastFreeShare,
-      diskMessage: `${(freeShare * 100).toFixed(1)}% of the disk that holds ${home} is free; at least ${leastFreeShare * 100}% is wanted`,
+      diskPressure: disk.isHigh,
+      diskMessage: disk.message,
       images: (images.images ?? [])
         .map(
           (image): ContainerImage => ({
