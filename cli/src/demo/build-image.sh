@@ -14,9 +14,9 @@ cp "$busybox" root/bin/busybox
 chmod 755 root/bin/busybox
 ./root/bin/busybox --list-full >applets
 while read -r applet; do
-  case $applet in linuxrc) ;; *) [ -e "root/$applet" ] || ln -s /bin/busybox "root/$applet" ;; esac
+  case $applet in linuxrc) ;; *) [ -e "root/$applet" ] || [ -L "root/$applet" ] || ln -s /bin/busybox "root/$applet" ;; esac
 done <applets
-[ -e root/bin/sh ] || ln -s busybox root/bin/sh
+[ -L root/bin/sh ] || ln -s busybox root/bin/sh
 chmod 1777 root/tmp
 printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >root/etc/passwd
 printf 'root:x:0:\nnogroup:x:65534:\n' >root/etc/group
