@@ -15,7 +15,16 @@ export function equalJson(a: unknown, b: unknown): boolean {
 }
 
 export function cloneJson<T>(value: T): T {
-  return structuredClone(value);
+  return cloneValue(value) as T;
+}
+
+/** By hand: structuredClone, which also knows cycles and buffers, takes several times as long. */
+function cloneValue(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(cloneValue);
+  const copy: JsonObject = {};
+  for (const name of Object.keys(value)) setMember(copy, name, cloneValue((value as JsonObject)[name]));
+  return copy;
 }
 
 export type JsonObject = Record<string, unknown>;

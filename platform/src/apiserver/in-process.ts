@@ -1,6 +1,6 @@
 /**
  * The API without HTTP, for the parts of the platform that live in the server's process: the same verbs, checks and errors.
- * list and watch hand out the cache's own frozen objects (a write into one throws); everything else is a private copy.
+ * list and watch hand out the cache's own frozen objects (a write into one throws); everything else is a private copy, managedFields aside.
  */
 import type {
   DeleteOptions,
@@ -18,7 +18,7 @@ import { type Authorizer, demand } from './auth/authorizer.ts';
 import { masters, type UserInfo } from './auth/user.ts';
 import { type Action, decodeAction } from './meta/action.ts';
 import { badRequest, unknownPath } from './meta/failures.ts';
-import { copyOf } from './meta/object.ts';
+import { copyForClient, copyOf } from './meta/object.ts';
 import { findVirtual, type VirtualKind } from './meta/virtual.ts';
 import { apply } from './verbs/apply.ts';
 import type { Caller, VerbContext } from './verbs/context.ts';
@@ -69,7 +69,7 @@ export class InProcessClient implements KubeClient {
     if (subresource) return (await getScale(context, this.#place(ref, name, namespace))) as KubeObject as T;
     const virtual = findVirtual(virtualKinds, ref);
     if (virtual) return copyOf(await virtual.get(context, name, namespace)) as T;
-    return copyOf(await get(context, this.#place(ref, name, namespace))) as T;
+    return copyForClient(await get(context, this.#place(ref, name, namespace))) as T;
   }
 
   async list<T extends KubeObject>(ref: ResourceRef, options: ListOptions = {}): Promise<ListResult<T>> {
@@ -125,7 +125,9 @@ export class InProcessClient implements KubeClient {
     if (subresource) throw unknownPath();
     if (ref.namespaced && !namespace) throw badRequest('an empty namespace may not be set during creation');
     const kind = this.#kind(ref);
-    return copyOf(await create(context, { kind, namespace, body: object, caller: this.#caller() })) as KubeObject as T;
+    return copyForClient(
+      await create(context, { kind, namespace, body: object, caller: this.#caller() }),
+    ) as KubeObject as T;
   }
 
   async update<T extends KubeObject>(ref: ResourceRef, object: T, options: { subresource?: string } = {}): Promise<T> {
@@ -141,7 +143,9 @@ export class InProcessClient implements KubeClient {
         caller: this.#caller(),
       })) as KubeObject as T;
     }
-    return copyOf(await update(this.#parts.context, { place, target, body: object, caller: this.#caller() })) as T;
+    return copyForClient(
+      await update(this.#parts.context, { place, target, body: object, caller: this.#caller() }),
+    ) as T;
   }
 
   async patch<T extends KubeObject>(
@@ -159,11 +163,11 @@ export class InProcessClient implements KubeClient {
       const mayCreate = () => this.#demand({ verb: 'create', ref, name, namespace });
       const force = options.force ?? false;
       const request = { place, target, configuration: body, caller, force, mayCreate };
-      return copyOf((await apply(this.#parts.context, request)).object) as T;
+      return copyForClient((await apply(this.#parts.context, request)).object) as T;
     }
     const request = { place, target, type, patch: copyOf(body), caller };
     if (target === 'scale') return (await patchScale(this.#parts.context, request)) as KubeObject as T;
-    return copyOf(await patch(this.#parts.context, request)) as T;
+    return copyForClient(await patch(this.#parts.context, request)) as T;
   }
 
   async delete(
@@ -174,7 +178,9 @@ export class InProcessClient implements KubeClient {
     const { namespace, ...rest } = options;
     await this.#demand({ verb: 'delete', ref, name, namespace });
     const place = this.#place(ref, name, namespace);
-    return copyOf((await deleteObject(this.#parts.context, { place, options: rest, caller: this.#caller() })).object);
+    return copyForClient(
+      (await deleteObject(this.#parts.context, { place, options: rest, caller: this.#caller() })).object,
+    );
   }
 
   async #demand({ verb, ref, name = '', namespace = '', subresource = '' }: Asked): Promise<void> {

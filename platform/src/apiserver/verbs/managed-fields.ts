@@ -62,7 +62,7 @@ function ownersBefore(given: unknown, old: Stored | undefined, target: Target): 
   return owners && owners.length > 0 ? owners : ownersIn(stored);
 }
 
-function withoutOwners(object: Stored): Stored {
+export function withoutOwners(object: Stored): Stored {
   const { managedFields: _, ...metadata } = object.metadata;
   return { ...object, metadata };
 }

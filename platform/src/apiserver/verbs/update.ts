@@ -17,11 +17,25 @@ export interface UpdateRequest {
 
 /** Throws Conflict when the body carries a resourceVersion that is no longer current; without one it writes unconditionally. */
 export async function update(context: VerbContext, request: UpdateRequest): Promise<Stored> {
-  const { place, target, body, caller } = request;
+  const { place, target, caller } = request;
+  const { body, owners } = splitOwners(request.body);
   const object = decodeObject(place.kind, body, caller);
   if (!isObject(body) || !(body as KubeObject).metadata?.name) {
     throw badRequest('name must be provided');
   }
   settlePlace(object, place, place.name);
-  return rewrite(context, { place, target, caller, change: () => copyOf(object) });
+  const change = () => {
+    const next = copyOf(object);
+    if (owners !== undefined) next.metadata.managedFields = owners;
+    return next;
+  };
+  return rewrite(context, { place, target, caller, change });
+}
+
+/** managedFields are large, mostly come back as they went out, and are parsed on their own: they need not be copied. */
+function splitOwners(body: unknown): { body: unknown; owners?: unknown[] } {
+  if (!isObject(body) || !isObject(body.metadata)) return { body };
+  const { managedFields, ...metadata } = body.metadata;
+  if (!Array.isArray(managedFields)) return { body };
+  return { body: { ...body, metadata }, owners: managedFields };
 }
