@@ -2,12 +2,18 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type KubeObject, resources } from '@sampan/api/client.ts';
-import type { Job } from 'kubernetes-types/batch/v1.js';
+import type { SampanError } from '@sampan/api/errors.ts';
+import type { CronJob, Job } from 'kubernetes-types/batch/v1.js';
 import type { Pod } from 'kubernetes-types/core/v1.js';
+import type { PodDisruptionBudget } from 'kubernetes-types/policy/v1.js';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/log.ts';
+import { CronJobController } from '../../src/controllers/cron-job/cron-job-controller.ts';
+import { DeploymentController } from '../../src/controllers/deployment/deployment-controller.ts';
+import { DisruptionController } from '../../src/controllers/disruption/disruption-controller.ts';
 import { SharedInformers } from '../../src/controllers/informer/shared-informers.ts';
 import { JobController } from '../../src/controllers/job/job-controller.ts';
+import { ReplicaSetController } from '../../src/controllers/replica-set/replica-set-controller.ts';
 import { type FakeKubelet, startFakeKubelet } from '../fixtures/fake-kubelet.ts';
 import { startTestApi, type TestApi } from './api-test-server.ts';
 import { findKubectls, runKubectl } from './kubectl-server.ts';
@@ -31,7 +37,14 @@ before(async () => {
   const { client } = api;
   const shared = { client, log: silentLogger, clock: systemClock };
   informers = new SharedInformers(shared);
-  controllers = [new JobController({ ...shared, informers, backoff: { firstMs: 20, maxMs: 100 } })];
+  const parts = { ...shared, informers };
+  controllers = [
+    new JobController({ ...parts, backoff: { firstMs: 20, maxMs: 100 } }),
+    new CronJobController(parts),
+    new DisruptionController(parts),
+    new ReplicaSetController(parts),
+    new DeploymentController(parts),
+  ];
   await Promise.all(controllers.map((one) => one.start()));
   node = await startFakeKubelet({
     client,
@@ -196,5 +209,96 @@ describe('Jobs', options, () => {
       items.every((job) => job.status?.succeeded === 1),
       'each counted once',
     );
+  });
+});
+
+describe('CronJobs', options, () => {
+  test('kubectl create cronjob starts a Job at every time due, and keeps as many as it is told', async () => {
+    await ok(['create', 'cronjob', 'tick', `--image=${image}`, '--schedule=@every 1s']);
+    await ok(['patch', 'cronjob', 'tick', '-p', '{"spec":{"successfulJobsHistoryLimit":1}}']);
+    const done = async () => (await api.client.get<CronJob & KubeObject>(resources.cronjobs, 'tick', 'default')).status;
+    await until('a run that succeeded', async () => (await done())?.lastSuccessfulTime !== undefined);
+    assert.match(await ok(['get', 'cronjob', 'tick']), /tick +@every 1s +<none> +False/);
+    const { items } = await api.client.list<Job & KubeObject>(resources.jobs, { namespace: 'default' });
+    const own = items.filter(({ metadata }) => metadata?.ownerReferences?.[0]?.name === 'tick');
+    assert.match(own[0]?.metadata?.name ?? '', /^tick-\d{8}$/);
+    await ok(['patch', 'cronjob', 'tick', '-p', '{"spec":{"suspend":true}}']);
+    await ok(['create', 'job', 'by-hand', '--from=cronjob/tick']);
+    await ok(['wait', '--for=condition=complete', '--timeout=15s', 'job/by-hand']);
+  });
+
+  test('schedules and zones that make no sense are refused', async () => {
+    const { stderr } = await run(['create', 'cronjob', 'bad', `--image=${image}`, '--schedule=61 * * * *']);
+    assert.match(stderr, /spec.schedule: Invalid value: "61 \* \* \* \*": .*above maximum/);
+    const zone = await run(['patch', 'cronjob', 'tick', '-p', '{"spec":{"timeZone":"Mars/Olympus"}}']);
+    assert.match(zone.stderr, /spec.timeZone: Invalid value: "Mars\/Olympus": unknown time zone Mars\/Olympus/);
+  });
+});
+
+describe('Disruption budgets', options, () => {
+  const budgetOf = (name: string) =>
+    api.client.get<PodDisruptionBudget & KubeObject>(resources.poddisruptionbudgets, name, 'default');
+  const evict = (name: string) =>
+    api.client.create(
+      resources.pods,
+      { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: 'default' } },
+      { namespace: 'default', name, subresource: 'eviction' },
+    );
+  const webPods = async () =>
+    (await api.client.list<Pod & KubeObject>(resources.pods, { namespace: 'default', labelSelector: 'app=web' })).items;
+
+  test('an eviction takes from the budget, and the next one is told to wait', async () => {
+    fates.set('web', 'ready');
+    await ok(['create', 'deployment', 'web', `--image=${image}`, '--replicas=3']);
+    await ok(['create', 'pdb', 'web', '--selector=app=web', '--max-unavailable=34%']);
+    await until('the budget is known', async () => (await budgetOf('web')).status?.currentHealthy === 3);
+    const { status } = await budgetOf('web');
+    assert.deepEqual([status?.expectedPods, status?.desiredHealthy, status?.disruptionsAllowed], [3, 1, 2]);
+    assert.match(await ok(['get', 'pdb', 'web']), /web +N\/A +34% +2/);
+
+    await ok(['patch', 'pdb', 'web', '-p', '{"spec":{"maxUnavailable":1}}']);
+    await until('one may go', async () => (await budgetOf('web')).status?.disruptionsAllowed === 1);
+    node.decide(({ metadata }) => (kindOf(metadata) === 'web' ? 'waiting' : 'succeeded'));
+    const [first, second] = await webPods();
+    await evict(first!.metadata!.name!);
+    await assert.rejects(evict(second!.metadata!.name!), (error: SampanError) => {
+      assert.equal(error.reason, 'TooManyRequests');
+      assert.equal(error.message, "Cannot evict pod as it would violate the pod's disruption budget.");
+      assert.equal(error.details.causes?.[0]?.reason, 'DisruptionBudget');
+      return true;
+    });
+    node.decide(({ metadata }) => fates.get(kindOf(metadata)) ?? 'succeeded');
+    await until('it is made up for', async () => (await budgetOf('web')).status?.disruptionsAllowed === 1);
+    assert.equal((await budgetOf('web')).status?.disruptedPods, undefined);
+  });
+
+  test('kubectl drain empties a node one Pod after another', async () => {
+    const drained = await ok([
+      'drain',
+      'fake-node',
+      '--ignore-daemonsets',
+      '--force',
+      '--delete-emptydir-data',
+      '--timeout=30s',
+      '--pod-selector=app=web',
+    ]);
+    assert.match(drained, /node\/fake-node drained/);
+    await ok(['uncordon', 'fake-node']);
+  });
+
+  test('a Pod that is not ready goes where the budget lets the unhealthy go, and says why it went', async () => {
+    fates.set('sick', 'running');
+    await ok(['run', 'sick', `--image=${image}`, '--labels=app=sick']);
+    await ok(['create', 'pdb', 'sick', '--selector=app=sick', '--min-available=1']);
+    await until('the budget is known', async () => (await budgetOf('sick')).status?.expectedPods === 1);
+    await until(
+      'it runs',
+      async () =>
+        (await api.client.get<Pod & KubeObject>(resources.pods, 'sick', 'default')).status?.phase === 'Running',
+    );
+    await assert.rejects(evict('sick'), /violate the pod's disruption budget/);
+    await ok(['patch', 'pdb', 'sick', '-p', '{"spec":{"unhealthyPodEvictionPolicy":"AlwaysAllow"}}']);
+    await evict('sick');
+    await ok(['wait', '--for=delete', '--timeout=10s', 'pod/sick']);
   });
 });
