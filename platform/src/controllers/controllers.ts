@@ -1,9 +1,11 @@
 /** All controllers of an instance, as clients of its API. */
 import type { KubeClient, ResourceRef } from '@sampan/api/client.ts';
+import { messageOf } from '@sampan/api/errors.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { createBatchControllers } from './batch.ts';
 import { ClusterRoleAggregation } from './cluster-role-aggregation.ts';
+import { CustomKindsController } from './custom-kinds.ts';
 import { EndpointSliceController } from './endpoint-slice/endpoint-slice-controller.ts';
 import { Expiry } from './expiry.ts';
 import { GarbageCollector } from './garbage-collector/garbage-collector.ts';
@@ -46,20 +48,32 @@ export function createControllers(options: ControllerOptions): Controllers {
     log: log.child({ controller: name }),
     clock,
   });
+  const garbageKinds = kinds.filter(({ kind }) => kind !== 'Event');
+  const garbage = new GarbageCollector({ ...partsFor('generic-garbage-collector'), kinds: garbageKinds });
+  const namespaces = new NamespaceController({
+    client: clientFor('system:serviceaccount:kube-system:namespace-controller'),
+    log: log.child({ controller: 'namespace' }),
+    clock,
+    namespaced,
+  });
+  const customLog = log.child({ controller: 'custom-kinds' });
   const all = [
-    ...createWorkloadControllers(partsFor),
-    new GarbageCollector({
-      ...partsFor('generic-garbage-collector'),
-      kinds: kinds.filter(({ kind }) => kind !== 'Event'),
+    new CustomKindsController({
+      informers,
+      log: customLog,
+      clock,
+      onKinds(custom) {
+        namespaces.setCustom(custom.map(({ ref }) => ref).filter((ref) => ref.namespaced));
+        garbage
+          .setKinds([...garbageKinds, ...custom])
+          .catch((error) => customLog.warn({ error: messageOf(error) }, 'garbage of custom kinds is not seen yet'));
+      },
     }),
+    ...createWorkloadControllers(partsFor),
+    garbage,
     ...createBatchControllers(partsFor),
     new Scheduler({ client: clientFor('system:kube-scheduler'), log: log.child({ controller: 'scheduler' }), clock }),
-    new NamespaceController({
-      client: clientFor('system:serviceaccount:kube-system:namespace-controller'),
-      log: log.child({ controller: 'namespace' }),
-      clock,
-      namespaced,
-    }),
+    namespaces,
     new NamespaceDefaults({
       client: clientFor('system:serviceaccount:kube-system:service-account-controller'),
       log: log.child({ controller: 'namespace-defaults' }),

@@ -15,11 +15,12 @@ const recheckMs = 500;
 
 export class NamespaceController {
   readonly #client: KubeClient;
-  readonly #namespaced: ResourceRef[];
+  readonly #namespaced: readonly ResourceRef[];
+  #custom: readonly ResourceRef[] = [];
   readonly #queue: WorkQueue;
   readonly #informer: Informer<Namespace & KubeObject>;
 
-  /** `namespaced`: every kind that lives in namespaces. */
+  /** `namespaced`: every built-in kind that lives in namespaces. */
   constructor(options: { client: KubeClient; log: Logger; clock: Clock; namespaced: ResourceRef[] }) {
     this.#client = options.client;
     this.#namespaced = options.namespaced;
@@ -31,6 +32,11 @@ export class NamespaceController {
         if (type === 'set' && object.metadata?.deletionTimestamp) this.#queue.add(object.metadata.name!);
       },
     });
+  }
+
+  /** The custom kinds that live in namespaces, from now on. */
+  setCustom(refs: readonly ResourceRef[]): void {
+    this.#custom = refs;
   }
 
   start(): Promise<void> {
@@ -45,7 +51,7 @@ export class NamespaceController {
     const namespace = this.#informer.get(name);
     if (!namespace?.metadata?.deletionTimestamp) return;
     let left = 0;
-    for (const ref of this.#namespaced) left += await this.#deleteAll(ref, name);
+    for (const ref of [...this.#namespaced, ...this.#custom]) left += await this.#deleteAll(ref, name);
     if (left > 0) return this.#queue.addAfter(name, recheckMs);
     const spec = {
       ...namespace.spec,
@@ -60,7 +66,11 @@ export class NamespaceController {
 
   /** Asks for the deletion of what is not yet being deleted; returns how many objects are still there. */
   async #deleteAll(ref: ResourceRef, namespace: string): Promise<number> {
-    const { items } = await this.#client.list(ref, { namespace });
+    const { items } = await this.#client.list(ref, { namespace }).catch((error: unknown) => {
+      // A custom kind may be gone meanwhile, and its objects with it.
+      if (isReason(error, 'NotFound')) return { items: [] };
+      throw error;
+    });
     const alive = items.filter((item) => !item.metadata?.deletionTimestamp);
     await Promise.all(
       alive.map((item) =>
