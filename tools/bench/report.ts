@@ -7,6 +7,7 @@ export interface Series {
   n: number;
   p50: number;
   p95: number;
+  p99: number;
   max: number;
 }
 
@@ -29,7 +30,7 @@ export function summarise(unit: string, values: number[]): Series {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number) =>
     round(sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN);
-  return { unit, n: sorted.length, p50: at(0.5), p95: at(0.95), max: at(1) };
+  return { unit, n: sorted.length, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) };
 }
 
 export const round = (value: number): number => Math.round(value * 100) / 100;
@@ -65,8 +66,8 @@ export function print(document: BenchDocument, json: boolean): void {
     .join(', ');
   process.stdout.write(`${document.bench} on ${machine}\n\n`);
   columns([
-    ['', 'unit', 'n', 'p50', 'p95', 'max'],
-    ...Object.entries(document.series).map(([name, s]) => [name, s.unit, s.n, s.p50, s.p95, s.max]),
+    ['', 'unit', 'n', 'p50', 'p95', 'p99', 'max'],
+    ...Object.entries(document.series).map(([name, s]) => [name, s.unit, s.n, s.p50, s.p95, s.p99, s.max]),
   ]);
   columns([['ratio', ''], ...Object.entries(document.ratios)]);
   columns([

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Failure } from '../failure.ts';
 import { currentInstance } from '../instance.ts';
-import { runtimePackages } from '../setup/packages.ts';
+import { etcdPackage, runtimePackages } from '../setup/packages.ts';
 import { prepare } from './up.ts';
 
 export async function bench(name: string, options: { json?: boolean; runs: string }): Promise<void> {
@@ -12,10 +12,10 @@ export async function bench(name: string, options: { json?: boolean; runs: strin
   const script = join(instance.root, 'tools/bench', `${name}.ts`);
   if (!/^[a-z]+$/.test(name) || !existsSync(script))
     throw new Failure(`there is no benchmark "${name}"`, {
-      why: 'the benchmarks are: start',
+      why: 'the benchmarks are: start, api',
       mend: './sampan bench start',
     });
-  await prepare(runtimePackages, { quiet: options.json });
+  await prepare(name === 'api' ? [...runtimePackages, etcdPackage] : runtimePackages, { quiet: options.json });
   const args = [script, '--runs', options.runs, ...(options.json ? ['--json'] : [])];
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], { stdio: 'inherit' });
   process.exitCode = await new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? 128)));

@@ -44,7 +44,7 @@ const test: PackageNeed[] = [
   { name: 'busybox-static', reason: 'the smallest test image', probe: 'busybox' },
   { name: 'umoci', reason: 'unpacks an image, to compare ours with', probe: 'umoci' },
   { name: 'openssl', reason: 'makes certificates for a registry over TLS', probe: 'openssl' },
-  { name: 'etcd-server', reason: 'the store of several API servers', probe: 'etcd' },
+  etcdPackage,
   { name: 'libcap2-bin', reason: 'reads file capabilities of an unpacked image', probe: 'getcap' },
 ];
 

@@ -33,11 +33,15 @@ describe('two API servers over one etcd', {
 
   const start = async (name: string): Promise<Server> => {
     const env = { ...process.env, SAMPAN_STORE: 'etcd', SAMPAN_ETCD_ENDPOINTS: etcd.endpoint };
-    const script = join(import.meta.dirname, 'etcd-api-server.ts');
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script, join(directory, name)], {
-      env,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const script = join(import.meta.dirname, 'support/api-process.ts');
+    const child = spawn(
+      process.execPath,
+      ['--disable-warning=ExperimentalWarning', script, join(directory, name), '--controllers'],
+      {
+        env,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
     const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
     const line = await Promise.race([
       new Promise<string>((resolve) => child.stdout.once('data', (chunk) => resolve(`${chunk}`))),

@@ -20,6 +20,8 @@ export interface Etcd {
 
 export interface EtcdOptions {
   binary: string;
+  /** Where its directory is made. */
+  parent?: string;
   more?: string[];
 }
 
@@ -61,8 +63,8 @@ export async function newEtcd(): Promise<{ binary: string } | { missing: string 
   }
 }
 
-export async function startEtcd({ binary, more = [] }: EtcdOptions): Promise<Etcd> {
-  const directory = await mkdtemp(join(tmpdir(), 'sampan-etcd-'));
+export async function startEtcd({ binary, parent = tmpdir(), more = [] }: EtcdOptions): Promise<Etcd> {
+  const directory = await mkdtemp(join(parent, 'sampan-etcd-'));
   const [client, peer] = [await freePort(), await freePort()];
   const [endpoint, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
   const args = [

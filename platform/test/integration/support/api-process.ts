@@ -1,20 +1,28 @@
-/** A child of etcd-servers.test.ts: an API server and its controllers over an etcd, without a node. Says where it serves on stdout. */
+/**
+ * An API server in a process of its own, without a node: `api-process.ts <home> [--controllers]`. SAMPAN_STORE says over which store.
+ * Prints one line of JSON when it serves: its URL and the admin's kubeconfig. SIGTERM ends it.
+ */
 import { join } from 'node:path';
 import { allKinds } from '@sampan/api/kinds/all.ts';
-import { createApiServer } from '../../src/apiserver/api-server.ts';
-import { systemUser } from '../../src/apiserver/auth/user.ts';
-import { writeAdminKubeconfig } from '../../src/apiserver/pki/kubeconfig.ts';
-import { openPki } from '../../src/apiserver/pki/pki.ts';
-import { sharedSecrets } from '../../src/apiserver/pki/shared-secrets.ts';
-import { createLogger } from '../../src/base/log.ts';
-import { openStore } from '../../src/cmd/open-store.ts';
-import { createControllers } from '../../src/controllers/controllers.ts';
-import { electedControllers } from '../../src/controllers/elected-controllers.ts';
+import { createApiServer } from '../../../src/apiserver/api-server.ts';
+import { systemUser } from '../../../src/apiserver/auth/user.ts';
+import { writeAdminKubeconfig } from '../../../src/apiserver/pki/kubeconfig.ts';
+import { openPki } from '../../../src/apiserver/pki/pki.ts';
+import { sharedSecrets } from '../../../src/apiserver/pki/shared-secrets.ts';
+import { createLogger } from '../../../src/base/log.ts';
+import { openStore } from '../../../src/cmd/open-store.ts';
+import { createControllers } from '../../../src/controllers/controllers.ts';
+import { electedControllers } from '../../../src/controllers/elected-controllers.ts';
 
 const home = process.argv[2]!;
 const log = createLogger({ level: process.env.SAMPAN_LOG_LEVEL ?? 'error' });
-const { store } = await openStore(home, log);
-const pki = await openPki({ directory: join(home, 'pki'), addresses: [], names: [], shared: sharedSecrets(store) });
+const { store, isShared } = await openStore(home, log);
+const pki = await openPki({
+  directory: join(home, 'pki'),
+  addresses: [],
+  names: [],
+  ...(isShared && { shared: sharedSecrets(store) }),
+});
 const server = await createApiServer({
   store,
   kinds: allKinds,
@@ -35,7 +43,7 @@ const controllers = electedControllers({
       caCertificate: pki.caCertificate,
     }),
 });
-await controllers.start();
+if (process.argv.includes('--controllers')) await controllers.start();
 const { port } = await server.listen([{ host: '127.0.0.1', port: 0 }]);
 const url = `https://127.0.0.1:${port}`;
 const kubeconfig = join(home, 'admin.kubeconfig');
