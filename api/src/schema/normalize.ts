@@ -1,9 +1,10 @@
 /**
- * What a trip through the Go types would make of an object whose structure is right: no nulls, no empty maps and lists where Go omits them,
+ * What a trip through the Go types would make of an object whose structure is right: no nulls, no empty maps, lists and flags where Go omits them,
  * numbers of quantities as text, resource lists in canonical form, times in UTC, and zero values where Go always writes one.
  */
 import { Quantity } from '../quantity.ts';
 import { canonicalMicroTime, canonicalTime } from '../time.ts';
+import { plainFlags } from './plain-flags.ts';
 import { type FieldType, type Scalar, structType } from './schema.ts';
 
 /** In place. Idempotent. Unknown fields are left alone: whether they are dropped is the request's choice. */
@@ -16,7 +17,8 @@ function normalizeStruct(typeName: string, value: Record<string, unknown>): void
   for (const [field, member] of Object.entries(value)) {
     const type = fields.get(field);
     if (!type) continue;
-    if (member === null || member === undefined || (isEmpty(type, member) && !required.has(field))) delete value[field];
+    const isSaid = !isEmpty(type, member) && !(member === false && plainFlags.has(`${typeName}.${field}`));
+    if (member === null || member === undefined || (!isSaid && !required.has(field))) delete value[field];
     else value[field] = normalized(type, member);
   }
   for (const field of required) {
@@ -30,6 +32,7 @@ function normalizeStruct(typeName: string, value: Record<string, unknown>): void
 
 /** Structs stay: they are pointers in Go, and `{}` says something (`emptyDir: {}`). */
 function isEmpty(type: FieldType, value: unknown): boolean {
+  if (value === null || value === undefined) return true;
   if (type.form === 'array') return (value as unknown[]).length === 0;
   return type.form === 'map' && Object.keys(value as object).length === 0;
 }
