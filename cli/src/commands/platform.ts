@@ -47,8 +47,10 @@ export function platformCommands(program: Command): void {
     .action(async (files: string[], options: { unit?: boolean }) => (await import('./test.ts')).test(files, options));
   program
     .command('bench')
-    .description('measure: start (the time a Pod takes to start, and its memory)')
-    .argument('<name>', 'start')
+    .description(
+      'measure: start (the time a Pod takes to start, and its memory), api (the API server against kube-apiserver over etcd)',
+    )
+    .argument('<name>', 'start or api')
     .option('--json', 'one JSON document instead of a table')
     .option('--runs <n>', 'runs of each thing compared', '20')
     .addHelpText('after', '\nExample:\n  ./sampan bench start --json')

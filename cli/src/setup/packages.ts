@@ -36,6 +36,13 @@ const runtime: PackageNeed[] = [
   { name: 'libc6-dev', reason: 'links them statically', probe: '/usr/lib/x86_64-linux-gnu/libc.a' },
 ];
 
+/** For the tests of several API servers, and for the comparison with it. */
+export const etcdPackage: PackageNeed = {
+  name: 'etcd-server',
+  reason: 'the store of several API servers',
+  probe: 'etcd',
+};
+
 const test: PackageNeed[] = [
   { name: 'docker-registry', reason: 'the registry images are pulled from', probe: 'docker-registry' },
   { name: 'skopeo', reason: 'pushes test images', probe: 'skopeo' },
