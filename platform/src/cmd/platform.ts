@@ -55,6 +55,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     gateway: () => gateway,
     pki,
     version: { version },
+    serviceNetwork: { others: [podsReachUsAt] },
     streaming: createStreamingHook({ log: log.child({ part: 'streaming' }) }),
   });
   const { port } = await api.listen([
@@ -95,6 +96,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
       kinds: allKinds,
       namespaced: allKinds.filter((kind) => kind.ref.namespaced).map((kind) => kind.ref),
       caCertificate: pki.caCertificate,
+      apiServer: { host: podsReachUsAt, port },
     });
   const controllers = drivers.isStoreShared
     ? electedControllers({

@@ -7,12 +7,14 @@ import { createBatchControllers } from './batch.ts';
 import { ClusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { CustomKindsController } from './custom-kinds.ts';
 import { EndpointSliceController } from './endpoint-slice/endpoint-slice-controller.ts';
+import { KubernetesService } from './endpoint-slice/kubernetes-service.ts';
 import { Expiry } from './expiry.ts';
 import { GarbageCollector } from './garbage-collector/garbage-collector.ts';
 import type { GarbageKind } from './garbage-collector/kind-graph.ts';
 import { SharedInformers } from './informer/shared-informers.ts';
 import { NamespaceDefaults } from './namespace-defaults.ts';
 import { NamespaceController } from './namespaces.ts';
+import { PendingClaims } from './pending-claims.ts';
 import { ResourceQuotaController } from './resource-quota.ts';
 import { Scheduler } from './scheduler.ts';
 import { createWorkloadControllers } from './workloads.ts';
@@ -28,6 +30,8 @@ export interface ControllerOptions {
   kinds: GarbageKind[];
   /** PEM of the CA that Pods verify the API server with. */
   caCertificate: string;
+  /** Where Pods reach the API server, and the port it listens at there. Absent: there is no Service `kubernetes`. */
+  apiServer?: { host: string; port: number };
 }
 
 export interface Controllers {
@@ -36,7 +40,7 @@ export interface Controllers {
 }
 
 export function createControllers(options: ControllerOptions): Controllers {
-  const { clientFor, log, clock = systemClock, namespaced, kinds, caCertificate } = options;
+  const { clientFor, log, clock = systemClock, namespaced, kinds, caCertificate, apiServer } = options;
   const informers = new SharedInformers({
     client: clientFor('system:kube-controller-manager'),
     log: log.child({ controller: 'informers' }),
@@ -91,12 +95,9 @@ export function createControllers(options: ControllerOptions): Controllers {
       clock,
     }),
     new ResourceQuotaController({ ...partsFor('resourcequota-controller'), namespaced }),
-    new EndpointSliceController({
-      client: clientFor('system:serviceaccount:kube-system:endpointslice-controller'),
-      informers,
-      log: log.child({ controller: 'endpointslice' }),
-      clock,
-    }),
+    new EndpointSliceController(partsFor('endpointslice-controller')),
+    new PendingClaims(partsFor('persistent-volume-binder')),
+    ...(apiServer ? [new KubernetesService({ ...partsFor('kubernetes-service-controller'), apiServer })] : []),
   ];
   return {
     async start() {

@@ -12,15 +12,20 @@ export interface ClientsLab extends AsyncDisposable {
   kubeconfig: string;
 }
 
-export async function startClientsLab(options: TestApiOptions = {}): Promise<ClientsLab> {
+/** With `apiServer` there is a Service `kubernetes` that leads there. */
+export async function startClientsLab(
+  options: TestApiOptions & { apiServer?: { host: string; port: number } } = {},
+): Promise<ClientsLab> {
+  const { apiServer } = options;
   const api = await startTestApi(options);
   const kinds = options.kinds ?? (await import('@sampan/api/kinds/all.ts')).allKinds;
   const controllers = createControllers({
     clientFor: (component) => api.server.inProcess(systemUser(component)),
     log: silentLogger,
-    kinds: allKinds,
+    kinds,
     namespaced: kinds.filter(({ ref }) => ref.namespaced).map(({ ref }) => ref),
     caCertificate: api.pki.caCertificate,
+    ...(apiServer && { apiServer }),
   });
   await controllers.start();
   // Its Pods have ended when they are Jobs' and run for ever otherwise, as those of a chart would.

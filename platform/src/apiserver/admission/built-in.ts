@@ -1,5 +1,6 @@
 /** The admission plugins every server has, in kube-apiserver's order. */
 import type { AdmissionPlugin } from './admission.ts';
+import { defaultStorageClass } from './default-storage-class.ts';
 import { defaultTolerations } from './default-tolerations.ts';
 import { limitRanger } from './limit-ranger.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
@@ -16,6 +17,7 @@ export function builtInAdmission(services?: ServiceNetwork): AdmissionPlugin[] {
     podSecurity,
     podPriority,
     defaultTolerations,
+    defaultStorageClass,
     serviceAddresses(services),
   ];
 }
