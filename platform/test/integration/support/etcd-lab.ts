@@ -1,4 +1,4 @@
-/** etcd servers for tests: one member, on loopback, with its data in a directory of its own; may be killed and started again. */
+/** etcd servers for tests: on loopback, each with its data in a directory of its own; may be killed and started again. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
@@ -9,10 +9,10 @@ import { command } from './instance.ts';
 
 export interface Etcd {
   endpoint: string;
-  pid(): number;
   /** kill -9. */
   kill(): Promise<void>;
-  /** Again on the same data and port, after kill(). */
+  pid(): number;
+  /** Again on the same data and ports, after kill(); resolves when it is healthy. */
   restart(): Promise<void>;
   /** Ends it and removes its data. */
   dispose(): Promise<void>;
@@ -22,6 +22,8 @@ export interface EtcdOptions {
   binary: string;
   /** Where its directory is made. */
   parent?: string;
+  /** PEM files: clients must show a certificate of `ca`. */
+  tls?: { ca: string; cert: string; key: string };
   more?: string[];
 }
 
@@ -63,30 +65,66 @@ export async function newEtcd(): Promise<{ binary: string } | { missing: string 
   }
 }
 
-export async function startEtcd({ binary, parent = tmpdir(), more = [] }: EtcdOptions): Promise<Etcd> {
+export async function startEtcd(options: EtcdOptions): Promise<Etcd> {
+  return (await startCluster(options, 1))[0]!;
+}
+
+/** So many members of one cluster. */
+export async function startCluster(options: EtcdOptions, members: number): Promise<Etcd[]> {
+  const ports = await Promise.all(
+    Array.from({ length: members }, () => Promise.all([freePort(), freePort(), freePort()])),
+  );
+  const cluster = ports.map(([, peer], index) => `m${index}=http://127.0.0.1:${peer}`).join(',');
+  const all = ports.map(([client, peer, health], index) =>
+    makeMember(options, { index, client, peer, health, cluster }),
+  );
+  const made = await Promise.all(all);
+  try {
+    await Promise.all(made.map((member) => member.restart()));
+    return made;
+  } catch (error) {
+    await Promise.all(made.map((member) => member.dispose()));
+    throw error;
+  }
+}
+
+interface MemberPorts {
+  index: number;
+  client: number;
+  peer: number;
+  health: number;
+  cluster: string;
+}
+
+/** Not started yet. */
+async function makeMember(options: EtcdOptions, { index, client, peer, health, cluster }: MemberPorts): Promise<Etcd> {
+  const { binary, parent = tmpdir(), more = [], tls } = options;
   const directory = await mkdtemp(join(parent, 'sampan-etcd-'));
-  const [client, peer] = [await freePort(), await freePort()];
-  const [endpoint, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
+  const endpoint = `${tls ? 'https' : 'http'}://127.0.0.1:${client}`;
+  const peerUrl = `http://127.0.0.1:${peer}`;
+  const healthUrl = `http://127.0.0.1:${health}`;
   const args = [
-    ...['--name', 'one', '--data-dir', directory],
-    ...['--listen-client-urls', endpoint, '--advertise-client-urls', endpoint],
-    ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl, '--initial-cluster', `one=${peerUrl}`],
-    // A single member need not wait long for others before it leads.
-    ...['--heartbeat-interval', '10', '--election-timeout', '100', '--max-txn-ops', '10000'],
+    ...['--name', `m${index}`, '--data-dir', directory, '--initial-cluster', cluster],
+    ...['--listen-client-urls', endpoint, '--advertise-client-urls', endpoint, '--listen-metrics-urls', healthUrl],
+    ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
+    // Members on one machine need not wait long for each other.
+    ...['--heartbeat-interval', '20', '--election-timeout', '200', '--max-txn-ops', '10000'],
+    ...(tls ? ['--client-cert-auth', '--trusted-ca-file', tls.ca, '--cert-file', tls.cert, '--key-file', tls.key] : []),
     ...['--logger', 'zap', '--log-level', 'error', ...more],
   ];
-  let child: ChildProcess;
+  let child: ChildProcess | undefined;
   const start = async () => {
-    child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const started = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    child = started;
     let words = '';
-    child.stderr!.on('data', (chunk) => {
+    started.stderr.on('data', (chunk) => {
       words = `${words}${chunk}`.slice(-2000);
     });
-    await healthy(child, endpoint, () => words);
+    await healthy(started, healthUrl, () => words);
   };
   const kill = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child.once('close', resolve));
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child!.once('close', resolve));
     child.kill('SIGKILL');
     await gone;
   };
@@ -94,19 +132,13 @@ export async function startEtcd({ binary, parent = tmpdir(), more = [] }: EtcdOp
     await kill();
     await rm(directory, { recursive: true, force: true });
   };
-  try {
-    await start();
-  } catch (error) {
-    await dispose();
-    throw error;
-  }
-  return { endpoint, pid: () => child.pid!, kill, restart: start, dispose };
+  return { endpoint, pid: () => child!.pid!, kill, restart: start, dispose };
 }
 
-async function healthy(child: ChildProcess, endpoint: string, words: () => string): Promise<void> {
+async function healthy(child: ChildProcess, url: string, words: () => string): Promise<void> {
   for (let tries = 0; tries < 400; tries++) {
     if (child.exitCode !== null) throw new Error(`etcd ended: ${words()}`);
-    const answer = await fetch(`${endpoint}/health`).then(
+    const answer = await fetch(`${url}/health`).then(
       (response) => response.json() as Promise<{ health: string }>,
       () => undefined,
     );
