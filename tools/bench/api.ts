@@ -22,6 +22,8 @@ const runs = Number(process.argv[process.argv.indexOf('--runs') + 1] || 20);
 const scale = Number(process.env.BENCH_SCALE ?? 1);
 const clientCounts = [1, 16, 64];
 const roundMs = 500;
+/** Rounds of writing that are not counted: code is compiled and files grow to size. */
+const warmUps = 3;
 const pods = Math.round(10_000 * scale);
 const objects = Math.round(50_000 * scale);
 const watchers = Math.round(1_000 * scale);
@@ -117,11 +119,10 @@ async function measureWrites(targets: Target[], etcd: Store | undefined): Promis
       ]);
     writers.push(['etcd alone', clients, () => ratePerSecond(clients, roundMs, write)]);
   }
-  for (let run = 0; run <= runs; run++) {
-    progress(`writes, run ${run} of ${runs}`);
+  for (let run = 1 - warmUps; run <= runs; run++) {
+    progress(run > 0 ? `writes, run ${run} of ${runs}` : 'writes, warming up');
     for (const [name, clients, measure] of writers) {
       const rate = await measure(clients);
-      // The first round is for warming up.
       if (run > 0) note(`${name}: writes, ${clients} clients`, '1/s', rate);
     }
   }
