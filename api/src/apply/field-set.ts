@@ -98,6 +98,13 @@ function intersectionOf(a: FieldSet, b: FieldSet, member: boolean): FieldSet | u
   return nodeOf(member, children);
 }
 
+/** Only the paths that no other path of the set goes through. */
+export function innermost(set: FieldSet): FieldSet {
+  const children: Record<string, FieldSet> = {};
+  for (const [element, child] of elementsOf(set)) children[element] = innermost(child);
+  return isEmptySet(children) ? leaf : children;
+}
+
 export function equalSets(a: FieldSet, b: FieldSet): boolean {
   if (a === b) return true;
   const names = Object.keys(a);

@@ -9,7 +9,17 @@
  */
 import { isJsonObject, type JsonObject } from '../json.ts';
 import { compare, type Difference, fieldsOf } from './compare.ts';
-import { difference, emptySet, type FieldSet, intersection, isEmptySet, leaf, pathsOf, union } from './field-set.ts';
+import {
+  difference,
+  emptySet,
+  type FieldSet,
+  innermost,
+  intersection,
+  isEmptySet,
+  leaf,
+  pathsOf,
+  union,
+} from './field-set.ts';
 import {
   capUpdaters,
   changeSets,
@@ -74,11 +84,12 @@ export function ownersAfterUpdate(write: Write, after: object): ManagedEntry[] {
   return sortOwners(capUpdaters(withOwner(rest, by, own, time)));
 }
 
-/** What another changed or removed, nobody else owns any more. */
+/** What another changed or removed, nobody else owns any more. Who wants a map or list to be there is content with whatever comes into it. */
 function ownersAfterChange(owners: ManagedEntry[], { changed, removed }: Difference, except?: Identity) {
+  const values = innermost(changed);
   return changeSets(owners, (entry) => {
     if (except && isSameManager(entry, except)) return entry.fieldsV1;
-    return difference(difference(entry.fieldsV1, changed), removed);
+    return difference(difference(entry.fieldsV1, values), removed);
   });
 }
 
@@ -105,11 +116,11 @@ export function applyConfiguration(write: Write, applied: object, force: boolean
   if (!isJsonObject(object)) throw new TypeError('an applied object is an object');
   const found = compare(structure, before, object);
   const others = next.filter((entry) => !isSameManager(entry, by));
-  const conflicts = conflictsOf(others, found.changed);
+  const conflicts = conflictsOf(others, innermost(found.changed));
   if (conflicts.length > 0 && !force) return { conflicts };
   const after = ownersAfterChange(next, found, by);
   const isSame = isEmptySet(found.changed) && isEmptySet(found.removed);
-  const whole = { ...write.before, ...object };
+  const whole = { ...reached(write.before ?? {}, (name) => !reaches(name)), ...object };
   return { object: whole, owners: sortOwners(isSame ? after : withOwner(after, by, fields, time)), isSame };
 }
 
