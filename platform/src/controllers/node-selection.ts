@@ -46,7 +46,8 @@ export function untoleratedTaint(pod: PodObject, node: NodeObject): Taint | unde
   );
 }
 
-function tolerates(toleration: Toleration, taint: Taint): boolean {
+/** Whether the toleration is meant for the taint. */
+export function tolerates(toleration: Toleration, taint: Taint): boolean {
   if (toleration.effect && toleration.effect !== taint.effect) return false;
   if (toleration.key && toleration.key !== taint.key) return false;
   if (toleration.operator === 'Exists') return true;

@@ -112,7 +112,7 @@ export class NodeRegistration {
     const nowMs = clock.now();
     const status = nodeStatus(facts, await this.#health(), this.#status, nowMs);
     const same = this.#status !== undefined && isDeepStrictEqual(lasting(status), lasting(this.#status));
-    if (same && nowMs - this.#statusAtMs < statusMs) return;
+    if (same && nowMs - this.#statusAtMs < statusMs && !(await this.#isGivenUp())) return;
     await client.patch<Node>(
       resources.nodes,
       facts.nodeName,
@@ -121,6 +121,13 @@ export class NodeRegistration {
     );
     this.#status = status;
     this.#statusAtMs = nowMs;
+  }
+
+  /** The control plane took the node for lost, and only the node can say that it is not. */
+  async #isGivenUp(): Promise<boolean> {
+    const { client, facts } = this.#options;
+    const node = await client.get<Node>(resources.nodes, facts.nodeName);
+    return (node.status?.conditions ?? []).some(({ reason }) => reason === 'NodeStatusUnknown');
   }
 
   async #health(): Promise<NodeHealth> {
