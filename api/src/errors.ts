@@ -46,6 +46,8 @@ export interface ErrorDetails {
   uid?: string;
   causes?: Cause[];
   retryAfterSeconds?: number;
+  /** Where a list that can no longer be shown as of one moment may go on all the same (ListMeta). */
+  continue?: string;
 }
 
 export class SampanError extends Error {

@@ -135,3 +135,28 @@ describe('merge patch', () => {
     });
   }
 });
+
+describe('a hostile JSON patch', () => {
+  const refused = (patch: object[], reason: string, document: object = { a: 'x'.repeat(1000), list: [] }) =>
+    assert.throws(
+      () => applyJsonPatch(document, patch),
+      (error) => (error as { reason?: string }).reason === reason,
+    );
+
+  it('that copies copies is refused before it has grown', () => {
+    const bomb = Array.from({ length: 60 }, (_, i) => ({ op: 'copy', from: '', path: `/b${i}` }));
+    const started = performance.now();
+    refused(bomb, 'RequestEntityTooLarge');
+    assert.ok(performance.now() - started < 1000);
+  });
+
+  it('that nests without end is refused', () => {
+    refused([{ op: 'add', path: `${'/a'.repeat(200)}`, value: 1 }], 'BadRequest');
+  });
+
+  it('that moves a long list again and again is refused', () => {
+    const list = Array.from({ length: 100_000 }, () => 0);
+    const patch = Array.from({ length: 10_000 }, () => ({ op: 'add', path: '/list/0', value: 1 }));
+    refused(patch, 'RequestEntityTooLarge', { list });
+  });
+});

@@ -11,6 +11,11 @@ interface Operation {
 
 /** As kube-apiserver: more than this in one patch is refused. */
 const maxOperations = 10_000;
+/** Characters of JSON that the copies of one patch may come to (json-patch AccumulatedCopySizeLimit): each copy may hold all those before. */
+const maxCopied = 3 * 1024 * 1024;
+/** Elements of lists that the additions and removals of one patch may move. */
+const maxMoved = 20_000_000;
+const maxSteps = 128;
 
 /**
  * A patched copy; `document` is left alone. Throws BadRequest for what is no JSON Patch, Invalid for one that does not fit the document (or whose
@@ -24,7 +29,7 @@ export function applyJsonPatch<T>(document: T, patch: unknown): T {
       `The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`,
     );
   }
-  const root = { document: cloneJson(document) as unknown };
+  const root: Root = { document: cloneJson(document) as unknown, copied: 0, moved: 0 };
   patch.forEach((operation, i) => {
     applyOne(root, parseOperation(operation, i));
   });
@@ -44,10 +49,14 @@ function parseOperation(value: unknown, i: number): Operation {
   return value as unknown as Operation;
 }
 
-const isPointer = (text: string) => text === '' || /^\/(?:[^~]|~[01])*$/s.test(text);
+const isPointer = (text: string) =>
+  text === '' || (/^\/(?:[^~]|~[01])*$/s.test(text) && text.split('/').length <= maxSteps + 1);
 
 interface Root {
   document: unknown;
+  /** What was spent of the bounds above. */
+  copied: number;
+  moved: number;
 }
 
 function applyOne(root: Root, operation: Operation): void {
@@ -67,11 +76,40 @@ const operations: Record<string, (root: Root, operation: Operation) => void> = O
     remove(root, from);
     add(root, path, value);
   },
-  copy: (root: Root, { path, from = '' }: Operation) => add(root, path, cloneJson(get(root, from))),
+  copy(root: Root, { path, from = '' }: Operation) {
+    const value = get(root, from);
+    root.copied += sizeOf(value, maxCopied - root.copied);
+    if (root.copied > maxCopied) {
+      throw tooMuch(
+        `Unable to complete the copy, the accumulated size increase of copy is ${root.copied}, exceeding the limit ${maxCopied}`,
+      );
+    }
+    add(root, path, cloneJson(value));
+  },
   test(root: Root, { path, value }: Operation) {
     if (!equalJson(get(root, path), value)) throw misfit(`testing value ${path} failed: test failed`);
   },
 });
+
+function tooMuch(message: string): SampanError {
+  return new SampanError('RequestEntityTooLarge', message);
+}
+
+/** About how many characters the value has as JSON; counting ends at `enough`. Without recursion: copies of copies may be deep. */
+function sizeOf(value: unknown, enough: number): number {
+  let size = 0;
+  const left = [value];
+  for (let next = left.pop(); next !== undefined && size <= enough; next = left.pop()) {
+    if (typeof next === 'object' && next !== null) {
+      for (const [name, member] of Object.entries(next)) {
+        size += name.length + 3;
+        left.push(member ?? null);
+      }
+      size += 2;
+    } else size += typeof next === 'string' ? next.length + 2 : 5;
+  }
+  return size;
+}
 
 function misfit(message: string): SampanError {
   return new SampanError('Invalid', `the server rejected our request due to an error in our request: ${message}`);
@@ -110,7 +148,9 @@ function add(root: Root, path: string, value: unknown): void {
   }
   const { parent, last } = parentOf(root, path);
   if (Array.isArray(parent)) {
-    parent.splice(last === '-' ? parent.length : arrayIndex(last, parent.length, path), 0, value);
+    const index = last === '-' ? parent.length : arrayIndex(last, parent.length, path);
+    spend(root, parent.length - index);
+    parent.splice(index, 0, value);
   } else if (isJsonObject(parent)) setMember(parent, last, value);
   else throw misfit(`${path} does not exist`);
 }
@@ -126,6 +166,11 @@ function put(root: Root, path: string, value: unknown): void {
   else setMember(parent as Record<string, unknown>, last, value);
 }
 
+function spend(root: Root, moved: number): void {
+  root.moved += moved;
+  if (root.moved > maxMoved) throw tooMuch('the patch moves too many elements of lists');
+}
+
 function remove(root: Root, path: string): void {
   get(root, path);
   if (path === '') {
@@ -133,8 +178,10 @@ function remove(root: Root, path: string): void {
     return;
   }
   const { parent, last } = parentOf(root, path);
-  if (Array.isArray(parent)) parent.splice(Number(last), 1);
-  else delete (parent as Record<string, unknown>)[last];
+  if (Array.isArray(parent)) {
+    spend(root, parent.length - Number(last));
+    parent.splice(Number(last), 1);
+  } else delete (parent as Record<string, unknown>)[last];
 }
 
 function arrayIndex(step: string, max: number, path: string): number {

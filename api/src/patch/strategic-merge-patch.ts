@@ -14,6 +14,7 @@ import { type FieldType, hasStructType, structType, typeNameOf } from '../schema
 import { inPatchOrder, type KeyOf } from './element-order.ts';
 import { type ListStrategy, listStrategy } from './merge-keys.ts';
 
+const maxComparisons = 10_000_000;
 const orderPrefix = '$setElementOrder/';
 const deletePrefix = '$deleteFromPrimitiveList/';
 
@@ -73,6 +74,10 @@ function mergeMember(before: unknown, value: unknown, member: Member): unknown {
   const strategy = member.type === undefined ? undefined : listStrategy(member.type, member.name);
   if (!strategy) return value.map((item) => (isJsonObject(item) ? mergeObject({}, item, inner) : item));
   const old = Array.isArray(before) ? before : [];
+  // Each element is sought among all: a list of very many would take very long.
+  if ((old.length + value.length) * value.length > maxComparisons) {
+    throw new SampanError('RequestEntityTooLarge', `${member.name}: too many elements for a strategic merge patch`);
+  }
   const keyOf = keyReader(strategy, member.name);
   const replacement = value.filter((item) => !isDirective(item, 'replace'));
   if (replacement.length < value.length) {

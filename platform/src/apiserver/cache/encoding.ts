@@ -4,20 +4,33 @@
  */
 import type { FieldSet } from '@sampan/api/apply/field-set.ts';
 import type { KubeObject } from '@sampan/api/client.ts';
+import { SampanError } from '@sampan/api/errors.ts';
 import { deepFreeze, isObject, type Stored } from '../meta/object.ts';
 import { compact, FieldSetPool } from './field-set-pool.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 const pool = new FieldSetPool();
 
+/** Change by change an object could outgrow what any request may hold. */
+const maxObjectBytes = 3 * 1024 * 1024;
+
+/** Throws RequestEntityTooLarge. */
 export function encode(object: KubeObject): Uint8Array {
+  const bytes = Buffer.from(JSON.stringify(storable(object)));
+  if (bytes.length <= maxObjectBytes) return bytes;
+  const { name } = object.metadata ?? {};
+  const message = `${object.kind} "${name}" would be ${bytes.length} bytes; the limit is ${maxObjectBytes}`;
+  throw new SampanError('RequestEntityTooLarge', message);
+}
+
+function storable(object: KubeObject): object {
   const { resourceVersion: _, managedFields, ...metadata } = object.metadata ?? {};
-  if (!managedFields) return Buffer.from(JSON.stringify({ ...object, metadata }));
+  if (!managedFields) return { ...object, metadata };
   const owners = (managedFields as { fieldsV1: FieldSet }[]).map((entry) => ({
     ...entry,
     fieldsV1: pool.text(entry.fieldsV1),
   }));
-  return Buffer.from(JSON.stringify({ ...object, metadata: { ...metadata, managedFields: owners } }));
+  return { ...object, metadata: { ...metadata, managedFields: owners } };
 }
 
 /** Frozen, with `revision` as its resourceVersion. Throws SyntaxError when the bytes are no object. */

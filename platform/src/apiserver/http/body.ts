@@ -1,16 +1,16 @@
 /** Request bodies: bounded in bytes, depth and the time they take, then JSON or YAML. */
 import type { IncomingMessage } from 'node:http';
 import { SampanError } from '@sampan/api/errors.ts';
-import { parse as parseYaml } from 'yaml';
 import type { Clock } from '../../base/clock.ts';
+import { checkDepth } from '../meta/depth.ts';
 import { badRequest } from '../meta/failures.ts';
 import { decodeProtobuf, protobufType } from './protobuf.ts';
+import { parseOneYaml } from './yaml-body.ts';
 
 /** As kube-apiserver's limit on resource requests. */
 export const maxBodyBytes = 3 * 1024 * 1024;
 /** For a body that comes at all: a slow sender must not hold a place for ever. */
 const bodyTimeoutMs = 60_000;
-const maxDepth = 100;
 
 /** Throws RequestEntityTooLarge as soon as the bound is passed, Timeout when the sender dawdles, BadRequest when it leaves. */
 export function readBody(request: IncomingMessage, clock: Clock): Promise<Buffer> {
@@ -72,30 +72,14 @@ function unsupportedType(): SampanError {
   return new SampanError('UnsupportedMediaType', message);
 }
 
-/** YAML of one document; aliases are bounded so that a small body cannot become a huge object. */
-export function parseOneYaml(text: string): unknown {
-  // JSON is YAML, and clients that apply mostly send that: it need not go the long way.
-  if (/^\s*\{/.test(text)) {
-    try {
-      return JSON.parse(text);
-    } catch {}
-  }
-  return parseYaml(text, { maxAliasCount: 100, uniqueKeys: true, logLevel: 'error' });
-}
-
 function parseText(body: Buffer, parse: (text: string) => unknown, format: string): unknown {
   let value: unknown;
   try {
     value = parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch (error) {
+    if (error instanceof SampanError) throw error;
     throw badRequest(`couldn't get version/kind; ${format} parse error: ${(error as Error).message}`);
   }
   checkDepth(value);
   return value;
-}
-
-export function checkDepth(value: unknown, depth = 0): void {
-  if (typeof value !== 'object' || value === null) return;
-  if (depth === maxDepth) throw badRequest(`the body is nested deeper than ${maxDepth} levels`);
-  for (const member of Object.values(value)) checkDepth(member, depth + 1);
 }

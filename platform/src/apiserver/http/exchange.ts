@@ -37,7 +37,7 @@ export async function sendBytes(exchange: Exchange, code: number, body: Buffer, 
   setWarnings(exchange);
   let bytes = body;
   if (body.length >= gzipFromBytes) {
-    response.setHeader('Vary', 'Accept-Encoding');
+    response.appendHeader('Vary', 'Accept-Encoding');
     if (/\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))) {
       bytes = await compress(body, { level: 1 });
       response.setHeader('Content-Encoding', 'gzip');

@@ -1,4 +1,5 @@
 /** The paths that are no resources: discovery, OpenAPI, health, version, the token issuer's keys. */
+import { createHash } from 'node:crypto';
 import { issuer } from '../auth/service-account-tokens.ts';
 import { badRequest } from '../meta/failures.ts';
 import type { VerbContext } from '../verbs/context.ts';
@@ -79,6 +80,14 @@ async function showDiscovery(exchange: Exchange, forms: DiscoveryForms): Promise
     if (as !== 'APIGroupDiscoveryList' || group !== 'apidiscovery.k8s.io' || !['v2', 'v2beta1'].includes(version))
       continue;
     const body = Buffer.from(JSON.stringify(forms.aggregated(version)));
+    const tag = `"${createHash('sha512').update(body).digest('hex').toUpperCase()}"`;
+    exchange.response.setHeader('ETag', tag);
+    exchange.response.setHeader('Vary', 'Accept');
+    if (exchange.request.headers['if-none-match'] === tag) {
+      exchange.response.statusCode = 304;
+      exchange.response.end();
+      return;
+    }
     return sendBytes(
       exchange,
       200,

@@ -28,11 +28,11 @@ export function toStatus(error: unknown): Status {
     const message = `Internal error occurred: ${messageOf(error)}`;
     return { ...failure(500), message, reason: 'InternalError', details: { causes: [{ reason: '', message }] } };
   }
-  const details = Object.fromEntries(
-    Object.entries(error.details).filter(([, value]) => value !== undefined && value !== ''),
-  );
+  const { continue: token, ...about } = error.details;
+  const details = Object.fromEntries(Object.entries(about).filter(([, value]) => value !== undefined && value !== ''));
   return {
     ...failure(error.httpStatus),
+    ...(token ? { metadata: { continue: token } } : {}),
     message: error.message,
     reason: kubernetesReason[error.reason] ?? error.reason,
     ...(Object.keys(details).length > 0 ? { details } : {}),

@@ -59,7 +59,11 @@ export function checkListQuery(query: ListQuery, watching: boolean): void {
   if (causes.length > 0) throw invalid({ group: 'meta.k8s.io', kind: 'ListOptions' }, '', causes);
 }
 
+/** Of a token that goes on as of now instead of as of the list's beginning. */
+export const anyRevision = -1;
+
 interface Continue {
+  /** The moment that all pages show, or `anyRevision`. */
   revision: number;
   /** The last key of the page before. */
   after: string;
@@ -76,7 +80,7 @@ export function decodeContinue(token: string, prefix: string): Continue {
     if (
       v === 'meta.k8s.io/v1' &&
       Number.isSafeInteger(rv) &&
-      rv > 0 &&
+      (rv > 0 || rv === anyRevision) &&
       typeof start === 'string' &&
       start.startsWith(prefix)
     ) {

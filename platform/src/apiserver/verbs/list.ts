@@ -11,7 +11,15 @@ import type { Stored } from '../meta/object.ts';
 import { type Selection, selectionOf } from '../meta/selection.ts';
 import { shownAs } from '../meta/stored-form.ts';
 import type { VerbContext } from './context.ts';
-import { checkListQuery, decodeContinue, encodeContinue, type ListQuery, parseVersion } from './list-options.ts';
+import {
+  anyRevision,
+  checkListQuery,
+  decodeContinue,
+  encodeContinue,
+  type ListQuery,
+  parseVersion,
+} from './list-options.ts';
+import { waitFor } from './wait-for.ts';
 
 export interface ListAnswer {
   /** Frozen. */
@@ -29,27 +37,15 @@ export async function list(context: VerbContext, kind: Kind, query: ListQuery): 
   const version = parseVersion(query.resourceVersion);
   if (query.continue) {
     if (version) throw badRequest('specifying resource version is not allowed when using continue');
-    const { revision, after } = decodeContinue(query.continue, prefix);
+    const { revision: begun, after } = decodeContinue(query.continue, prefix);
+    // A list whose moment is forgotten goes on as of now.
+    const revision = begun === anyRevision ? await context.store.revision() : begun;
     return listStored(context, kind, { prefix, selection, limit: query.limit, revision, after });
   }
   const exact = version && (query.resourceVersionMatch === 'Exact' || (query.limit && !query.resourceVersionMatch));
   if (exact) return listStored(context, kind, { prefix, selection, limit: query.limit, revision: version });
   await waitFor(context, version);
   return listCached(context, kind, { prefix, selection, limit: query.limit });
-}
-
-/** Absent: everything committed so far. 0: whatever the cache has. Otherwise at least that version. */
-export async function waitFor(context: VerbContext, version: number | undefined): Promise<void> {
-  if (version === 0) return;
-  if (version === undefined) return context.cache.fresh();
-  const current = await context.store.revision();
-  if (version > current) {
-    throw new SampanError('Timeout', `Too large resource version: ${version}, current: ${current}`, {
-      causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
-      retryAfterSeconds: 1,
-    });
-  }
-  await context.cache.reach(version);
 }
 
 interface Page {
@@ -87,7 +83,9 @@ async function listStored(
   const items: Stored[] = [];
   let after = page.after;
   for (;;) {
-    const stored = await context.store.list(prefix, { limit: limit ?? 500, after, revision }).catch(explainExpiry);
+    const stored = await context.store
+      .list(prefix, { limit: limit ?? 500, after, revision })
+      .catch((error) => explainExpiry(error, page.after));
     for (const [index, { key, value, modRevision }] of stored.entries.entries()) {
       after = key;
       const object = shownAs(kind, decode(value, modRevision));
@@ -102,9 +100,13 @@ async function listStored(
   }
 }
 
-function explainExpiry(error: unknown): never {
+/** After a first page the client is given a way to go on; without one there is nothing to go on with. */
+function explainExpiry(error: unknown, after: string | undefined): never {
   if (!isReason(error, 'Expired')) throw error;
-  throw expired(
-    'The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.',
+  if (after === undefined) throw expired('The resourceVersion for the provided list is too old.');
+  throw new SampanError(
+    'Expired',
+    'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.',
+    { continue: encodeContinue({ revision: anyRevision, after }) },
   );
 }

@@ -4,6 +4,7 @@ import type { Kind, Target } from '@sampan/api/kind.ts';
 import { applyJsonPatch } from '@sampan/api/patch/json-patch.ts';
 import { applyMergePatch } from '@sampan/api/patch/merge-patch.ts';
 import { applyStrategicMergePatch } from '@sampan/api/patch/strategic-merge-patch.ts';
+import { checkDepth } from '../meta/depth.ts';
 import { badRequest } from '../meta/failures.ts';
 import type { Stored } from '../meta/object.ts';
 import type { Caller, Place, VerbContext } from './context.ts';
@@ -50,7 +51,10 @@ export function patch(context: VerbContext, request: PatchRequest): Promise<Stor
   const bare = !isAboutOwners(request.patch);
   const change = (current: Stored) => {
     const before = bare ? withoutOwners(current) : current;
-    const object = decodeObject(place.kind, apply(before, request.patch, place.kind), caller);
+    const patched = apply(before, request.patch, place.kind);
+    // Patch upon patch an object could go deeper than any body may.
+    checkDepth(patched);
+    const object = decodeObject(place.kind, patched, caller);
     settlePlace(object, place, place.name);
     return object;
   };

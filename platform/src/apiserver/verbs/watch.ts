@@ -9,8 +9,8 @@ import { deepFreeze, type Stored, withVersion } from '../meta/object.ts';
 import { type Selection, selectionOf } from '../meta/selection.ts';
 import { shownAs } from '../meta/stored-form.ts';
 import type { VerbContext } from './context.ts';
-import { waitFor } from './list.ts';
 import { checkListQuery, type ListQuery, parseVersion } from './list-options.ts';
+import { waitFor } from './wait-for.ts';
 
 export type EventType = 'ADDED' | 'MODIFIED' | 'DELETED';
 

@@ -1,0 +1,61 @@
+/**
+ * YAML of one document, within bounds: the parser's trees are a hundred times the size of their text, and it looks for doubled keys by comparing
+ * each with each. So depth is counted in the tokens before there is a tree, and keys are compared afterwards.
+ */
+import { SampanError } from '@sampan/api/errors.ts';
+import { type Document, isMap, isScalar, Lexer, parseDocument, visit } from 'yaml';
+
+/** Whoever has more to say can say it in JSON. */
+export const maxYamlBytes = 1024 * 1024;
+const maxDepth = 100;
+/** Aliases are bounded so that a small body cannot become a huge object. */
+const maxAliases = 100;
+
+/** Throws SyntaxError for what is no YAML, RequestEntityTooLarge. */
+export function parseOneYaml(text: string): unknown {
+  // JSON is YAML, and clients that apply mostly send that: it need not go the long way.
+  if (/^\s*\{/.test(text)) {
+    try {
+      return JSON.parse(text);
+    } catch {}
+  }
+  if (text.length > maxYamlBytes) {
+    const message = `Request entity too large: limit of a body in YAML is ${maxYamlBytes}; send JSON`;
+    throw new SampanError('RequestEntityTooLarge', message);
+  }
+  checkTokens(text);
+  const document = parseDocument(text, { uniqueKeys: false, logLevel: 'error' });
+  const [error] = document.errors;
+  if (error) throw new SyntaxError(error.message);
+  checkKeys(document);
+  return document.toJS({ maxAliasCount: maxAliases });
+}
+
+/** Brackets within brackets, and dashes (`- - - x`) or question marks one after the other in a line. */
+function checkTokens(text: string): void {
+  let brackets = 0;
+  let marks = 0;
+  for (const token of new Lexer().lex(text)) {
+    if (token === '[' || token === '{') brackets += 1;
+    else if (token === ']' || token === '}') brackets -= 1;
+    else if (token === '-' || token === '?' || token === ':') marks += 1;
+    else if (token === '\n' || token === '\r\n') marks = 0;
+    if (brackets > maxDepth || (brackets === 0 && marks > maxDepth)) {
+      throw new SyntaxError(`nested deeper than ${maxDepth} levels`);
+    }
+  }
+}
+
+function checkKeys(document: Document.Parsed): void {
+  visit(document, {
+    Map(_, map) {
+      if (!isMap(map)) return;
+      const seen = new Set<unknown>();
+      for (const { key } of map.items) {
+        const name = isScalar(key) ? key.value : key;
+        if (seen.has(name) && name !== '<<') throw new SyntaxError(`Map keys must be unique: ${JSON.stringify(name)}`);
+        seen.add(name);
+      }
+    },
+  });
+}
