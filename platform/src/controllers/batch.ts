@@ -2,6 +2,7 @@
 import type { ControllerParts } from './controller-options.ts';
 import { CronJobController } from './cron-job/cron-job-controller.ts';
 import { DisruptionController } from './disruption/disruption-controller.ts';
+import { AutoscalerController } from './horizontal-pod-autoscaler/autoscaler-controller.ts';
 import { JobController } from './job/job-controller.ts';
 
 export function createBatchControllers(
@@ -11,5 +12,6 @@ export function createBatchControllers(
     new JobController(partsFor('job-controller')),
     new CronJobController(partsFor('cronjob-controller')),
     new DisruptionController(partsFor('disruption-controller')),
+    new AutoscalerController(partsFor('horizontal-pod-autoscaler')),
   ];
 }

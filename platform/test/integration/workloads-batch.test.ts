@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type KubeObject, resources } from '@sampan/api/client.ts';
 import type { SampanError } from '@sampan/api/errors.ts';
+import type { HorizontalPodAutoscaler } from 'kubernetes-types/autoscaling/v2.js';
 import type { CronJob, Job } from 'kubernetes-types/batch/v1.js';
 import type { Pod } from 'kubernetes-types/core/v1.js';
 import type { PodDisruptionBudget } from 'kubernetes-types/policy/v1.js';
@@ -11,10 +12,12 @@ import { silentLogger } from '../../src/base/log.ts';
 import { CronJobController } from '../../src/controllers/cron-job/cron-job-controller.ts';
 import { DeploymentController } from '../../src/controllers/deployment/deployment-controller.ts';
 import { DisruptionController } from '../../src/controllers/disruption/disruption-controller.ts';
+import { AutoscalerController } from '../../src/controllers/horizontal-pod-autoscaler/autoscaler-controller.ts';
 import { SharedInformers } from '../../src/controllers/informer/shared-informers.ts';
 import { JobController } from '../../src/controllers/job/job-controller.ts';
 import { ReplicaSetController } from '../../src/controllers/replica-set/replica-set-controller.ts';
 import { type FakeKubelet, startFakeKubelet } from '../fixtures/fake-kubelet.ts';
+import { createMeasuredNode } from '../fixtures/measured-node.ts';
 import { startTestApi, type TestApi } from './api-test-server.ts';
 import { findKubectls, runKubectl } from './kubectl-server.ts';
 import { until } from './support/wait.ts';
@@ -25,6 +28,7 @@ const options = kubectl
   : { skip: 'no kubectl 1.27 to 1.33 on this machine; set SAMPAN_KUBECTLS=/path/kubectl.1.33:...' };
 const image = 'registry.example/app:1';
 
+const measured = createMeasuredNode();
 let api: TestApi;
 let kubeconfig: string;
 let node: FakeKubelet;
@@ -32,7 +36,7 @@ let informers: SharedInformers;
 let controllers: { start(): Promise<void>; close(): Promise<void> }[];
 
 before(async () => {
-  api = await startTestApi();
+  api = await startTestApi({ more: { gateway: () => measured.gateway } });
   ({ kubeconfig } = await api.listen());
   const { client } = api;
   const shared = { client, log: silentLogger, clock: systemClock };
@@ -44,6 +48,7 @@ before(async () => {
     new DisruptionController(parts),
     new ReplicaSetController(parts),
     new DeploymentController(parts),
+    new AutoscalerController({ ...parts, periodMs: 200 }),
   ];
   await Promise.all(controllers.map((one) => one.start()));
   node = await startFakeKubelet({
@@ -300,5 +305,67 @@ describe('Disruption budgets', options, () => {
     await ok(['patch', 'pdb', 'sick', '-p', '{"spec":{"unhealthyPodEvictionPolicy":"AlwaysAllow"}}']);
     await evict('sick');
     await ok(['wait', '--for=delete', '--timeout=10s', 'pod/sick']);
+  });
+});
+
+describe('Autoscalers', options, () => {
+  const scalerOf = () =>
+    api.client.get<HorizontalPodAutoscaler & KubeObject>(resources.horizontalpodautoscalers, 'busy', 'default');
+  const pods = async () =>
+    (await api.client.list<Pod & KubeObject>(resources.pods, { namespace: 'default', labelSelector: 'app=busy' }))
+      .items;
+  /** Every Pod of the Deployment uses so many millicores. */
+  const load = async (milli: number) => {
+    const containers = [{ name: 'app', nanoCores: milli * 1_000_000, bytes: 1 << 20 }];
+    measured.pods.splice(0);
+    for (const { metadata } of await pods()) {
+      measured.pods.push({
+        pod: { namespace: 'default', name: metadata?.name ?? '', uid: metadata?.uid ?? '' },
+        containers,
+      });
+    }
+  };
+  const conditions = async () =>
+    Object.fromEntries(
+      ((await scalerOf()).status?.conditions ?? []).map(({ type, status, reason }) => [type, `${status} ${reason}`]),
+    );
+
+  test('kubectl autoscale grows a Deployment under load, and no further than it may', async () => {
+    fates.set('busy', 'ready');
+    await ok(['create', 'deployment', 'busy', `--image=${image}`]);
+    await ok(['set', 'resources', 'deployment', 'busy', '--requests=cpu=100m']);
+    await until('one Pod is ready', async () => (await pods()).length === 1);
+    await ok(['autoscale', 'deployment', 'busy', '--cpu-percent=50', '--min=1', '--max=3']);
+    await until('no figures yet', async () => (await conditions()).ScalingActive === 'False FailedGetResourceMetric');
+    await load(100);
+    await until('two Pods', async () => (await pods()).length === 2);
+    await until('three Pods', async () => {
+      await load(100);
+      return (await pods()).length === 3;
+    });
+    await until('as many as it may', async () => {
+      await load(100);
+      const limited = (await conditions()).ScalingLimited === 'True TooManyReplicas';
+      return limited && (await scalerOf()).status?.currentReplicas === 3;
+    });
+    assert.match(await ok(['get', 'hpa', 'busy']), /busy +Deployment\/busy +cpu: 100%\/50% +1 +3 +3/);
+    assert.match(
+      await ok(['describe', 'hpa', 'busy']),
+      /New size: 2; reason: cpu resource utilization \(percentage of request\) above target/,
+    );
+  });
+
+  test('it shrinks when the load is gone, as fast as its window lets it', async () => {
+    await load(1);
+    await until('it holds still', async () => (await conditions()).AbleToScale === 'True ScaleDownStabilized');
+    const patch = { spec: { behavior: { scaleDown: { stabilizationWindowSeconds: 0 } } } };
+    await ok(['patch', 'hpa', 'busy', '--type=merge', '-p', JSON.stringify(patch)]);
+    await until('one Pod', async () => (await pods()).length === 1);
+    assert.match(await ok(['describe', 'hpa', 'busy']), /reason: All metrics below target/);
+  });
+
+  test('it says what it cannot find', async () => {
+    await ok(['delete', 'deployment', 'busy']);
+    await until('no target', async () => (await conditions()).AbleToScale === 'False FailedGetScale');
   });
 });

@@ -7,7 +7,7 @@ import type {
 } from 'kubernetes-types/autoscaling/v2.js';
 import { type KubeObject, resources } from '../../client.ts';
 import { ageCell, ageColumn, column, nameCell, nameColumn } from '../columns.ts';
-import { bumpGeneration, defineKind, splitSpecAndStatus } from '../define.ts';
+import { defineKind, splitSpecAndStatus } from '../define.ts';
 import { validateAutoscaler } from './hpa-validation.ts';
 
 export type Autoscaler = HorizontalPodAutoscaler & KubeObject;
@@ -45,10 +45,7 @@ export const horizontalPodAutoscalerKind = defineKind<Autoscaler>({
   prepareCreate(scaler) {
     scaler.status = { desiredReplicas: 0 };
   },
-  prepareUpdate(scaler, old, target) {
-    splitSpecAndStatus(scaler, old, target);
-    bumpGeneration(scaler, old);
-  },
+  prepareUpdate: splitSpecAndStatus,
   validate: validateAutoscaler,
   validateUpdate: (scaler, _old, target) => (target === 'status' ? [] : validateAutoscaler(scaler)),
 });
