@@ -145,4 +145,10 @@ export const resources = {
   poddisruptionbudgets: { group: 'policy', version: 'v1', resource: 'poddisruptionbudgets', namespaced: true },
   limitranges: { group: '', version: 'v1', resource: 'limitranges', namespaced: true },
   resourcequotas: { group: '', version: 'v1', resource: 'resourcequotas', namespaced: true },
+  certificatesigningrequests: {
+    group: 'certificates.k8s.io',
+    version: 'v1',
+    resource: 'certificatesigningrequests',
+    namespaced: false,
+  },
 } as const satisfies Record<string, ResourceRef>;

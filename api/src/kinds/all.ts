@@ -7,6 +7,7 @@ import { statefulSetKind } from './apps/stateful-set.ts';
 import { horizontalPodAutoscalerKind } from './autoscaling/horizontal-pod-autoscaler.ts';
 import { cronJobKind } from './batch/cron-job.ts';
 import { jobKind } from './batch/job.ts';
+import { certificateSigningRequestKind } from './certificate-signing-request.ts';
 import { configMapKind } from './config-map.ts';
 import { customResourceDefinitionKind } from './custom-resource-definition.ts';
 import { endpointSliceKind } from './endpoints/endpoint-slice.ts';
@@ -70,4 +71,5 @@ export const allKinds: Kind[] = [
   customResourceDefinitionKind,
   limitRangeKind,
   resourceQuotaKind,
+  certificateSigningRequestKind,
 ];

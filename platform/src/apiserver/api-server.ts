@@ -23,6 +23,7 @@ import { eviction } from './actions/eviction.ts';
 import { tokenRequest } from './actions/token-request.ts';
 import { AdmissionChain, type AdmissionPlugin } from './admission/admission.ts';
 import { builtInAdmission } from './admission/built-in.ts';
+import { certificateAdmission } from './admission/certificates.ts';
 import { resourceQuotaAdmission } from './admission/resource-quota.ts';
 import type { ServiceNetwork } from './admission/service-addresses.ts';
 import { Authenticator, adminTokenVerifier } from './auth/authenticator.ts';
@@ -101,6 +102,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     definitionLifecycle,
     ...builtInAdmission(options.serviceNetwork),
     escalationCheck({ rbac, authorizer }),
+    certificateAdmission({ authorizer, clock }),
     ...(options.admission ?? []),
     resourceQuotaAdmission(),
   ]);

@@ -9,6 +9,7 @@ import { type KubeClient, resources } from '@sampan/api/client.ts';
 import { allKinds } from '@sampan/api/kinds/all.ts';
 import { type ApiServer, createApiServer } from '../apiserver/api-server.ts';
 import { systemUser } from '../apiserver/auth/user.ts';
+import { readRequest } from '../apiserver/pki/certificates.ts';
 import { writeAdminKubeconfig } from '../apiserver/pki/kubeconfig.ts';
 import { openPki } from '../apiserver/pki/pki.ts';
 import { sharedSecrets } from '../apiserver/pki/shared-secrets.ts';
@@ -96,6 +97,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
       kinds: allKinds,
       namespaced: allKinds.filter((kind) => kind.ref.namespaced).map((kind) => kind.ref),
       caCertificate: pki.caCertificate,
+      certificateAuthority: { read: readRequest, sign: pki.signClient },
       apiServer: { host: podsReachUsAt, port },
     });
   const controllers = drivers.isStoreShared

@@ -4,6 +4,7 @@ import { messageOf } from '@sampan/api/errors.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { createBatchControllers } from './batch.ts';
+import { type CertificateAuthority, CertificateController } from './certificates.ts';
 import { ClusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { CustomKindsController } from './custom-kinds.ts';
 import { EndpointSliceController } from './endpoint-slice/endpoint-slice-controller.ts';
@@ -30,6 +31,8 @@ export interface ControllerOptions {
   kinds: GarbageKind[];
   /** PEM of the CA that Pods verify the API server with. */
   caCertificate: string;
+  /** Signs the API's own clients' certificate requests; absent: nobody does. */
+  certificateAuthority?: CertificateAuthority;
   /** Where Pods reach the API server, and the port it listens at there. Absent: there is no Service `kubernetes`. */
   apiServer?: { host: string; port: number };
 }
@@ -94,6 +97,9 @@ export function createControllers(options: ControllerOptions): Controllers {
       log: log.child({ controller: 'clusterrole-aggregation' }),
       clock,
     }),
+    ...(options.certificateAuthority
+      ? [new CertificateController({ ...partsFor('certificate-controller'), authority: options.certificateAuthority })]
+      : []),
     new ResourceQuotaController({ ...partsFor('resourcequota-controller'), namespaced }),
     new EndpointSliceController(partsFor('endpointslice-controller')),
     new PendingClaims(partsFor('persistent-volume-binder')),

@@ -181,7 +181,7 @@ export const discoveryAuthorizer = groupAuthorizer(authenticated, {
   ],
 });
 
-/** What a kubelet does (system:node without the graph that narrows it to the node's own Pods: RBAC's issue). */
+/** What a kubelet does (system:node, without the graph that narrows it to the node's own Pods). */
 export const nodeAuthorizer = groupAuthorizer(nodesGroup, {
   resourceRules: [
     { verbs: ['get', 'list', 'watch', 'delete'], apiGroups: [''], resources: ['pods'] },
@@ -202,6 +202,11 @@ export const nodeAuthorizer = groupAuthorizer(nodesGroup, {
     },
     { verbs: ['create'], apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'] },
     { verbs: ['create'], apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'] },
+    {
+      verbs: ['create', 'get', 'list', 'watch'],
+      apiGroups: ['certificates.k8s.io'],
+      resources: ['certificatesigningrequests'],
+    },
   ],
   nonResourceRules: [],
 });

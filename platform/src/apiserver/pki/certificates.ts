@@ -81,7 +81,60 @@ export async function issue(options: LeafOptions): Promise<CertifiedKey> {
   return { certificate: certificate.toString('pem'), key: await exportKey(keys.privateKey) };
 }
 
-function validity({ notBeforeMs, lifetimeMs }: Issuing) {
+/** What a PKCS#10 request asks to be certified. */
+export interface CertificateRequest extends Subject {
+  /** Alternative names of any kind. */
+  names: string[];
+}
+
+/** Throws for a text that is no request, or one its key has not signed. */
+export async function readRequest(pem: string): Promise<CertificateRequest> {
+  const request = new x509.Pkcs10CertificateRequest(pem);
+  if (!(await request.verify())) throw new Error('the request is not signed by the key it is for');
+  const alternative = request.extensions.find((one) => one instanceof x509.SubjectAlternativeNameExtension);
+  const names = alternative?.names.toJSON() ?? [];
+  return {
+    commonName: request.subjectName.getField('CN')[0] ?? '',
+    organizations: request.subjectName.getField('O'),
+    names: names.map(({ value }) => String(value)),
+  };
+}
+
+export interface RequestSigning {
+  ca: CertifiedKey;
+  /** PEM. */
+  request: string;
+  /** As in a CertificateSigningRequest's spec.usages: `client auth`, `digital signature`, `key encipherment`. */
+  usages: string[];
+  notBeforeMs: number;
+  lifetimeMs: number;
+}
+
+/** A client certificate for the request's key and subject, in PEM. The key stays with whoever asks. */
+export async function signRequest({ ca, request: pem, usages, ...when }: RequestSigning): Promise<string> {
+  const request = new x509.Pkcs10CertificateRequest(pem);
+  const issuer = new x509.X509Certificate(ca.certificate);
+  const keyUses =
+    (usages.includes('digital signature') ? x509.KeyUsageFlags.digitalSignature : 0) |
+    (usages.includes('key encipherment') ? x509.KeyUsageFlags.keyEncipherment : 0);
+  const certificate = await x509.X509CertificateGenerator.create({
+    ...validity(when),
+    subject: request.subject,
+    issuer: issuer.subjectName,
+    publicKey: request.publicKey,
+    signingKey: await importKey(ca.key),
+    signingAlgorithm: algorithm,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      ...(keyUses ? [new x509.KeyUsagesExtension(keyUses, true)] : []),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer),
+    ],
+  });
+  return certificate.toString('pem');
+}
+
+function validity({ notBeforeMs, lifetimeMs }: Omit<Issuing, 'subject'>) {
   return {
     // A leading zero nibble keeps the serial positive in DER.
     serialNumber: `0${randomHex(16).slice(1)}`,

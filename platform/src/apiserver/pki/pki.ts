@@ -13,7 +13,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { ensureDirectory, readTextIfExists, writeFileAtomic } from '../../base/files.ts';
 import { randomHex } from '../../base/ids.ts';
-import { type CertifiedKey, issue, makeCa, type Subject } from './certificates.ts';
+import { type CertifiedKey, issue, makeCa, type Subject, signRequest } from './certificates.ts';
 import type { SharedSecrets } from './shared-secrets.ts';
 
 const dayMs = 86_400_000;
@@ -42,6 +42,8 @@ export interface Pki {
   /** A certificate for `system:masters`, renewed like the serving one. */
   adminClient(): Promise<CertifiedKey>;
   issueClient(subject: Subject, lifetimeMs?: number): Promise<CertifiedKey>;
+  /** Signs a PKCS#10 request (PEM) of a client who keeps his key: what a CertificateSigningRequest is answered with. PEM. */
+  signClient(request: string, usages: string[], lifetimeMs: number): Promise<string>;
   /** PKCS#8 PEM, P-256: signs service-account tokens. */
   serviceAccountKey: string;
   adminToken: string;
@@ -88,6 +90,8 @@ export async function openPki(options: PkiOptions): Promise<Pki> {
         (pem) => isCurrent(pem, clientCa, clock.now()),
       ),
     issueClient,
+    signClient: (request, usages, lifetimeMs) =>
+      signRequest({ ca: clientCa, request, usages, notBeforeMs: clock.now(), lifetimeMs }),
     serviceAccountKey: signer.key,
     adminToken: await adminToken(directory, shared),
   };

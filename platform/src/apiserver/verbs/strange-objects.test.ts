@@ -10,6 +10,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import type { Kind } from '@sampan/api/kind.ts';
 import { allKinds } from '@sampan/api/kinds/all.ts';
 import { type FieldType, type Scalar, structType, typeNameOf } from '@sampan/api/schema/schema.ts';
+import { certificateRequest } from '../../../test/fixtures/certificate-request.ts';
 import { startTestApi } from '../../../test/integration/api-test-server.ts';
 
 const seed = Number(process.env.SAMPAN_SEED ?? 1 + Math.floor(Math.random() * 1e6));
@@ -138,6 +139,8 @@ for (const kind of allKinds) {
   });
 }
 
+const { request: pem } = await certificateRequest('CN=a');
+
 /** The least that is valid. */
 function plain(kind: Kind, name: string): KubeObject {
   const metadata = { name, ...(kind.ref.namespaced ? { namespace: 'default' } : {}) };
@@ -167,6 +170,9 @@ function plain(kind: Kind, name: string): KubeObject {
     RoleBinding: { roleRef: { kind: 'Role', name: 'r' } },
     ClusterRoleBinding: { roleRef: { kind: 'ClusterRole', name: 'r' } },
     LimitRange: { spec: { limits: [] } },
+    CertificateSigningRequest: {
+      spec: { request: btoa(pem), signerName: 'example.com/a', usages: ['client auth'] },
+    },
   };
   return { metadata, ...more[kind.kind] };
 }

@@ -3,12 +3,14 @@
  * (bootstrappolicy/controller_policy.go). A part that is not named here has no role.
  */
 import type { PolicyRule } from 'kubernetes-types/rbac/v1.js';
+import { nodesGroup } from '../user.ts';
 import {
   account,
   type BootstrapBinding,
   type BootstrapRole,
   binding,
   clusterRole,
+  group,
   reading,
   rule,
   user,
@@ -93,6 +95,8 @@ export function componentBindings(): BootstrapBinding[] {
   return [
     // Kubernetes binds it to nobody either: nodes have the node authorizer.
     binding('system:node', []),
+    // A node may renew its own certificate.
+    binding('system:certificates.k8s.io:certificatesigningrequests:selfnodeclient', [group(nodesGroup)]),
     ...others.map(({ name }) => binding(name, [user(name)])),
     ...Object.keys(controllers).map((name) => ({
       ...binding(`system:controller:${name}`, [account(name)]),
