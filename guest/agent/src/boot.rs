@@ -27,6 +27,9 @@ pub fn boot() -> Outcome<Devices> {
     make_cgroups()?;
     trim_kernel();
     net::bring_up("lo").context(|| "bring up lo".into())?;
+    if let Ok(interface) = devices.interface() {
+        net::prepare(interface)?;
+    }
     warm_up();
     devices.unbind_spares()?;
     Ok(devices)

@@ -1,9 +1,9 @@
 //! The virtio devices of the machine: which disk stands in which slot, and which have their driver bound.
 //!
-//! A template is frozen with most drivers unbound, so that every clone's probe reads the clone's own backend (size, MAC). `Devices` remembers
-//! which bus device is which slot; that does not change between clones. The two disks that every Pod has stay bound, which spares each clone two
-//! probes, if they have a size: one at least that of any disk to come, for a driver asks for the size only when it probes. File systems know
-//! their own size, and what is read beyond the real disk's end is an error of the disk.
+//! A template is frozen with most drivers unbound, so that every clone's probe reads the clone's own backend. `Devices` remembers
+//! which bus device is which slot; that does not change between clones. What every Pod has stays bound, which spares each clone the
+//! probes: the network device, whose MAC `setup` sets, and two disks, if they have a size: one at least that of any disk to come, for a driver
+//! asks for the size only when it probes. File systems know their own size, and what is read beyond the real disk's end is an error of the disk.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +20,7 @@ const NET_DRIVER: &str = "/sys/bus/virtio/drivers/virtio_net";
 pub struct Devices {
     /// Slot name (the disk's serial) to bus device (`virtio3`).
     slots: BTreeMap<String, String>,
-    nic: Option<String>,
+    interface: Option<String>,
     /// `/dev/vdX` of the slots known to be bound: looking it up walks through sysfs.
     nodes: BTreeMap<String, PathBuf>,
 }
@@ -40,7 +40,8 @@ impl Devices {
                 devices.slots.insert(serial.trim().to_string(), name);
             }
         }
-        devices.nic = names_in(NET_DRIVER).into_iter().next();
+        let nic = names_in(NET_DRIVER).into_iter().next();
+        devices.interface = nic.and_then(|nic| first_name(&Path::new(BUS).join("devices").join(nic).join("net")));
         Ok(devices)
     }
 
@@ -67,15 +68,9 @@ impl Devices {
         Ok(node)
     }
 
-    /// Binds the network device and gives its interface's name.
-    pub fn bind_nic(&self) -> Outcome<String> {
-        let device = self.nic.as_ref().ok_or_else(|| Failure::not_found("this machine has no network device"))?;
-        let net = Path::new(BUS).join("devices").join(device).join("net");
-        if let Some(name) = first_name(&net) {
-            return Ok(name);
-        }
-        fs::write(Path::new(NET_DRIVER).join("bind"), device).context(|| "bind the network device".into())?;
-        first_name(&net).ok_or_else(|| Failure::internal("the network device was bound but has no interface"))
+    /// Name of the network interface.
+    pub fn interface(&self) -> Outcome<&str> {
+        self.interface.as_deref().ok_or_else(|| Failure::not_found("this machine has no network device"))
     }
 
     fn stays_bound(&self, slot: &str) -> bool {
@@ -89,26 +84,18 @@ impl Devices {
         for (slot, device) in spares {
             fs::write(Path::new(BLOCK_DRIVER).join("unbind"), device).context(|| format!("unbind disk slot {}", slot))?;
         }
-        if let Some(nic) = &self.nic {
-            fs::write(Path::new(NET_DRIVER).join("unbind"), nic).context(|| "unbind the network device".into())?;
-        }
         self.nodes = self.slots.keys().filter_map(|slot| Some((slot.clone(), self.node_of(slot)?))).collect();
         Ok(())
     }
 
-    /// Lets go of whatever is bound now but the root disk.
-    pub fn unbind_bound(&mut self) -> Outcome<()> {
+    /// Lets go of all disks that are bound now but the root disk.
+    pub fn unbind_disks(&mut self) -> Outcome<()> {
         self.nodes.clear();
         let bound = self.slots.iter().filter(|(slot, _)| slot.as_str() != "root" && self.node_of(slot).is_some());
         for (slot, device) in bound {
             fs::write(Path::new(BLOCK_DRIVER).join("unbind"), device).context(|| format!("unbind disk slot {}", slot))?;
         }
-        match &self.nic {
-            Some(nic) if Path::new(NET_DRIVER).join(nic).exists() => {
-                fs::write(Path::new(NET_DRIVER).join("unbind"), nic).context(|| "unbind the network device".into())
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     pub fn count(&self) -> usize {

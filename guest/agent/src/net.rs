@@ -50,8 +50,6 @@ fn parse_mac(text: &str) -> Outcome<[u8; 6]> {
 }
 
 pub fn configure(interface: &str, plan: &Plan) -> Outcome<()> {
-    // Only what the host decides may appear on the interface: no address of its own making.
-    let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", interface), "1");
     let socket = Socket::open().context(|| "open a socket".into())?;
     let steps = || -> io::Result<()> {
         if socket.mac(interface)? != plan.mac {
@@ -60,7 +58,6 @@ pub fn configure(interface: &str, plan: &Plan) -> Outcome<()> {
         socket.set_mtu(interface, plan.mtu)?;
         socket.set_address(interface, libc::SIOCSIFADDR as _, plan.address)?;
         socket.set_address(interface, libc::SIOCSIFNETMASK as _, plan.mask)?;
-        socket.set_up(interface)?;
         if let Some(gateway) = plan.gateway {
             if plan.gateway_is_beyond(gateway) {
                 socket.add_route(interface, gateway, Ipv4Addr::BROADCAST, None)?;
@@ -70,6 +67,19 @@ pub fn configure(interface: &str, plan: &Plan) -> Outcome<()> {
         Ok(())
     };
     steps().context(|| format!("configure {}", interface))
+}
+
+/// Before the machine may be frozen: the interface is up, with all that costs, and has nothing to say.
+pub fn prepare(interface: &str) -> Outcome<()> {
+    // Only what the host decides may appear on the interface: no address of its own making.
+    let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", interface), "1");
+    bring_up(interface).context(|| format!("bring up {}", interface))
+}
+
+/// Takes the address away; the routes go with it.
+pub fn forget(interface: &str) -> Outcome<()> {
+    let forget = || Socket::open()?.set_address(interface, libc::SIOCSIFADDR as _, Ipv4Addr::UNSPECIFIED);
+    forget().context(|| format!("take the address from {}", interface))
 }
 
 pub fn bring_up(interface: &str) -> io::Result<()> {

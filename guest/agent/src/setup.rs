@@ -68,7 +68,10 @@ impl Agent {
             fs::remove_dir(&place).context(|| format!("remove {}", place.display()))?;
         }
         unmount(Path::new(SCRATCH))?;
-        self.devices.unbind_bound()?;
+        if let Some(interface) = &self.sandbox.interface {
+            net::forget(interface)?;
+        }
+        self.devices.unbind_disks()?;
         self.sandbox = Sandbox::default();
         Ok(Answer::Done)
     }
@@ -94,9 +97,9 @@ impl Agent {
             Some(network) if !network.is_null() => network,
             _ => return Ok(()),
         };
-        let interface = self.devices.bind_nic()?;
-        net::configure(&interface, &net::Plan::parse(network)?)?;
-        self.sandbox.interface = Some(interface);
+        let interface = self.devices.interface()?;
+        net::configure(interface, &net::Plan::parse(network)?)?;
+        self.sandbox.interface = Some(interface.to_string());
         Ok(())
     }
 

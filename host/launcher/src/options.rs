@@ -9,7 +9,7 @@ pub enum Give {
     Listen { fd: i32, path: String },
     /// `--tap FD:NAME`: the tap device NAME of the caller's network namespace.
     Tap { fd: i32, name: String },
-    /// `--spare-tap FD`: a tap that is tied to no real device yet (see tap.rs); only with hold.
+    /// `--spare-tap FD`: a tap that is tied to no real device (see tap.rs); with hold it may be tied to one later.
     SpareTap { fd: i32 },
     /// `--memory FD:BYTES`: fresh anonymous memory that can be sealed (see memory.rs); only with hold.
     Memory { fd: i32, bytes: u64 },
@@ -60,9 +60,8 @@ pub fn parse(arguments: &[String]) -> Result<Command, String> {
     match arguments.first().map(String::as_str) {
         Some("run") => {
             let launch = parse_launch(&arguments[1..])?;
-            let needs_hold = |give: &Give| matches!(give, Give::SpareTap { .. } | Give::Memory { .. });
-            if launch.give.iter().any(needs_hold) {
-                return Err("--spare-tap and --memory need somebody who stays: use hold".into());
+            if launch.give.iter().any(|give| matches!(give, Give::Memory { .. })) {
+                return Err("--memory needs somebody who stays: use hold".into());
             }
             Ok(Command::Run(launch))
         }

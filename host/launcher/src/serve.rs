@@ -118,6 +118,8 @@ fn open_for(access: &str, path: &str) -> Result<OwnedFd, String> {
 fn keep(target: &mut Target) -> Result<Next, String> {
     let started = vmm(target)?;
     let memory = started.memory.take().ok_or("keep needs --memory")?;
+    // Its placeholder device goes with the descriptor.
+    started.spare_tap = None;
     process::reap(started.pid);
     memory::seal(&memory)?;
     let path = format!("/proc/{}/fd/{}", std::process::id(), memory.as_raw_fd());

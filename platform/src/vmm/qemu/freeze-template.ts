@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { MachineShape } from '../vmm.ts';
 import type { Launcher } from './launcher.ts';
-import { consoleBytes } from './qemu-arguments.ts';
+import { consoleBytes, placeholderMac } from './qemu-arguments.ts';
 import { type QemuContext, uidFor } from './qemu-context.ts';
 import type { QmpClient } from './qmp.ts';
 import { migrationEnd, type StartedVmm, setMigrationCapabilities, startVmm } from './start-vmm.ts';
@@ -32,6 +32,8 @@ export async function freezeTemplate(context: QemuContext, options: FreezeOption
     cgroups: [],
     shape,
     disks: [],
+    // Its driver stays bound, and agrees with the device on what a tap can do.
+    nic: { tap: 'spare', mac: placeholderMac },
   });
   try {
     await awaitReady(context, vmm.qmp, { signal });

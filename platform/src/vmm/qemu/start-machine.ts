@@ -1,13 +1,14 @@
 /** Makes a machine of a spec: its directory, record and cgroups, and the VMM. On error nothing of it is left. */
 import { mkdir, stat, statfs } from 'node:fs/promises';
-import type { DiskAttachment, MachineSpec } from '../vmm.ts';
+import type { DiskAttachment, MachineSpec, NicAttachment } from '../vmm.ts';
 import { adoptClone } from './adopt-clone.ts';
 import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
 import type { ParkedClone } from './park-clone.ts';
 import { Phases } from './phases.ts';
+import { placeholderMac } from './qemu-arguments.ts';
 import { type QemuContext, uidFor } from './qemu-context.ts';
 import { QemuMachine } from './qemu-machine.ts';
-import { readTemplateState, scrap, startVmm, withVmmWords } from './start-vmm.ts';
+import { readTemplateState, type StartOptions, scrap, startVmm, withVmmWords } from './start-vmm.ts';
 import type { Template } from './templates.ts';
 
 export interface StartMachineOptions {
@@ -37,7 +38,7 @@ export async function startMachine(context: QemuContext, options: StartMachineOp
       cgroups: record.cgroups,
       shape,
       disks,
-      nic: nic && { tap: { name: nic.tapName }, mac: nic.mac },
+      nic: nicOf(nic, template),
       template,
       phases,
     });
@@ -82,6 +83,12 @@ export async function startFromPool(
     await scrap(context, spec.directory);
     throw error;
   }
+}
+
+/** A clone's driver is bound to a tap already, so a clone without a network has one that leads nowhere. */
+function nicOf(nic: NicAttachment | undefined, template: Template | undefined): StartOptions['nic'] {
+  if (nic) return { tap: { name: nic.tapName }, mac: nic.mac };
+  return template && { tap: 'spare', mac: placeholderMac };
 }
 
 function recordOf(context: QemuContext, { spec, template, cpuGraceMs }: StartMachineOptions): MachineRecord {
