@@ -148,13 +148,12 @@ export function elementText(element: string): string {
 export function parseFieldSet(value: unknown, depth = 0): FieldSet {
   if (!isJsonObject(value) || depth > maxDepth) throw malformed('fieldsV1 must be a tree of path elements');
   const names = Object.keys(value);
-  if (names.length === 0) return leaf;
-  return Object.fromEntries(
-    names.map((name) => [
-      name === self && depth > 0 ? self : parseElement(name),
-      parseFieldSet(value[name], depth + 1),
-    ]),
-  );
+  if (names.every((name) => name === self && depth > 0)) return leaf;
+  const nodes = names.map((name) => {
+    const element = name === self && depth > 0 ? self : parseElement(name);
+    return [element, element === self ? leaf : parseFieldSet(value[name], depth + 1)];
+  });
+  return Object.fromEntries(nodes);
 }
 
 function parseElement(element: string): string {
