@@ -14,6 +14,7 @@ import { findGuestArtifacts } from '../vmm/guest-artifacts.ts';
 import { createQemuVmm } from '../vmm/qemu/qemu-vmm.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { openStore } from './open-store.ts';
+import { encryptionKeyFile, withSecretEncryption } from './secret-encryption.ts';
 
 /** Clones kept ready per recently used shape. */
 const poolSize = 1;
@@ -38,7 +39,8 @@ export async function openDrivers(instance: Instance, log: Logger): Promise<Driv
     openNetwork(instance, log),
     openVmm(instance, log),
   ]);
-  return { store, isStoreShared: isShared, images, network, vmm };
+  const encrypted = await withSecretEncryption(store, process.env[encryptionKeyFile], log.child({ part: 'store' }));
+  return { store: encrypted, isStoreShared: isShared, images, network, vmm };
 }
 
 export async function openNetwork(instance: Instance, log: Logger): Promise<Network> {
