@@ -27,7 +27,7 @@ import { deleteObject } from './verbs/delete.ts';
 import { get } from './verbs/get.ts';
 import { list } from './verbs/list.ts';
 import { applyType, patch } from './verbs/patch.ts';
-import { getScale, patchScale, updateScale } from './verbs/scale.ts';
+import { applyScale, getScale, patchScale, updateScale } from './verbs/scale.ts';
 import { update } from './verbs/update.ts';
 import { type WatchSink, watch } from './verbs/watch.ts';
 
@@ -163,6 +163,7 @@ export class InProcessClient implements KubeClient {
       const mayCreate = () => this.#demand({ verb: 'create', ref, name, namespace });
       const force = options.force ?? false;
       const request = { place, target, configuration: body, caller, force, mayCreate };
+      if (target === 'scale') return (await applyScale(this.#parts.context, request)) as KubeObject as T;
       return copyForClient((await apply(this.#parts.context, request)).object) as T;
     }
     const request = { place, target, type, patch: copyOf(body), caller };

@@ -210,6 +210,20 @@ describe('a request to apply', () => {
     assert.deepEqual([gone.json.spec.replicas, gone.json.status?.conditions], [1, undefined]);
   });
 
+  test('to scale owns the number of replicas, by the subresource', async () => {
+    const url = '/apis/apps/v1/namespaces/default/deployments/web';
+    const scale = (replicas: number) =>
+      `apiVersion: autoscaling/v1\nkind: Scale\nmetadata: {name: web}\nspec: {replicas: ${replicas}}\n`;
+    const fought = await send(`${url}/scale?fieldManager=s`, scale(3));
+    assert.match(fought.json.message, /conflict with "a": \.spec\.replicas$/);
+    const forced = await send(`${url}/scale?fieldManager=s&force=true`, scale(3));
+    assert.deepEqual([forced.status, forced.json.kind, forced.json.spec.replicas], [200, 'Scale', 3]);
+    const { json } = await served.ask(url);
+    assert.equal(json.spec.replicas, 3);
+    const owner = ownersOf(json).find(({ manager }) => manager === 's');
+    assert.deepEqual([owner?.subresource, owner?.fieldsV1], ['scale', { 'f:spec': { 'f:replicas': {} } }]);
+  });
+
   test('tries without writing when told dryRun=All', async () => {
     const tried = await send(path('tried', 'fieldManager=a&dryRun=All'), config('tried', 'x: "1"'));
     assert.deepEqual([tried.status, tried.json.data], [201, { x: '1' }]);

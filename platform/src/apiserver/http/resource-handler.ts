@@ -15,7 +15,7 @@ import { deleteCollection } from '../verbs/delete-collection.ts';
 import { get } from '../verbs/get.ts';
 import { list } from '../verbs/list.ts';
 import { applyType, patch, patcherFor } from '../verbs/patch.ts';
-import { getScale, patchScale, updateScale } from '../verbs/scale.ts';
+import { applyScale, getScale, patchScale, updateScale } from '../verbs/scale.ts';
 import { update } from '../verbs/update.ts';
 import { mediaType, parseBody, readBody } from './body.ts';
 import { applierOf, callerOf, deleteOptionsOf, includeObjectOf, listQueryOf, patcherOf } from './caller.ts';
@@ -96,14 +96,15 @@ async function handleScale(call: Call, kind: Kind): Promise<void> {
   const place = placeOf(kind, info);
   const answer = async () => {
     if (info.verb === 'get') return getScale(context, place);
-    const caller = callerOf(exchange);
     if (info.verb === 'update') {
       const body = await bodyOf(call);
-      return updateScale(context, { place, caller, body });
+      return updateScale(context, { place, caller: callerOf(exchange), body });
     }
     if (info.verb !== 'patch') throw methodNotAllowed(kind.ref);
     const type = mediaType(exchange.request);
+    if (type === applyType) return applyScale(context, { place, ...(await applicationOf(call)) });
     patcherFor(type);
+    const caller = patcherOf(exchange);
     const patch = parseBody(await readBody(exchange.request, context.clock), 'application/json');
     return patchScale(context, { place, caller, type, patch });
   };
@@ -156,13 +157,16 @@ async function handlePatch(call: Call, kind: Kind, target: Target): Promise<void
 }
 
 async function handleApply(call: Call, kind: Kind, target: Target): Promise<void> {
-  const { exchange, info, context, authorizer } = call;
-  const { caller, force } = applierOf(exchange);
+  const request = { place: placeOf(kind, call.info), target, ...(await applicationOf(call)) };
+  const { object, created } = await apply(call.context, request);
+  return show(call, kind, object, created ? 201 : 200);
+}
+
+async function applicationOf({ exchange, info, context, authorizer }: Call) {
+  const applier = applierOf(exchange);
   const configuration = parseBody(await readBody(exchange.request, context.clock), 'application/yaml');
   const mayCreate = () => demand(authorizer, { ...attributesOf(exchange, info), verb: 'create' });
-  const request = { place: placeOf(kind, info), target, configuration, caller, force, mayCreate };
-  const { object, created } = await apply(context, request);
-  return show(call, kind, object, created ? 201 : 200);
+  return { ...applier, configuration, mayCreate };
 }
 
 async function handleCollection(call: Call, kind: Kind): Promise<void> {

@@ -3,7 +3,9 @@ import type { KubeObject } from '@sampan/api/client.ts';
 import type { ScalePaths } from '@sampan/api/kind.ts';
 import { scaleKind, scaleOf, setReplicas } from '@sampan/api/kinds/scale.ts';
 import { invalid, unknownPath } from '../meta/failures.ts';
+import { apiVersionOf } from '../meta/kinds.ts';
 import { copyOf, type Stored } from '../meta/object.ts';
+import { type ApplyRequest, apply } from './apply.ts';
 import type { Caller, Place, VerbContext } from './context.ts';
 import { decodeObject } from './decode.ts';
 import { get } from './get.ts';
@@ -36,8 +38,23 @@ export function patchScale(
   request: { place: Place; caller: Caller; type: string; patch: unknown },
 ): Promise<Stored> {
   const { place, caller, type, patch } = request;
-  const apply = patcherFor(type);
-  return writeScale(context, { place, caller, change: (current) => apply(current, patch, scaleKind) });
+  const change = patcherFor(type);
+  return writeScale(context, { place, caller, change: (current) => change(current, patch, scaleKind) });
+}
+
+/** Server-side apply of a Scale, which has an opinion on nothing but the number of replicas. */
+export async function applyScale(context: VerbContext, request: Omit<ApplyRequest, 'target'>): Promise<Stored> {
+  const { place, caller, configuration } = request;
+  const { kind } = place;
+  const paths = pathsOf(place);
+  const scale = decodeScale(place, configuration, { ...caller, fieldValidation: 'Strict' });
+  const { name, uid, resourceVersion } = scale.metadata;
+  const metadata = { name, ...(uid && { uid }), ...(resourceVersion && { resourceVersion }) };
+  const object = { apiVersion: apiVersionOf(kind.ref), kind: kind.kind, metadata };
+  const { spec } = configuration as { spec?: { replicas?: number } };
+  if (typeof spec?.replicas === 'number') setReplicas(object, paths, spec.replicas);
+  const applied = await apply(context, { ...request, target: 'scale', configuration: object });
+  return scaleOf(applied.object, paths) as Stored;
 }
 
 async function writeScale(context: VerbContext, { place, caller, change }: WriteScale): Promise<Stored> {
