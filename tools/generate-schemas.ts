@@ -26,6 +26,7 @@ const roots: Record<string, string> = {
   V1PriorityClass: 'scheduling.k8s.io',
   V1Eviction: 'policy',
   V1Scale: 'autoscaling',
+  V1HorizontalPodAutoscaler: 'autoscaling',
   V2HorizontalPodAutoscaler: 'autoscaling',
   V1PodDisruptionBudget: 'policy',
   V1Endpoints: 'core',

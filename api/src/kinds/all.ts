@@ -5,6 +5,7 @@ import { deploymentKind } from './apps/deployment.ts';
 import { replicaSetKind } from './apps/replica-set.ts';
 import { statefulSetKind } from './apps/stateful-set.ts';
 import { horizontalPodAutoscalerKind } from './autoscaling/horizontal-pod-autoscaler.ts';
+import { horizontalPodAutoscalerV1Kind } from './autoscaling/horizontal-pod-autoscaler-v1.ts';
 import { cronJobKind } from './batch/cron-job.ts';
 import { jobKind } from './batch/job.ts';
 import { certificateSigningRequestKind } from './certificate-signing-request.ts';
@@ -13,6 +14,7 @@ import { customResourceDefinitionKind } from './custom-resource-definition.ts';
 import { endpointSliceKind } from './endpoints/endpoint-slice.ts';
 import { endpointsKind } from './endpoints/endpoints.ts';
 import { eventKind } from './event.ts';
+import { eventV1Kind } from './event-v1.ts';
 import { leaseKind } from './lease.ts';
 import { limitRangeKind } from './limit-range.ts';
 import { namespaceKind } from './namespace.ts';
@@ -67,9 +69,11 @@ export const allKinds: Kind[] = [
   jobKind,
   cronJobKind,
   horizontalPodAutoscalerKind,
+  horizontalPodAutoscalerV1Kind,
   podDisruptionBudgetKind,
   customResourceDefinitionKind,
   limitRangeKind,
   resourceQuotaKind,
   certificateSigningRequestKind,
+  eventV1Kind,
 ];

@@ -361,7 +361,30 @@ describe('Autoscalers', options, () => {
     const patch = { spec: { behavior: { scaleDown: { stabilizationWindowSeconds: 0 } } } };
     await ok(['patch', 'hpa', 'busy', '--type=merge', '-p', JSON.stringify(patch)]);
     await until('one Pod', async () => (await pods()).length === 1);
-    assert.match(await ok(['describe', 'hpa', 'busy']), /reason: All metrics below target/);
+    await until('the event', async () =>
+      /reason: All metrics below target/.test(await ok(['describe', 'hpa', 'busy'])),
+    );
+  });
+
+  test('every kubectl makes one, whichever version of the API it speaks', async () => {
+    for (const one of findKubectls()) {
+      const name = `by-${one.version.replace('.', '-')}`;
+      const args = ['autoscale', 'deployment', 'busy', `--name=${name}`, '--cpu-percent=60', '--max=4'];
+      const { code, stderr } = await runKubectl(one, args, { kubeconfig, home: api.directory });
+      assert.equal(code, 0, `${one.version}: ${stderr}`);
+      const scaler = await api.client.get<HorizontalPodAutoscaler & KubeObject>(
+        resources.horizontalpodautoscalers,
+        name,
+        'default',
+      );
+      const target = { type: 'Utilization', averageUtilization: 60 };
+      assert.deepEqual(scaler.spec?.metrics, [{ type: 'Resource', resource: { name: 'cpu', target } }]);
+    }
+    const asV1 = JSON.parse(await ok(['get', 'horizontalpodautoscalers.v1.autoscaling', 'busy', '-o', 'json']));
+    assert.equal(asV1.spec.targetCPUUtilizationPercentage, 50);
+    await ok(['patch', 'horizontalpodautoscalers.v1.autoscaling', 'busy', '--type=merge', '-p', '{"spec":{"maxReplicas":5}}']);
+    const { spec } = await scalerOf();
+    assert.deepEqual([spec?.maxReplicas, spec?.behavior?.scaleDown?.stabilizationWindowSeconds], [5, 0]);
   });
 
   test('it says what it cannot find', async () => {
