@@ -15,6 +15,7 @@ import { endpointSliceKind } from './endpoints/endpoint-slice.ts';
 import { endpointsKind } from './endpoints/endpoints.ts';
 import { eventKind } from './event.ts';
 import { eventV1Kind } from './event-v1.ts';
+import { eventV1Kind } from './event-v1.ts';
 import { leaseKind } from './lease.ts';
 import { limitRangeKind } from './limit-range.ts';
 import { namespaceKind } from './namespace.ts';
@@ -75,5 +76,6 @@ export const allKinds: Kind[] = [
   limitRangeKind,
   resourceQuotaKind,
   certificateSigningRequestKind,
+  eventV1Kind,
   eventV1Kind,
 ];

@@ -34,6 +34,7 @@ export interface KindDefinition<T extends KubeObject> {
   extraFinalizers?: Kind<T>['extraFinalizers'];
   scale?: Kind<T>['scale'];
   claims?: Kind<T>['claims'];
+  stored?: Kind<T>['stored'];
 }
 
 export function defineKind<T extends KubeObject>(definition: KindDefinition<T>): Kind {
@@ -69,6 +70,7 @@ export function defineKind<T extends KubeObject>(definition: KindDefinition<T>):
     ...(definition.extraFinalizers && { extraFinalizers: definition.extraFinalizers }),
     ...(definition.scale && { scale: definition.scale }),
     ...(definition.claims && { claims: definition.claims }),
+    ...(definition.stored && { stored: definition.stored }),
   };
   // The server hands each kind only its own objects, so the wider type is safe.
   return made as unknown as Kind;

@@ -3,9 +3,13 @@ import type { ResourceRef } from '@sampan/api/client.ts';
 
 export const registryRoot = '/registry/';
 
+/** Kinds that stand in two groups and are the same objects, with the group they are stored under (AddCohabitatingResources). */
+const cohabitants: Record<string, string> = { 'events.k8s.io/events': 'core' };
+
 /** Objects are stored once whatever version they are read in, so the version is no part of it. */
 export function prefixOf(ref: Pick<ResourceRef, 'group' | 'resource'>, namespace?: string): string {
-  const kind = `${registryRoot}${ref.group || 'core'}/${ref.resource}/`;
+  const group = cohabitants[`${ref.group}/${ref.resource}`] ?? (ref.group || 'core');
+  const kind = `${registryRoot}${group}/${ref.resource}/`;
   return namespace ? `${kind}${namespace}/` : kind;
 }
 
