@@ -14,10 +14,10 @@ const program = new Command('sampan')
     'after',
     `
 Examples:
-  ./sampan up --demo                       set up, start, run a demo Pod and show its log
-  ./sampan run --rm -it demo -- sh         a shell in a VM of its own, gone when you leave
+  ./sampan up --demo                           set up, start, run a demo Pod and show its log
+  ./sampan run --rm -it localhost/demo -- sh   a shell in a VM of its own, gone when you leave
   kubectl --kubeconfig $(./sampan kubeconfig) get pods
-  ./sampan doctor                          what this machine can and cannot do
+  ./sampan doctor                              what this machine can and cannot do
 
 Environment:
   SAMPAN_HOME    where this instance keeps its state (default /var/lib/sampan)

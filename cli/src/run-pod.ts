@@ -26,6 +26,8 @@ export interface RunPod extends KubeObject {
   spec?: object;
   status?: {
     phase?: string;
+    reason?: string;
+    message?: string;
     conditions?: { type: string; status: string; message?: string }[];
     containerStatuses?: { state?: ContainerState }[];
   };

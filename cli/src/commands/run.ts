@@ -6,6 +6,7 @@ import { type KubeClient, resources } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
 import { connection } from '../connect.ts';
 import { Failure } from '../failure.ts';
+import { tellWarnings } from '../pod-warnings.ts';
 import { podOf, type RunOptions, type RunPod } from '../run-pod.ts';
 import { streamStdio } from '../stream.ts';
 import { copyLogs } from './logs.ts';
@@ -24,7 +25,7 @@ export async function run(image: string, command: string[], options: RunOptions)
   const { namespace } = options;
   const release = options.rm ? removeOnExit(client, name, namespace) : async () => {};
   try {
-    await waitFor(client, created, hasStarted);
+    await waitForStart(client, created);
     if (options.interactive) {
       const query = new URLSearchParams({
         stdin: 'true',
@@ -65,6 +66,17 @@ function removeOnExit(client: KubeClient, name: string, namespace: string): () =
   return remove;
 }
 
+/** Says meanwhile what keeps the Pod from starting. */
+async function waitForStart(client: KubeClient, created: RunPod): Promise<void> {
+  const started = new AbortController();
+  void tellWarnings(client, created, (warning) => process.stderr.write(`${warning}\n`), started.signal);
+  try {
+    await waitFor(client, created, hasStarted);
+  } finally {
+    started.abort();
+  }
+}
+
 function hasStarted(pod: RunPod): boolean {
   const status = pod.status?.containerStatuses?.[0];
   const reason = status?.state?.waiting?.reason ?? '';
@@ -89,9 +101,12 @@ function hasStarted(pod: RunPod): boolean {
       why: unschedulable.message ?? 'unschedulable',
       mend: 'ask for less with --cpus and --memory, or remove other Pods (./sampan ps -A)',
     });
-  return (
-    status?.state?.running !== undefined || status?.state?.terminated !== undefined || pod.status?.phase === 'Failed'
-  );
+  if (status?.state?.running || status?.state?.terminated) return true;
+  if (pod.status?.phase !== 'Failed') return false;
+  throw new Failure(`${pod.metadata?.name} was refused: ${pod.status.reason ?? 'Failed'}`, {
+    why: pod.status.message ?? 'the node does not say',
+    mend: './sampan doctor tells what the machine lacks',
+  });
 }
 
 /** Watches the Pod until `done` says so; throws when the Pod is deleted meanwhile. */

@@ -86,10 +86,10 @@ function nextSteps(kubeconfig: string): string {
   return `
 How to go on:
   export KUBECONFIG=${kubeconfig}
-  kubectl get pods -A                      any Kubernetes client works
-  kubectl apply -f examples/hello.yaml     a Pod in its own VM
-  ./sampan run --rm -it demo -- sh         a shell in a fresh VM
-  ./sampan ps                              what runs
-  ./sampan down                            stop (--pods also stops Pods)
+  kubectl get pods -A                          any Kubernetes client works
+  kubectl apply -f examples/hello.yaml         a Pod in its own VM
+  ./sampan run --rm -it localhost/demo -- sh   a shell in a fresh VM (--demo brought the image)
+  ./sampan ps                                  what runs
+  ./sampan down                                stop (--pods also stops Pods)
 `;
 }

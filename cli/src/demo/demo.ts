@@ -12,6 +12,7 @@ import { deletePod } from '../commands/rm.ts';
 import { connection } from '../connect.ts';
 import { Failure } from '../failure.ts';
 import type { CliInstance } from '../instance.ts';
+import { podWarnings } from '../pod-warnings.ts';
 import { runCommand } from '../setup/run-command.ts';
 
 interface DemoPod extends KubeObject {
@@ -30,8 +31,14 @@ export async function demo(instance: CliInstance): Promise<void> {
   });
   process.stdout.write('\nThe demo: kubectl apply -f examples/hello.yaml\n');
   const startedMs = performance.now();
-  await client.create(resources.pods, pod, { namespace: 'default' });
-  const phase = await phaseAfterStart(() => client.get<DemoPod>(resources.pods, name, 'default'));
+  const created = await client.create(resources.pods, pod, { namespace: 'default' });
+  const phase = await phaseAfterStart(() => client.get<DemoPod>(resources.pods, name, 'default')).catch(async () => {
+    const warnings = await podWarnings(client, created).catch(() => []);
+    throw new Failure(`the demo Pod did not start within ${patienceMs / 1000} s`, {
+      why: warnings.at(-1) ?? `its events say nothing; kubectl describe pod ${name} tells what there is`,
+      mend: `run ./sampan doctor; the server log is ${join(instance.home, 'logs/server.log')}`,
+    });
+  });
   process.stdout.write('  its log:  ');
   await copyLogs(credentials, name, { namespace: 'default', follow: true });
   const took = Math.round(performance.now() - startedMs);
@@ -40,13 +47,13 @@ export async function demo(instance: CliInstance): Promise<void> {
   );
 }
 
+const patienceMs = 60_000;
+
+/** Throws what `get` throws, and when the Pod is still pending after a minute. */
 async function phaseAfterStart(get: () => Promise<DemoPod>): Promise<string> {
-  for (const deadlineMs = performance.now() + 60_000; performance.now() < deadlineMs; await delay(20)) {
+  for (const deadlineMs = performance.now() + patienceMs; performance.now() < deadlineMs; await delay(20)) {
     const phase = (await get()).status?.phase ?? 'Pending';
     if (phase !== 'Pending') return phase;
   }
-  throw new Failure('the demo Pod did not start within 60 s', {
-    why: 'kubectl describe pod hello tells',
-    mend: 'run ./sampan doctor; the server log is in SAMPAN_HOME/logs/server.log',
-  });
+  throw new Error('still pending');
 }
