@@ -1,5 +1,6 @@
 /** metadata.managedFields: who owns which fields (meta/v1 ManagedFieldsEntry), in and out of objects. Owns their order, their bound, their text. */
 import { isJsonObject } from '../json.ts';
+import { canonicalTime, parseTime } from '../time.ts';
 import { emptySet, equalSets, type FieldSet, inOrder, isEmptySet, parseFieldSet, union } from './field-set.ts';
 
 export type Operation = 'Apply' | 'Update';
@@ -65,13 +66,15 @@ function parseEntry(entry: unknown): ManagedEntry {
   if (operation !== 'Apply' && operation !== 'Update') throw new TypeError('operation must be `Apply` or `Update`');
   if (typeof apiVersion !== 'string' || !apiVersion) throw new TypeError('apiVersion must not be empty');
   if (fieldsType !== 'FieldsV1') throw new TypeError('fieldsType must be FieldsV1');
+  if (typeof manager !== 'string') throw new TypeError('manager must be a string');
+  if (time && !(typeof time === 'string' && parseTime(time) !== undefined)) throw new TypeError('time must be a time');
   return {
-    manager: String(manager),
+    manager,
     operation,
     apiVersion,
-    ...(typeof time === 'string' ? { time } : {}),
+    ...(time ? { time: canonicalTime(time as string) } : {}),
     fieldsType,
-    fieldsV1: parseFieldSet(fieldsV1 ?? emptySet),
+    fieldsV1: inOrder(parseFieldSet(fieldsV1 ?? emptySet)),
     ...(typeof subresource === 'string' && subresource ? { subresource } : {}),
   };
 }

@@ -156,16 +156,16 @@ export function isOwnClientApply(
 ): boolean {
   const text = lastAppliedOf(live);
   if (!text) return false;
-  let configuration: unknown;
   try {
-    configuration = JSON.parse(text);
+    const configuration: unknown = JSON.parse(text);
+    if (!isJsonObject(configuration) || configuration.apiVersion !== apiVersion) return false;
+    const { changed, removed } = compare(structure, configuration, live);
+    const unchanged = difference(difference(fieldsOf(structure, configuration), changed), removed);
+    return conflicts.every(({ path }) => !isEmptySet(intersection(pathSet(path), unchanged)));
   } catch {
+    // Anybody may write the annotation, and what is too deep to be walked through says nothing either.
     return false;
   }
-  if (!isJsonObject(configuration) || configuration.apiVersion !== apiVersion) return false;
-  const { changed, removed } = compare(structure, configuration, live);
-  const unchanged = difference(difference(fieldsOf(structure, configuration), changed), removed);
-  return conflicts.every(({ path }) => !isEmptySet(intersection(pathSet(path), unchanged)));
 }
 
 export function lastAppliedOf(object: object): string | undefined {

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { ManagedEntry } from '@sampan/api/apply/managers.ts';
 import { type KubeObject, resources } from '@sampan/api/client.ts';
+import { cronTabs } from '@sampan/api/custom/custom-fixtures.ts';
 import { isReason } from '@sampan/api/errors.ts';
 import { type Ask, inDefault, type ServedApi, serveTestApi } from './api-ask.ts';
 import { findKubectls, type KubectlResult, runKubectl } from './kubectl-server.ts';
+import { until } from './support/wait.ts';
 
 const deployments = { group: 'apps', version: 'v1', resource: 'deployments', namespaced: true };
 type Deployment = KubeObject & { spec: { replicas: number; template: { spec: { containers: object[] } } } };
@@ -222,6 +224,33 @@ describe('a request to apply', () => {
     assert.equal(json.spec.replicas, 3);
     const owner = ownersOf(json).find(({ manager }) => manager === 's');
     assert.deepEqual([owner?.subresource, owner?.fieldsV1], ['scale', { 'f:spec': { 'f:replicas': {} } }]);
+  });
+
+  test('to a custom kind keeps apart what its schema says is apart', async () => {
+    const { client } = served.served;
+    await client.create(resources.customresourcedefinitions, cronTabs());
+    const url = '/apis/stable.example.com/v1/namespaces/default/crontabs';
+    await until('the kind to be served', async () => (await served.ask(url)).status === 200, 10_000);
+    const tab = (spec: string) =>
+      `apiVersion: stable.example.com/v1\nkind: CronTab\nmetadata: {name: tab}\nspec: {${spec}}\n`;
+    const schedule = 'cronSpec: "* * * * *"';
+    const made = await send(`${url}/tab?fieldManager=a`, tab(`${schedule}, env: [{name: A, value: x}], tags: [one]`));
+    assert.equal(made.status, 201, made.text);
+    const shared = await send(`${url}/tab?fieldManager=b`, tab('env: [{name: B, value: x}], tags: [two]'));
+    assert.deepEqual(
+      shared.json.spec.env.map(({ name }: { name: string }) => name),
+      ['A', 'B'],
+    );
+    assert.deepEqual(shared.json.spec.tags, ['one', 'two']);
+    const fought = await send(`${url}/tab?fieldManager=b`, tab('env: [{name: A, value: y}]'));
+    assert.equal(fought.json.message, 'Apply failed with 1 conflict: conflict with "a": .spec.env[name="A"].value');
+    const left = await send(`${url}/tab?fieldManager=a`, tab(schedule));
+    assert.deepEqual([left.json.spec.env, left.json.spec.tags], [[{ name: 'B', value: 'x' }], ['two']]);
+    const unknown = await send(`${url}/tab?fieldManager=a`, tab('cronSpecc: x'));
+    assert.deepEqual(
+      [unknown.status, /\.spec\.cronSpecc: field not declared in schema/.test(unknown.text)],
+      [400, true],
+    );
   });
 
   test('tries without writing when told dryRun=All', async () => {
