@@ -15,7 +15,6 @@ import { endpointSliceKind } from './endpoints/endpoint-slice.ts';
 import { endpointsKind } from './endpoints/endpoints.ts';
 import { eventKind } from './event.ts';
 import { eventV1Kind } from './event-v1.ts';
-import { eventV1Kind } from './event-v1.ts';
 import { leaseKind } from './lease.ts';
 import { limitRangeKind } from './limit-range.ts';
 import { namespaceKind } from './namespace.ts';
@@ -24,6 +23,7 @@ import { ingressClassKind } from './networking/ingress-class.ts';
 import { networkPolicyKind } from './networking/network-policy.ts';
 import { nodeKind } from './node.ts';
 import { podKind } from './pod/pod.ts';
+import { podTemplateKind } from './pod-template.ts';
 import { podDisruptionBudgetKind } from './policy/pod-disruption-budget.ts';
 import { priorityClassKind } from './priority-class.ts';
 import { clusterRoleKind } from './rbac/cluster-role.ts';
@@ -77,5 +77,5 @@ export const allKinds: Kind[] = [
   resourceQuotaKind,
   certificateSigningRequestKind,
   eventV1Kind,
-  eventV1Kind,
+  podTemplateKind,
 ];

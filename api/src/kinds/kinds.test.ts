@@ -57,7 +57,7 @@ describe('every kind', () => {
   }
 
   it('stands under one name only', () => {
-    const names = allKinds.map(({ ref }) => `${ref.group}/${ref.resource}`);
+    const names = allKinds.map(({ ref }) => `${ref.group}/${ref.version}/${ref.resource}`);
     assert.equal(new Set(names).size, names.length);
   });
 });
