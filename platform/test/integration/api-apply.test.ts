@@ -259,13 +259,17 @@ describe('a request to apply', () => {
     assert.equal((await served.ask(`${inDefault}/configmaps/tried`)).status, 404);
   });
 
-  test('needs the right to create where there is nothing yet', async () => {
-    const headers = {
-      'content-type': 'application/apply-patch+yaml',
-      'impersonate-user': 'patcher',
-    };
-    const refused = await send(path('forbidden', 'fieldManager=a'), config('forbidden', 'x: "1"'), { headers });
-    assert.equal(refused.status, 403);
+  test('is not the only write that can be tried: PUT, eviction and binding can too', async () => {
+    const before = await served.ask(`${inDefault}/pods/shown`);
+    const labelled = { ...before.json, metadata: { ...before.json.metadata, labels: { tried: 'yes' } } };
+    const put = await served.post(`${inDefault}/pods/shown?dryRun=All`, labelled, { method: 'PUT' });
+    assert.deepEqual([put.status, put.json.metadata.labels], [200, { tried: 'yes' }]);
+    const metadata = { name: 'shown' };
+    const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata };
+    assert.equal((await served.post(`${inDefault}/pods/shown/eviction?dryRun=All`, eviction)).status, 201);
+    const binding = { apiVersion: 'v1', kind: 'Binding', metadata, target: { kind: 'Node', name: 'n' } };
+    assert.equal((await served.post(`${inDefault}/pods/shown/binding?dryRun=All`, binding)).status, 201);
+    assert.deepEqual((await served.ask(`${inDefault}/pods/shown`)).json, before.json);
   });
 
   test('is what the client over HTTPS sends', async () => {

@@ -4,6 +4,7 @@ import type { ManagedEntry } from '@sampan/api/apply/managers.ts';
 import { type KubeObject, resources } from '@sampan/api/client.ts';
 import { isReason, type SampanError } from '@sampan/api/errors.ts';
 import { startTestApi, type TestApi, type TestPod, testPod } from '../../../test/integration/api-test-server.ts';
+import type { Authorizer } from '../auth/authorizer.ts';
 
 const { configmaps, pods } = resources;
 const type = 'application/apply-patch+yaml' as const;
@@ -11,7 +12,11 @@ const namespace = 'default';
 
 let api: TestApi;
 before(async () => {
-  api = await startTestApi();
+  const patchers: Authorizer = {
+    authorize: async ({ user, verb }) => ({ allowed: user.name === 'patcher' && verb === 'patch' }),
+    rulesFor: async () => ({ resourceRules: [], nonResourceRules: [] }),
+  };
+  api = await startTestApi({ more: { authorizers: [patchers] } });
 });
 after(() => api[Symbol.asyncDispose]());
 
@@ -129,6 +134,17 @@ describe('apply', () => {
       /uid mismatch: the provided object specified uid .*, and no existing object was found/,
     );
     assert.equal(nobody.reason, 'Conflict');
+  });
+
+  test('needs the right to create only where there is nothing yet', async () => {
+    const client = api.server.inProcess({ name: 'patcher', groups: [] });
+    const options = { namespace, type, fieldManager: 'patcher' };
+    const error = await failure(client.patch(configmaps, 'lacking', config('lacking', { x: '1' }), options));
+    assert.equal(error.reason, 'Forbidden');
+    assert.match(error.message, /cannot create resource "configmaps"/);
+    await apply('a', config('lacking', { x: '1' }));
+    const patched = await client.patch<Config>(configmaps, 'lacking', config('lacking', { y: '1' }), options);
+    assert.deepEqual(patched.data, { x: '1', y: '1' });
   });
 
   test('is refused for what it may not hold', async () => {
