@@ -26,6 +26,7 @@ import { builtInAdmission } from './admission/built-in.ts';
 import { certificateAdmission } from './admission/certificates.ts';
 import { resourceQuotaAdmission } from './admission/resource-quota.ts';
 import type { ServiceNetwork } from './admission/service-addresses.ts';
+import { type AuditSink, AuditTrail } from './audit/audit-trail.ts';
 import { Authenticator, adminTokenVerifier } from './auth/authenticator.ts';
 import {
   type Authorizer,
@@ -71,6 +72,8 @@ export interface ApiServerOptions {
   serviceNetwork?: ServiceNetwork;
   /** log, exec, attach, port-forward; absent: answered 503. */
   streaming?: StreamingHook;
+  /** Where requests over HTTP are written down; absent: nowhere. Closed with the server. */
+  audit?: AuditSink;
 }
 
 export interface ApiServer {
@@ -121,7 +124,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const parts = { context, authorizer, actions, virtualKinds };
   const paths = createPaths({ context, discovery, version: versionDocument(options.version), keySet: tokens.keySet });
   const { gateway, streaming } = options;
-  const door = new FrontDoor({ ...parts, gateway, streaming, pki, log, authenticator, paths });
+  const audit = options.audit && new AuditTrail({ sink: options.audit, clock });
+  const door = new FrontDoor({ ...parts, gateway, streaming, pki, log, authenticator, paths, audit });
 
   const stop = new AbortController();
   const every = (ms: number, work: () => void | Promise<void>) =>
@@ -145,6 +149,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     async close() {
       stop.abort();
       await door.close();
+      await options.audit?.close();
       await customKinds.close();
       await cache.close();
     },

@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { type KubeClient, resources } from '@sampan/api/client.ts';
 import { allKinds } from '@sampan/api/kinds/all.ts';
 import { type ApiServer, createApiServer } from '../apiserver/api-server.ts';
+import { openAuditLog } from '../apiserver/audit/audit-log.ts';
+import type { AuditSink } from '../apiserver/audit/audit-trail.ts';
 import { systemUser } from '../apiserver/auth/user.ts';
 import { readRequest } from '../apiserver/pki/certificates.ts';
 import { writeAdminKubeconfig } from '../apiserver/pki/kubeconfig.ts';
@@ -58,6 +60,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     version: { version },
     serviceNetwork: { others: [podsReachUsAt] },
     streaming: createStreamingHook({ log: log.child({ part: 'streaming' }) }),
+    audit: await auditLogOf(process.env.SAMPAN_AUDIT_LOG, log),
   });
   const { port } = await api.listen([
     instance.listen,
@@ -156,6 +159,11 @@ function tokenRequester(client: KubeClient) {
     );
     return answer.status!;
   };
+}
+
+/** `path` of the audit log; absent: there is none. */
+function auditLogOf(path: string | undefined, log: Logger): Promise<AuditSink> | undefined {
+  return path ? openAuditLog({ path, log: log.child({ part: 'audit' }) }) : undefined;
 }
 
 const isSpecific = (host: string): boolean => host !== '0.0.0.0' && host !== '::';

@@ -15,6 +15,12 @@ export interface Exchange {
   user: UserInfo;
   /** Texts for Warning headers, in order, each once. */
   warnings: Set<string>;
+  /** Who sent it, where `user` is whom he impersonates. */
+  sender?: UserInfo;
+  /** What it was refused with. */
+  failure?: Status;
+  /** The one object that was answered. */
+  shown?: { name?: string; uid?: string; resourceVersion?: string };
 }
 
 const compress = promisify(gzip);

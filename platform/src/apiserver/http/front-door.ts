@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import type { AuditTrail } from '../audit/audit-trail.ts';
 import { type Authenticator, unauthorized } from '../auth/authenticator.ts';
 import { type Authorizer, demand, openPaths } from '../auth/authorizer.ts';
 import { impersonated } from '../auth/impersonation.ts';
@@ -31,6 +32,8 @@ export interface FrontDoorOptions extends ResourceParts, StreamingParts {
   authorizer: Authorizer;
   /** Discovery, health, version, OpenAPI. */
   paths: PathHandler;
+  /** Absent: nothing is written down. */
+  audit?: AuditTrail;
 }
 
 /** As kube-apiserver's two in-flight limits together; watches and streams do not count. */
@@ -101,6 +104,7 @@ export class FrontDoor {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const exchange = exchangeOf(request, response);
+    this.#options.audit?.follow(exchange, response);
     // A client that leaves is no failure of ours.
     response.on('error', () => {});
     try {
@@ -113,6 +117,7 @@ export class FrontDoor {
   async #fail(exchange: Exchange, error: unknown): Promise<void> {
     const { request, response, path } = exchange;
     const status = toStatus(error);
+    exchange.failure = status;
     if (response.destroyed || request.socket.destroyed) return;
     const fields = { method: request.method, path, code: status.code, error: status.message };
     if (status.code >= 500) this.#options.log.error({ ...fields, stack: (error as Error).stack }, 'request failed');
@@ -154,6 +159,8 @@ export class FrontDoor {
     const { authenticator, authorizer } = this.#options;
     const sender = await authenticator.authenticate(exchange.request);
     if (sender === anonymous) throw unauthorized();
+    exchange.sender = sender;
+    exchange.user = sender;
     exchange.user = await impersonated(authorizer, sender, exchange.request.headersDistinct);
   }
 
@@ -163,6 +170,7 @@ export class FrontDoor {
     socket.on('close', () => this.#upgraded.delete(socket));
     const response = new ServerResponse(request);
     const exchange = exchangeOf(request, response);
+    this.#options.audit?.follow(exchange, socket, true);
     try {
       await this.#identify(exchange);
       const info = resourceRequestOf(request.method ?? 'GET', exchange.path, exchange.query);

@@ -206,6 +206,7 @@ function handleWatch(call: Call, kind: Kind): Promise<void> {
 }
 
 async function show(call: Call, kind: Kind, object: Stored, code = 200): Promise<void> {
+  call.exchange.shown = object.metadata;
   const { as, version: of, format } = call.shown;
   const { resourceVersion } = object.metadata;
   const value =
