@@ -12,6 +12,7 @@ import { compare, type Difference, fieldsOf } from './compare.ts';
 import {
   difference,
   emptySet,
+  equalSets,
   type FieldSet,
   innermost,
   intersection,
@@ -78,10 +79,13 @@ export function ownersAfterUpdate(write: Write, after: object): ManagedEntry[] {
   const found = compare(structure, reached(before, reaches), reached(after, reaches));
   if (isEmptySet(found.changed) && isEmptySet(found.removed)) return owners;
   const taken = ownable(found.changed);
-  const rest = ownersAfterChange(owners, found);
-  if (isEmptySet(taken)) return sortOwners(rest);
-  const own = union(ownerOf(rest, by)?.fieldsV1 ?? emptySet, taken);
-  return sortOwners(capUpdaters(withOwner(rest, by, own, time)));
+  const rest = ownersAfterChange(owners, found, by);
+  const previous = ownerOf(owners, by)?.fieldsV1 ?? emptySet;
+  const left = difference(previous, found.removed);
+  if (isEmptySet(taken)) return sortOwners(equalSets(left, previous) ? rest : withOwner(rest, by, left, time));
+  // Most writers write the same fields again and again: their set stays the very same.
+  const own = isEmptySet(difference(taken, left)) ? left : union(left, taken);
+  return sortOwners(capUpdaters(withOwner(rest, by, equalSets(own, previous) ? previous : own, time)));
 }
 
 /** What another changed or removed, nobody else owns any more. Who wants a map or list to be there is content with whatever comes into it. */
