@@ -4,6 +4,11 @@
  */
 import type { KubeObject } from '@sampan/api/client.ts';
 
+/**
+ * How soon a key that waits is looked at again when no event brings it: a Pod that came and went while a watch was broken brings none.
+ */
+export const recheckMs = 1000;
+
 export class Expectations {
   readonly #awaited = new Map<string, number>();
 

@@ -92,7 +92,13 @@ function roll({ deployment, current, old }: Step): Rolling {
   if (!current) return { ...nothing, makeCurrent: true };
   const size = currentSize({ deployment, current, old });
   if (size !== replicasOf(current)) return { ...nothing, sizes: new Map([[uidOf(current), size]]) };
+  // Availability is counted on: a status from before a set's last change could promise Pods that are about to go.
+  if (![current, ...old].every(isObserved)) return nothing;
   return { ...nothing, sizes: shrinkOld({ deployment, current, old }) };
+}
+
+function isObserved({ metadata, status }: ReplicaSetObject): boolean {
+  return (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
 }
 
 function recreate({ deployment, current, old, pods }: Step): Rolling {
@@ -123,10 +129,5 @@ function outdated({ deployment, old }: Step): ReplicaSetObject[] {
   const alive = old.filter((set) => !set.metadata?.deletionTimestamp);
   const surplus = Math.max(0, alive.length - limit);
   const oldest = alive.sort((a, b) => revisionOf(a) - revisionOf(b) || byCreation(a, b)).slice(0, surplus);
-  return oldest.filter(
-    (set) =>
-      replicasOf(set) === 0 &&
-      (set.status?.replicas ?? 0) === 0 &&
-      (set.status?.observedGeneration ?? 0) >= (set.metadata?.generation ?? 0),
-  );
+  return oldest.filter((set) => replicasOf(set) === 0 && (set.status?.replicas ?? 0) === 0 && isObserved(set));
 }

@@ -9,7 +9,7 @@ import type { DeploymentStatus } from 'kubernetes-types/apps/v1.js';
 import { createEventRecorder, type EventRecorder } from '../../base/event-recorder.ts';
 import { WorkQueue } from '../../base/work-queue.ts';
 import { type ControllerParts, keyOf, splitKey, unlessOutdated } from '../controller-options.ts';
-import { Expectations } from '../expectations.ts';
+import { Expectations, recheckMs } from '../expectations.ts';
 import type { Change, SharedInformer } from '../informer/shared-informer.ts';
 import { claim } from '../pods/claim.ts';
 import { controllerOf, isControlledBy } from '../pods/controller-ref.ts';
@@ -62,7 +62,7 @@ export class DeploymentController {
     const { namespace, name } = splitKey(key);
     const deployment = this.#deployments.get(name, namespace);
     if (!deployment) return this.#expectations.forget(key);
-    if (!this.#expectations.isSatisfied(key, this.#sets.seen)) return;
+    if (!this.#expectations.isSatisfied(key, this.#sets.seen)) return this.#queue.addAfter(key, recheckMs);
     const sets = await this.#claim(deployment);
     const pods = sets.flatMap((set) => this.#pods.ownedBy(set.metadata?.uid ?? ''));
     const nowMs = this.#parts.clock.now();

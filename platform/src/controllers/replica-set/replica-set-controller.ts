@@ -8,7 +8,7 @@ import { equalJson } from '@sampan/api/json.ts';
 import { createEventRecorder, type EventRecorder } from '../../base/event-recorder.ts';
 import { WorkQueue } from '../../base/work-queue.ts';
 import { type ControllerParts, keyOf, splitKey, unlessOutdated } from '../controller-options.ts';
-import { Expectations } from '../expectations.ts';
+import { Expectations, recheckMs } from '../expectations.ts';
 import type { SharedInformer } from '../informer/shared-informer.ts';
 import { claim } from '../pods/claim.ts';
 import { controllerOf } from '../pods/controller-ref.ts';
@@ -59,13 +59,14 @@ export class ReplicaSetController {
     const { namespace, name } = splitKey(key);
     const set = this.#sets.get(name, namespace);
     if (!set) return this.#expectations.forget(key);
-    // Its own writes first have to come back; they will, and then the key is looked at again.
-    if (!this.#expectations.isSatisfied(key, this.#pods.seen)) return;
+    // Its own writes first have to come back.
+    if (!this.#expectations.isSatisfied(key, this.#pods.seen)) return this.#queue.addAfter(key, recheckMs);
     const pods = await this.#claim(set);
     const nowMs = this.#parts.clock.now();
     const { create, remove } = decideReplicas({ set, pods, related: this.#related(set), nowMs });
     const failure = (await this.#create(key, set, create)) ?? (await this.#remove(key, set, remove));
-    const status = replicaSetStatus({ set, pods, nowMs }, failure);
+    // What was given up is not counted, though the watch has yet to say so: rollouts build on these numbers.
+    const status = replicaSetStatus({ set, pods: pods.filter((pod) => !remove.includes(pod)), nowMs }, failure);
     if (!equalJson(status, set.status)) {
       await unlessOutdated(this.#client.update(resources.replicasets, { ...set, status }, { subresource: 'status' }));
     }

@@ -5,7 +5,7 @@ import { equalJson } from '@sampan/api/json.ts';
 import { createEventRecorder, type EventRecorder } from '../../base/event-recorder.ts';
 import { WorkQueue } from '../../base/work-queue.ts';
 import { type ControllerParts, keyOf, splitKey, unlessOutdated } from '../controller-options.ts';
-import { Expectations } from '../expectations.ts';
+import { Expectations, recheckMs } from '../expectations.ts';
 import type { SharedInformer } from '../informer/shared-informer.ts';
 import { claim } from '../pods/claim.ts';
 import { isControlledBy } from '../pods/controller-ref.ts';
@@ -69,8 +69,9 @@ export class StatefulSetController {
       this.#expectedPods.forget(key);
       return this.#expectedRevisions.forget(key);
     }
-    if (!this.#expectedPods.isSatisfied(key, this.#pods.seen)) return;
-    if (!this.#expectedRevisions.isSatisfied(key, this.#revisions.seen)) return;
+    const seesPods = this.#expectedPods.isSatisfied(key, this.#pods.seen);
+    const seesRevisions = this.#expectedRevisions.isSatisfied(key, this.#revisions.seen);
+    if (!seesPods || !seesRevisions) return this.#queue.addAfter(key, recheckMs);
     const [pods, history] = await Promise.all([this.#claimPods(set), this.#claimRevisions(set)]);
     const update = await this.#settleRevision(key, set, history);
     if (!update) return;
