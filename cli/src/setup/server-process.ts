@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Failure } from '../failure.ts';
 import { type CliInstance, processStartTime, runningServer, type ServerInfo, serverLogPath } from '../instance.ts';
 import type { Artifact } from './artifacts.ts';
+import { serverWords } from './server-words.ts';
 
 const startTimeoutMs = 60_000;
 
@@ -16,6 +17,7 @@ export async function startServer(instance: CliInstance, built: Artifact[]): Pro
   const logPath = serverLogPath(instance);
   await mkdir(dirname(logPath), { recursive: true, mode: 0o700 });
   const log = await open(logPath, 'a', 0o600);
+  const { size: logStart } = await log.stat();
   const directoryOf = (name: Artifact['name']) => built.find((artifact) => artifact.name === name)?.directory;
   const child = spawn(
     process.execPath,
@@ -48,7 +50,7 @@ export async function startServer(instance: CliInstance, built: Artifact[]): Pro
   throw new Failure(
     exited === undefined ? 'the server did not come up within 60 s' : `the server ended (exit ${exited})`,
     {
-      why: (await tail(logPath, 6)) || 'it wrote no log',
+      why: serverWords(await textFrom(logPath, logStart)).join('\n        ') || 'it wrote no log',
       mend: `read ${logPath}, run ./sampan doctor`,
     },
   );
@@ -64,7 +66,8 @@ export async function stopServer(info: ServerInfo): Promise<void> {
   process.kill(info.pid, 'SIGKILL');
 }
 
-async function tail(path: string, lines: number): Promise<string> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  return text.trimEnd().split('\n').slice(-lines).join('\n        ');
+/** What stands in the file behind `start`. */
+async function textFrom(path: string, start: number): Promise<string> {
+  const bytes = await readFile(path).catch(() => Buffer.alloc(0));
+  return bytes.subarray(start).toString('utf8');
 }
