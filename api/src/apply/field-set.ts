@@ -127,7 +127,9 @@ export function inOrder(set: FieldSet): FieldSet {
   if (names.length === 0) return leaf;
   // A frozen set came out of the store, where they all are in order.
   if (Object.isFrozen(set)) return set;
-  return Object.fromEntries(names.sort().map((name) => [name, inOrder(set[name] as FieldSet)]));
+  const sorted: Record<string, FieldSet> = {};
+  for (const name of names.sort()) sorted[name] = inOrder(set[name] as FieldSet);
+  return sorted;
 }
 
 /** As the error messages of Kubernetes show it: `.spec.containers[name="web"].image`. */

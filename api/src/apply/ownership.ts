@@ -90,6 +90,7 @@ export function ownersAfterUpdate(write: Write, after: object): ManagedEntry[] {
 
 /** What another changed or removed, nobody else owns any more. Who wants a map or list to be there is content with whatever comes into it. */
 function ownersAfterChange(owners: ManagedEntry[], { changed, removed }: Difference, except?: Identity) {
+  if (owners.length === 0) return owners;
   const values = innermost(changed);
   return changeSets(owners, (entry) => {
     if (except && isSameManager(entry, except)) return entry.fieldsV1;
