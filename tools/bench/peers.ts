@@ -96,12 +96,25 @@ async function openPodman(): Promise<Peer> {
   };
   try {
     await need('podman', [...base, 'load', '-i', archive]);
-    const run = () =>
-      timed('podman', [...base, 'run', '--rm', '--network', 'none', '--ulimit', 'host', image, 'echo', 'first output']);
+    const runtime = await podmanRuntime(base);
+    const run = () => timed('podman', [...base, ...runtime, ...podmanRun]);
     await run();
     return { name: 'podman run', run, close };
   } catch (error) {
     await close().catch(() => {});
     throw error;
   }
+}
+
+/** `--ulimit host`: where limits cannot be raised, Podman's own would be refused. */
+const podmanRun = ['run', '--rm', '--network', 'none', '--ulimit', 'host', image, 'echo', 'first output'];
+
+/** Podman's own choice (crun on Debian) where it runs; crun gives up on a host with cgroups of both kinds, where runc works. */
+async function podmanRuntime(base: string[]): Promise<string[]> {
+  const choices = [[], ['--runtime', 'runc']];
+  for (const choice of choices) {
+    const tried = await command('podman', [...base, ...choice, ...podmanRun], { timeoutMs: 120_000 });
+    if (tried.code === 0) return choice;
+  }
+  return [];
 }
