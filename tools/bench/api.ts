@@ -46,10 +46,11 @@ async function main(): Promise<void> {
     for (const target of targets) await prepareTarget(target);
     await delay(settleMs);
     for (const target of targets) note(`${target.name}: memory, idle`, 'MiB', memoryMib(target));
-    await measureWrites(targets, yardstick?.store);
     await measureReads(targets);
     await measureWatches(targets);
     await measureMemory(targets);
+    // Last: how many objects this leaves behind depends on how fast they are written.
+    await measureWrites(targets, yardstick?.store);
   } finally {
     await yardstick?.close();
     for (const target of targets) await target.close();

@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadCredentials } from '../../../cli/src/connect.ts';
+import { serverFlags } from '../../../cli/src/setup/server-process.ts';
 import { openPki } from '../../../platform/src/apiserver/pki/pki.ts';
 import { type Etcd, freePort, startEtcd } from '../../../platform/test/integration/support/etcd-lab.ts';
 import { pssMib } from '../memory.ts';
@@ -28,7 +29,7 @@ export async function startSampan(options: { controllers?: boolean } = {}): Prom
   const home = await mkdtemp('/var/tmp/sampan-bench-api-');
   const script = join(root, 'platform/test/integration/support/api-process.ts');
   const more = options.controllers ? ['--controllers'] : [];
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script, home, ...more], {
+  const child = spawn(process.execPath, [...serverFlags, script, home, ...more], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, SAMPAN_STORE: 'sqlite', SAMPAN_ETCD_ENDPOINTS: '', NODE_ENV: 'production' },
   });

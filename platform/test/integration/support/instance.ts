@@ -12,6 +12,7 @@ import { type KubeClient, resources } from '@sampan/api/client.ts';
 import { connectWith, loadCredentials } from '../../../../cli/src/connect.ts';
 import { currentInstance } from '../../../../cli/src/instance.ts';
 import { artifacts } from '../../../../cli/src/setup/artifacts.ts';
+import { serverFlags } from '../../../../cli/src/setup/server-process.ts';
 
 const root = join(import.meta.dirname, '../../../..');
 
@@ -48,11 +49,11 @@ export class TestInstance {
   /** Starts (again) the server and waits until it serves. */
   async start(): Promise<void> {
     const log = await open(this.logPath, 'a');
-    const server = spawn(
-      process.execPath,
-      ['--disable-warning=ExperimentalWarning', join(root, 'platform/src/cmd/server.ts')],
-      { env: this.env, stdio: ['ignore', log.fd, log.fd], cwd: '/' },
-    );
+    const server = spawn(process.execPath, [...serverFlags, join(root, 'platform/src/cmd/server.ts')], {
+      env: this.env,
+      stdio: ['ignore', log.fd, log.fd],
+      cwd: '/',
+    });
     await log.close();
     this.#server = server;
     const infoPath = join(this.home, 'server.json');
