@@ -1,7 +1,7 @@
 /**
  * Runs Jobs: makes their Pods, counts how they end, and says when the Job has. Owns the effects; what to do is decided in job-decision.ts.
  *
- * A key is a Job's uid. Nothing is decided on a copy that is behind the controller's own writes, and the status is written against the
+ * A key is a Job's uid, or a Pod's that no Job has any more. Nothing is decided on a copy that is behind the controller's own writes, and the status is written against the
  * version it was decided on, so that no end is counted twice whatever is slow or repeated.
  */
 import { type KubeClient, resources } from '@sampan/api/client.ts';
@@ -15,7 +15,7 @@ import { Alarms } from '../alarms.ts';
 import { type ControllerParts, unlessOutdated } from '../controller-options.ts';
 import { Expectations } from '../expectations.ts';
 import type { SharedInformer } from '../informer/shared-informer.ts';
-import { controllerOf } from '../pods/controller-ref.ts';
+import { controllerOf, type OwnerReference } from '../pods/controller-ref.ts';
 import type { PodObject } from '../pods/pod-facts.ts';
 import { slowStart } from '../slow-start.ts';
 import { decideJob, type JobDecision } from './job-decision.ts';
@@ -28,6 +28,8 @@ export interface JobControllerOptions extends ControllerParts {
   backoff?: BackoffOptions;
 }
 
+/** Before the uid of a Pod that its Job has left behind (kubectl delete --cascade=orphan): nobody will count it. */
+const strayPrefix = 'pod/';
 const strategic = 'application/strategic-merge-patch+json';
 
 export class JobController {
@@ -58,9 +60,10 @@ export class JobController {
       this.#jobs.subscribe(({ object }) => this.#queue.add(object.metadata?.uid ?? '')),
       this.#pods.subscribe(({ object, previous }) => {
         for (const pod of previous ? [object, previous] : [object]) {
-          const owner = controllerOf(pod);
-          if (owner?.kind === jobType.kind && owner.apiVersion === jobType.apiVersion) this.#queue.add(owner.uid);
+          const owner = jobOf(pod);
+          if (owner) this.#queue.add(owner.uid);
         }
+        if (isTracked(object) && !jobOf(object)) this.#queue.add(strayPrefix + object.metadata?.uid);
       }),
     );
   }
@@ -72,7 +75,14 @@ export class JobController {
     await this.#events.flush();
   }
 
-  async #sync(uid: string): Promise<void> {
+  async #sync(key: string): Promise<void> {
+    if (!key.startsWith(strayPrefix)) return this.#syncJob(key);
+    const pod = this.#pods.byUid(key.slice(strayPrefix.length));
+    if (pod && isTracked(pod) && !jobOf(pod)) await this.#release(key, pod);
+    this.#podWrites.forget(key);
+  }
+
+  async #syncJob(uid: string): Promise<void> {
     const job = this.#jobs.byUid(uid);
     const pods = this.#pods.ownedBy(uid).filter((pod) => controllerOf(pod)?.uid === uid);
     if (!job) return this.#forget(uid, pods);
@@ -169,6 +179,11 @@ export class JobController {
     if (is && !was) tell('Normal', 'Suspended', 'Job suspended');
     if (was && !is) tell('Normal', 'Resumed', 'Job resumed');
   }
+}
+
+function jobOf(pod: PodObject): OwnerReference | undefined {
+  const owner = controllerOf(pod);
+  return owner?.kind === jobType.kind && owner.apiVersion === jobType.apiVersion ? owner : undefined;
 }
 
 function about({ metadata }: JobObject): ObjectReference {
