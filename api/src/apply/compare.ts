@@ -63,7 +63,8 @@ function differenceOf(
   after: unknown,
   counts: boolean,
 ): Partial<Difference> | undefined {
-  if (before === after) return undefined;
+  // What Go writes as null is absent where it is stored.
+  if (before === after || (before ?? after ?? null) === null) return undefined;
   if (after === undefined) return { removed: withMember(nodeOf(structure, before, 'all')) };
   const added = () => {
     const node = nodeOf(structure, after, 'lists');

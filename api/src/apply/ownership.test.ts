@@ -74,6 +74,15 @@ describe('apply', () => {
     });
   });
 
+  test('of null where there is nothing is no change', () => {
+    const wish = { spec: { template: { metadata: { creationTimestamp: null, name: 'x' } } } };
+    const live = {
+      object: { spec: { template: { metadata: { name: 'x' } } } },
+      owners: applied(nothing, 'a', wish).owners,
+    };
+    assert.equal(apply(live, 'b', wish).conflicts, undefined);
+  });
+
   test('takes atomic values as one', () => {
     const first = applied(nothing, 'a', { spec: { selector: { matchLabels: { x: '1' } } } });
     assert.deepEqual(owned(first, 'a'), { 'f:spec': { 'f:selector': {} } });

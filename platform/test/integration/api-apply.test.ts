@@ -127,6 +127,27 @@ for (const kubectl of wanted) {
       await ok(['apply', '-f', '-'], rename(manifest({ image: 'registry.example/web:3', env: ['B'] })));
     });
 
+    test('takes what kubectl itself writes, nulls and empty objects and all', async () => {
+      const args = [
+        'create',
+        'deployment',
+        'written',
+        '--image=registry.example/a:1',
+        '--dry-run=client',
+        '-o',
+        'yaml',
+      ];
+      const written = await ok(args);
+      assert.match(written, /creationTimestamp: null/);
+      await ok(['apply', '--server-side', '-f', '-'], written);
+      const { metadata } = await served.api.client.get(deployments, 'written', namespace);
+      await ok(['apply', '--server-side', '-f', '-'], written);
+      const after = await served.api.client.get(deployments, 'written', namespace);
+      assert.equal(after.metadata?.resourceVersion, metadata?.resourceVersion);
+      await ok(['apply', '--server-side', '--field-manager=other', '-f', '-'], written);
+      await ok(['delete', 'deployment', 'written']);
+    });
+
     test('tries every write without making it', async () => {
       const { metadata } = await stored();
       const dry = '--dry-run=server';

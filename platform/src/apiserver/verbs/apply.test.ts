@@ -120,6 +120,21 @@ describe('apply', () => {
     assert.equal(pod.spec.containers[0]?.imagePullPolicy, 'IfNotPresent');
   });
 
+  test('does not take another spelling for another value', async () => {
+    const spec = (cpu: string | number) => ({
+      containers: [{ name: 'main', image: 'registry.example/app:1', resources: { requests: { cpu } } }],
+    });
+    const options = { namespace, type, fieldManager: 'a' };
+    const { metadata, ...pod } = testPod('spelled');
+    const first = await api.client.patch(pods, 'spelled', { ...pod, metadata, spec: spec('1000m') }, options);
+    const other = { ...options, fieldManager: 'b' };
+    const second = await api.client.patch<TestPod>(pods, 'spelled', { ...pod, metadata, spec: spec(1) }, other);
+    assert.deepEqual(second.spec.containers[0]?.resources, { requests: { cpu: '1' } });
+    const again = await api.client.patch(pods, 'spelled', { ...pod, metadata, spec: spec('1.0') }, other);
+    assert.deepEqual(again, second);
+    assert.notDeepEqual(first, second);
+  });
+
   test('is held to its preconditions', async () => {
     const made = await apply('a', config('held', { x: '1' }));
     await apply('a', config('held', { x: '2' }));

@@ -2,6 +2,7 @@
  * Server-side apply (KEP-555): PATCH with a configuration, the fields a manager has an opinion on. It creates the object, or is merged into it;
  * fields that the manager applied before and does not now go, and what others own is a conflict unless forced.
  */
+import { canonicalConfiguration } from '@sampan/api/apply/canonical.ts';
 import { configurationProblems } from '@sampan/api/apply/check.ts';
 import { pathText } from '@sampan/api/apply/field-set.ts';
 import { managerText } from '@sampan/api/apply/managers.ts';
@@ -122,7 +123,7 @@ function checkConfiguration({ place, configuration }: ApplyRequest): Stored {
   delete object.metadata.managedFields;
   settlePlace(object, place, place.name);
   const problem = structureProblem(kind, object);
-  if (!problem) return object;
+  if (!problem) return canonicalConfiguration(kind, object);
   const subject = `${place.namespace ? `${place.namespace}/` : ''}${place.name}; ${object.apiVersion}, Kind=${kind.kind}`;
   throw badRequest(`failed to create typed patch object (${subject}): ${problem}`);
 }
