@@ -2,7 +2,9 @@
  * Writes platform/src/apiserver/generated/protobuf-tags.json: the number each field of our kinds has in Kubernetes' protobuf encoding.
  *
  * Run at development time: `cargo info k8s-pb@0.9.0 && node tools/generate-protobuf-tags.ts <sources of that crate>`. The crate (k8s-pb of kube-rs)
- * carries the upstream numbers as prost attributes. Types and JSON names come from api/src/generated/schemas.json.
+ * carries the upstream numbers as prost attributes. Types and JSON names come from api/src/generated/schemas.json. CustomResourceDefinitions
+ * are not in the crate: their numbers come from generated.proto of the Go module k8s.io/apiextensions-apiserver (v0.33.4), as
+ * `go mod download -json` unpacks it; its directory is the second argument.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -10,7 +12,12 @@ import { fileURLToPath } from 'node:url';
 import type { SchemaData } from '../api/src/schema/schema-data.ts';
 
 const crate = process.argv[2];
-if (!crate) throw new Error('usage: node tools/generate-protobuf-tags.ts <directory of the k8s-pb crate>');
+const extensions = process.argv[3];
+if (!crate || !extensions) {
+  throw new Error(
+    'usage: node tools/generate-protobuf-tags.ts <directory of the k8s-pb crate> <directory of k8s.io/apiextensions-apiserver>',
+  );
+}
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const output = join(root, 'platform/src/apiserver/generated/protobuf-tags.json');
 
@@ -23,8 +30,9 @@ async function sourceOf(groupVersion: string): Promise<string> {
   const path = join(crate!, 'src', folder, version, 'mod.rs');
   let text = sources.get(path);
   if (text === undefined) {
-    // A group the crate does not carry (apiextensions) has no numbers: its kinds are read as JSON alone.
-    text = await readFile(path, 'utf8').catch(() => '');
+    const proto = join(extensions!, 'pkg/apis/apiextensions', version, 'generated.proto');
+    // A group that neither carries has no numbers: its kinds are read as JSON alone.
+    text = await readFile(group === 'apiextensions.k8s.io' ? proto : path, 'utf8').catch(() => '');
     sources.set(path, text);
   }
   return text;
@@ -38,12 +46,24 @@ interface RustField {
 
 /** A struct's fields; prost writes HTTPGetAction as HttpGetAction, so case does not count. */
 function fieldsIn(source: string, type: string): RustField[] {
+  if (source.includes('syntax = "proto2"')) return messageFields(source, type);
   const body = new RegExp(`pub struct ${type} \\{([\\s\\S]*?)\\n\\}`, 'i').exec(source)?.[1] ?? '';
   const pattern = /tag = "(\d+)"[^\n]*\n\s*pub (?:r#)?(\w+):\s*([^\n]*)/g;
   return [...body.matchAll(pattern)].map(([, tag, name, type = '']) => ({
     tag: Number(tag),
     name: name!,
     type: /(?:<|^|::)(\w+)>*,?$/.exec(type)?.[1] ?? '',
+  }));
+}
+
+/** The same out of a .proto. */
+function messageFields(source: string, type: string): RustField[] {
+  const body = new RegExp(`\\nmessage ${type} \\{([\\s\\S]*?)\\n\\}`).exec(source)?.[1] ?? '';
+  const pattern = /^ {2}(?:optional |repeated |map<)([^=]*?)>? (\w+) = (\d+);/gm;
+  return [...body.matchAll(pattern)].map(([, of = '', name, tag]) => ({
+    tag: Number(tag),
+    name: name!,
+    type: of.split('.').at(-1)!,
   }));
 }
 
@@ -67,7 +87,7 @@ function tagsOf(source: string, type: string, fields: ReadonlyMap<string, string
   return tags;
 }
 
-const plain = (name: string) => name.replaceAll('_', '').toLowerCase();
+const plain = (name: string) => name.replaceAll(/[_$-]/g, '').toLowerCase();
 
 const { types } = JSON.parse(await readFile(join(root, 'api/src/generated/schemas.json'), 'utf8')) as SchemaData;
 const tags: Record<string, Tags> = {};

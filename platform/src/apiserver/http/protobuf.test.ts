@@ -167,6 +167,106 @@ test('a map cannot reach the prototype of objects', () => {
   assert.equal(({} as { x?: string }).x, undefined);
 });
 
+test("a custom definition's schema is read: what is one thing or another in JSON is a message of both", () => {
+  const of = (type: string): Fields => [[5, type]];
+  const schema: Fields = [
+    [5, 'object'],
+    // items: a schema; additionalProperties: a schema, and a mere yes; default: JSON.
+    [
+      29,
+      [
+        [1, 'list'],
+        [
+          2,
+          [
+            [5, 'array'],
+            [24, [[1, of('string')]]],
+          ],
+        ],
+      ],
+    ],
+    [
+      29,
+      [
+        [1, 'map'],
+        [
+          2,
+          [
+            [5, 'object'],
+            [
+              30,
+              [
+                [1, 1],
+                [2, of('integer')],
+              ],
+            ],
+          ],
+        ],
+      ],
+    ],
+    [
+      29,
+      [
+        [1, 'open'],
+        [
+          2,
+          [
+            [5, 'object'],
+            [30, [[1, 1]]],
+          ],
+        ],
+      ],
+    ],
+    [
+      29,
+      [
+        [1, 'count'],
+        [
+          2,
+          [
+            [5, 'integer'],
+            [8, [[1, '3']]],
+            [38, 1],
+          ],
+        ],
+      ],
+    ],
+  ];
+  const version: Fields = [
+    [1, 'v1'],
+    [2, 1],
+    [4, [[1, schema]]],
+    [5, [[1, []]]],
+  ];
+  const body = envelope('apiextensions.k8s.io/v1', 'CustomResourceDefinition', [
+    [
+      2,
+      [
+        [1, 'example.com'],
+        [7, version],
+      ],
+    ],
+  ]);
+  const { spec } = decodeProtobuf(body) as { spec: { group: string; versions: Record<string, unknown>[] } };
+  assert.equal(spec.group, 'example.com');
+  assert.deepEqual(spec.versions[0], {
+    name: 'v1',
+    served: true,
+    schema: {
+      openAPIV3Schema: {
+        type: 'object',
+        properties: {
+          list: { type: 'array', items: { type: 'string' } },
+          map: { type: 'object', additionalProperties: { type: 'integer' } },
+          open: { type: 'object', additionalProperties: true },
+          count: { type: 'integer', default: 3, 'x-kubernetes-preserve-unknown-fields': true },
+        },
+      },
+    },
+    subresources: { status: {} },
+  });
+});
+
 const broken: [string, Buffer][] = [
   ['no envelope', Buffer.from('{"kind":"Pod"}')],
   ['an unknown kind', envelope('v1', 'Gadget', [])],

@@ -7,6 +7,7 @@
 import { type FieldType, hasStructType, type Scalar, structType, typeNameOf } from '@sampan/api/schema/schema.ts';
 import tagsFile from '../generated/protobuf-tags.json' with { type: 'json' };
 import { badRequest } from '../meta/failures.ts';
+import { schemaUnion } from './protobuf-schema-unions.ts';
 import { nonPointerNumbers } from './protobuf-zeros.ts';
 import { WireReader } from './wire-reader.ts';
 
@@ -84,11 +85,18 @@ type WireField = NonNullable<ReturnType<WireReader['next']>>;
 function decodeField({ typeName, object, depth }: Target, name: string, field: WireField): void {
   const type = structType(typeName).fields.get(name);
   if (!type) return;
-  if (type.form === 'array') {
+  const union = schemaUnion(typeName, name);
+  if (union && type.form === 'scalar') {
+    object[name] = union.decode(field.bytes(), (bytes) => decodeStruct(union.of, bytes, depth + 1));
+  } else if (type.form === 'array') {
     object[name] ??= [];
     (object[name] as unknown[]).push(decodeValue(type.of, field, depth));
   } else if (type.form === 'map') {
-    const [key, value] = decodeEntry(type.of, field.bytes(), depth);
+    const read = (inner: WireField) =>
+      union
+        ? union.decode(inner.bytes(), (bytes) => decodeStruct(union.of, bytes, depth + 1))
+        : decodeValue(type.of, inner, depth);
+    const [key, value] = decodeEntry(type.of, field.bytes(), read);
     object[name] ??= {};
     // Not by assignment: a key may be called __proto__.
     Object.defineProperty(object[name] as object, key, { value, enumerable: true, configurable: true, writable: true });
@@ -103,13 +111,13 @@ function isGoZero(field: string, value: unknown): boolean {
   return value === null || value === '' || (value === 0 && nonPointerNumbers.has(field));
 }
 
-function decodeEntry(of: FieldType, bytes: Uint8Array, depth: number): [string, unknown] {
+function decodeEntry(of: FieldType, bytes: Uint8Array, read: (field: WireField) => unknown): [string, unknown] {
   let key = '';
   let value: unknown = of.form === 'scalar' && of.scalar !== 'quantity' ? '' : {};
   const reader = new WireReader(bytes);
   for (let field = reader.next(); field; field = reader.next()) {
     if (field.number === 1) key = field.text();
-    if (field.number === 2) value = decodeValue(of, field, depth);
+    if (field.number === 2) value = read(field);
   }
   return [key, value];
 }
