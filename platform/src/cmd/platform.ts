@@ -10,7 +10,7 @@ import { allKinds } from '@sampan/api/kinds/all.ts';
 import { type ApiServer, createApiServer } from '../apiserver/api-server.ts';
 import { openAuditLog } from '../apiserver/audit/audit-log.ts';
 import type { AuditSink } from '../apiserver/audit/audit-trail.ts';
-import { systemUser } from '../apiserver/auth/user.ts';
+import { componentUser } from '../apiserver/auth/rbac/component-roles.ts';
 import { readRequest } from '../apiserver/pki/certificates.ts';
 import { writeAdminKubeconfig } from '../apiserver/pki/kubeconfig.ts';
 import { openPki } from '../apiserver/pki/pki.ts';
@@ -80,7 +80,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
   });
   await runtime.recover();
   const node = await createNode({
-    client: api.inProcess(systemUser(`system:node:${nodeName}`)),
+    client: api.inProcess(componentUser(`system:node:${nodeName}`)),
     runtime,
     nodeName,
     home: instance.home,
@@ -88,14 +88,14 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     capacity: await nodeCapacity(instance.home),
     addresses: [podsReachUsAt],
     apiServerForPods: { host: podsReachUsAt, port: 443 },
-    requestToken: tokenRequester(api.inProcess(systemUser(`system:node:${nodeName}`))),
+    requestToken: tokenRequester(api.inProcess(componentUser(`system:node:${nodeName}`))),
     nodeInfo: await nodeInfo(await vmm.capabilities()),
     imageGarbage: images,
     endpoints: createImageEndpoints(images, join(instance.home, 'uploads')),
   });
   const makeControllers = (fence: (client: KubeClient) => KubeClient) =>
     createControllers({
-      clientFor: (component) => fence(api.inProcess(systemUser(component))),
+      clientFor: (component) => fence(api.inProcess(componentUser(component))),
       log: log.child({ part: 'controllers' }),
       kinds: allKinds,
       namespaced: allKinds.filter((kind) => kind.ref.namespaced).map((kind) => kind.ref),
@@ -105,7 +105,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     });
   const controllers = drivers.isStoreShared
     ? electedControllers({
-        client: api.inProcess(systemUser('system:kube-controller-manager')),
+        client: api.inProcess(componentUser('system:kube-controller-manager')),
         log: log.child({ part: 'controllers' }),
         make: makeControllers,
       })

@@ -200,6 +200,7 @@ export const nodeAuthorizer = groupAuthorizer(nodesGroup, {
       apiGroups: ['coordination.k8s.io'],
       resources: ['leases'],
     },
+    { verbs: ['get', 'list', 'watch'], apiGroups: ['node.k8s.io'], resources: ['runtimeclasses'] },
     { verbs: ['create'], apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'] },
     { verbs: ['create'], apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'] },
     {

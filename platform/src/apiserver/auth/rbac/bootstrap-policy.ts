@@ -31,6 +31,8 @@ export async function ensureBootstrapPolicy(context: VerbContext): Promise<void>
     ...roles.map((role) => ensure(context, rbacResources.clusterroles, role, mendRole)),
     ...bindings.map((binding) => ensure(context, rbacResources.clusterrolebindings, binding, mendBinding)),
   ]);
+  // Whoever comes next is asked for his rights.
+  await context.cache.fresh();
 }
 
 const caller: Caller = {

@@ -3,7 +3,7 @@
  * (bootstrappolicy/controller_policy.go). A part that is not named here has no role.
  */
 import type { PolicyRule } from 'kubernetes-types/rbac/v1.js';
-import { nodesGroup } from '../user.ts';
+import { authenticated, nodesGroup, serviceAccountUser, systemUser, type UserInfo } from '../user.ts';
 import {
   account,
   type BootstrapBinding,
@@ -20,7 +20,13 @@ const events = rule('create patch update', 'core events.k8s.io', 'events');
 const leases = rule('create get list watch update patch', 'coordination.k8s.io', 'leases');
 const csr = 'certificates.k8s.io';
 
-/** By the name of the service account in kube-system. */
+const podKeeping = rule('get list watch create delete patch update', 'core', 'pods');
+const ownStatus = (group: string, resource: string) => [
+  rule(`${reading} update patch`, group, resource),
+  rule('update patch', group, `${resource}/status ${resource}/finalizers`),
+];
+
+/** By the name of the service account in kube-system. Each may write Events besides. */
 const controllers: Record<string, PolicyRule[]> = {
   'namespace-controller': [
     rule('get list watch delete deletecollection', '*', '*'),
@@ -30,26 +36,78 @@ const controllers: Record<string, PolicyRule[]> = {
     rule(reading, 'core', 'namespaces'),
     rule(`${reading} create update`, 'core', 'configmaps serviceaccounts'),
   ],
-  'generic-garbage-collector': [rule('get list watch patch update delete', '*', '*'), events],
+  'generic-garbage-collector': [rule('get list watch patch update delete', '*', '*')],
   'clusterrole-aggregation-controller': [
     rule('escalate get list watch patch update', 'rbac.authorization.k8s.io', 'clusterroles'),
   ],
-  'resourcequota-controller': [
-    rule('list watch get', '*', '*'),
-    rule('update', 'core', 'resourcequotas/status'),
-    events,
-  ],
+  'resourcequota-controller': [rule(reading, '*', '*'), rule('update', 'core', 'resourcequotas/status')],
   'certificate-controller': [
-    rule(reading, csr, 'certificatesigningrequests'),
+    rule(`${reading} delete`, csr, 'certificatesigningrequests'),
     rule('update', csr, 'certificatesigningrequests/status certificatesigningrequests/approval'),
     rule('approve sign', csr, 'signers'),
-    rule('delete', csr, 'certificatesigningrequests'),
     rule('create', 'authorization.k8s.io', 'subjectaccessreviews'),
-    events,
+  ],
+  'deployment-controller': [
+    ...ownStatus('apps', 'deployments'),
+    rule(`${reading} create update patch delete`, 'apps', 'replicasets'),
+    rule(`${reading} update patch`, 'core', 'pods'),
+  ],
+  'replicaset-controller': [...ownStatus('apps', 'replicasets'), podKeeping],
+  'statefulset-controller': [
+    ...ownStatus('apps', 'statefulsets'),
+    podKeeping,
+    rule(`${reading} create update patch delete`, 'apps', 'controllerrevisions'),
+    rule(`${reading} create update delete`, 'core', 'persistentvolumeclaims'),
+  ],
+  'job-controller': [...ownStatus('batch', 'jobs'), rule('delete', 'batch', 'jobs'), podKeeping],
+  'cronjob-controller': [
+    ...ownStatus('batch', 'cronjobs'),
+    rule(`${reading} create update patch delete`, 'batch', 'jobs'),
+    rule('list delete', 'core', 'pods'),
+  ],
+  'disruption-controller': [
+    ...ownStatus('policy', 'poddisruptionbudgets'),
+    rule(reading, 'core', 'pods'),
+    rule(reading, 'apps', 'deployments replicasets statefulsets'),
+    rule('patch update', 'core', 'pods/status'),
+    rule('get', '*', '*/scale'),
+    rule(reading, 'apiextensions.k8s.io', 'customresourcedefinitions'),
+  ],
+  'horizontal-pod-autoscaler': [
+    ...ownStatus('autoscaling', 'horizontalpodautoscalers'),
+    rule('get update', '*', '*/scale'),
+    rule(reading, 'core', 'pods'),
+    rule('get list', 'metrics.k8s.io', 'pods'),
+    rule(reading, 'apiextensions.k8s.io', 'customresourcedefinitions'),
+  ],
+  'endpointslice-controller': [
+    rule(`${reading} update`, 'core', 'services'),
+    rule(reading, 'core', 'nodes pods'),
+    rule('update', 'core', 'services/finalizers'),
+    rule(`${reading} create update delete`, 'core', 'endpoints'),
+    rule(`${reading} create update delete`, 'discovery.k8s.io', 'endpointslices'),
+  ],
+  'kubernetes-service-controller': [
+    rule(`${reading} create update delete`, 'core', 'endpoints services'),
+    rule(`${reading} create update delete`, 'discovery.k8s.io', 'endpointslices'),
+  ],
+  'persistent-volume-binder': [
+    rule(`${reading} update`, 'core', 'persistentvolumeclaims persistentvolumes'),
+    rule('update patch', 'core', 'persistentvolumeclaims/status persistentvolumes/status'),
+    rule(reading, 'storage.k8s.io', 'storageclasses'),
+    rule(reading, 'core', 'pods nodes'),
+  ],
+  'node-controller': [
+    rule(`${reading} update patch delete`, 'core', 'nodes'),
+    rule('update patch', 'core', 'nodes/status pods/status'),
+    rule(`${reading} delete`, 'core', 'pods'),
+    rule(reading, 'coordination.k8s.io', 'leases'),
   ],
 };
 
 const others: { name: string; rules: PolicyRule[] }[] = [
+  // The one that lists and watches for all controllers, and is elected where there are several servers.
+  { name: 'system:kube-controller-manager', rules: [events, leases, rule(reading, '*', '*')] },
   {
     name: 'system:kube-scheduler',
     rules: [
@@ -60,6 +118,7 @@ const others: { name: string; rules: PolicyRule[] }[] = [
       rule('patch update', 'core', 'pods/status'),
       rule(reading, 'core', 'nodes namespaces persistentvolumeclaims persistentvolumes services'),
       rule(reading, 'apps', 'replicasets statefulsets'),
+      rule('create', 'core', 'pods/eviction'),
       rule(reading, 'policy', 'poddisruptionbudgets'),
       rule(reading, 'node.k8s.io scheduling.k8s.io storage.k8s.io', '*'),
     ],
@@ -86,7 +145,7 @@ export function componentRoles(nodeRules: PolicyRule[]): BootstrapRole[] {
   return [
     clusterRole('system:node', nodeRules),
     ...others.map(({ name, rules }) => clusterRole(name, rules)),
-    ...Object.entries(controllers).map(([name, rules]) => clusterRole(`system:controller:${name}`, rules)),
+    ...Object.entries(controllers).map(([name, rules]) => clusterRole(`system:controller:${name}`, [...rules, events])),
     ...certificateRoles(),
   ];
 }
@@ -104,9 +163,15 @@ export function componentBindings(): BootstrapBinding[] {
   ];
 }
 
-/** Whether the part named so (`system:kube-scheduler`, `system:serviceaccount:kube-system:<controller>`) has a role of its own here. */
-export function hasRole(component: string): boolean {
-  const prefix = 'system:serviceaccount:kube-system:';
-  if (component.startsWith(prefix)) return Object.hasOwn(controllers, component.slice(prefix.length));
-  return others.some(({ name }) => name === component);
+/**
+ * Whom a part of the platform is to its own API: the user of its name with no more rights than its role gives it. A part that has no role
+ * here is still a master: it would come to nothing otherwise.
+ */
+export function componentUser(name: string): UserInfo {
+  const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(name);
+  if (account?.[1] === 'kube-system' && Object.hasOwn(controllers, account[2] as string)) {
+    return serviceAccountUser('kube-system', account[2] as string, '');
+  }
+  if (name.startsWith('system:node:')) return { name, groups: [nodesGroup, authenticated] };
+  return others.some((part) => part.name === name) ? { name, groups: [authenticated] } : systemUser(name);
 }
