@@ -7,6 +7,7 @@ import { type KubeObject, resources } from '@sampan/api/client.ts';
 import { allKinds } from '@sampan/api/kinds/all.ts';
 import type { Job } from 'kubernetes-types/batch/v1.js';
 import type { Pod } from 'kubernetes-types/core/v1.js';
+import { componentUser } from '../../src/apiserver/auth/rbac/component-roles.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { CronJobController } from '../../src/controllers/cron-job/cron-job-controller.ts';
@@ -50,17 +51,20 @@ export async function startBatchLab(): Promise<BatchLab> {
   const api = await startTestApi({ more: { gateway: () => measured.gateway } });
   const { client } = api;
   const { kubeconfig } = await api.listen();
-  const shared = { client, log: silentLogger, clock: systemClock };
-  const informers = new SharedInformers(shared);
-  const parts = { ...shared, informers };
+  // Each as itself, with no more rights than its role gives it.
+  const as = (component: string) => api.server.inProcess(componentUser(component));
+  const shared = { log: silentLogger, clock: systemClock };
+  const informers = new SharedInformers({ ...shared, client: as('system:kube-controller-manager') });
+  const parts = (name: string) => ({ ...shared, informers, client: as(`system:serviceaccount:kube-system:${name}`) });
+  const kinds = allKinds.filter(({ kind }) => kind !== 'Event');
   const controllers = [
-    new JobController({ ...parts, backoff: { firstMs: 20, maxMs: 100 } }),
-    new CronJobController(parts),
-    new DisruptionController(parts),
-    new ReplicaSetController(parts),
-    new DeploymentController(parts),
-    new AutoscalerController({ ...parts, periodMs: 200 }),
-    new GarbageCollector({ ...parts, kinds: allKinds.filter(({ kind }) => kind !== 'Event') }),
+    new JobController({ ...parts('job-controller'), backoff: { firstMs: 20, maxMs: 100 } }),
+    new CronJobController(parts('cronjob-controller')),
+    new DisruptionController(parts('disruption-controller')),
+    new ReplicaSetController(parts('replicaset-controller')),
+    new DeploymentController(parts('deployment-controller')),
+    new AutoscalerController({ ...parts('horizontal-pod-autoscaler'), periodMs: 200 }),
+    new GarbageCollector({ ...parts('generic-garbage-collector'), kinds }),
   ];
   await Promise.all(controllers.map((one) => one.start()));
   const fates = new Map<string, Fate>();
