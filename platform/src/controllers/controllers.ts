@@ -15,7 +15,6 @@ import type { GarbageKind } from './garbage-collector/kind-graph.ts';
 import { SharedInformers } from './informer/shared-informers.ts';
 import { NamespaceDefaults } from './namespace-defaults.ts';
 import { NamespaceController } from './namespaces.ts';
-import { NodeTaints } from './node-taints.ts';
 import { PendingClaims } from './pending-claims.ts';
 import { ResourceQuotaController } from './resource-quota.ts';
 import { Scheduler } from './scheduler.ts';
@@ -81,7 +80,6 @@ export function createControllers(options: ControllerOptions): Controllers {
     garbage,
     ...createBatchControllers(partsFor),
     new Scheduler({ client: clientFor('system:kube-scheduler'), log: log.child({ controller: 'scheduler' }), clock }),
-    new NodeTaints(partsFor('node-controller')),
     namespaces,
     new NamespaceDefaults({
       client: clientFor('system:serviceaccount:kube-system:service-account-controller'),
