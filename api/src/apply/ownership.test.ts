@@ -99,7 +99,7 @@ describe('apply', () => {
 
   test('leaves an emptied map out, unless it is asked to be there', () => {
     const first = applied(nothing, 'a', { metadata: { labels: { x: '1' } } });
-    assert.deepEqual(applied(first, 'a', { metadata: {} }).object, {});
+    assert.deepEqual(applied(first, 'a', { metadata: {} }).object, { metadata: {} });
     assert.deepEqual(applied(first, 'a', { metadata: { labels: {} } }).object, { metadata: { labels: {} } });
   });
 

@@ -115,9 +115,11 @@ export function applyConfiguration(write: Write, applied: object, force: boolean
   const owners = trackedOwners(write, before);
   const merged = mergeApplied(structure, before, wanted);
   const last = ownerOf(owners, by);
-  const fields = ownable(fieldsOf(structure, wanted));
+  const named = fieldsOf(structure, wanted);
+  const fields = ownable(named);
   const next = withOwner(owners, by, fields, last?.time ?? time);
-  const object = last ? prune(structure, merged, last.fieldsV1, allFields(next)) : merged;
+  // With what says which object this is: metadata stays when the last label goes.
+  const object = last ? prune(structure, merged, last.fieldsV1, union(allFields(next), named)) : merged;
   if (!isJsonObject(object)) throw new TypeError('an applied object is an object');
   const found = compare(structure, before, object);
   const others = next.filter((entry) => !isSameManager(entry, by));

@@ -86,6 +86,14 @@ describe('apply', () => {
     assert.equal(gone.data, undefined);
   });
 
+  test('takes the last label away, and nothing else of metadata', async () => {
+    const first = await apply('a', config('labelled', { x: '1' }, { labels: { l: '1' } }));
+    const second = await apply('a', config('labelled', { x: '1' }));
+    const { labels: _, managedFields: __, resourceVersion: ___, ...kept } = first.metadata ?? {};
+    const { managedFields: ____, resourceVersion: _____, ...left } = second.metadata ?? {};
+    assert.deepEqual(left, kept);
+  });
+
   test('conflicts with updates are told with their version, several of them by manager', async () => {
     await api.client.create(configmaps, {
       metadata: { name: 'updated', namespace },
