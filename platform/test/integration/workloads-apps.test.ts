@@ -268,6 +268,27 @@ for (const kubectl of kubectls) {
       await eventually(async () => assert.deepEqual(await podsOf('db'), []));
     });
 
+    test('a Deployment deleted in the foreground is gone when its sets and Pods are', async () => {
+      await ok(['apply', '-f', '-'], deployment('last'));
+      await ok(['rollout', 'status', 'deployment/last', '--timeout=20s']);
+      await ok(['delete', 'deployment', 'last', '--cascade=foreground']);
+      assert.deepEqual(await podsOf('last'), []);
+      assert.deepEqual(await list(resources.replicasets, 'app=last'), []);
+    });
+
+    test('from none to two hundred Pods takes seconds', async (t) => {
+      await ok(['apply', '-f', '-'], deployment('many', { replicas: 0 }));
+      const begin = performance.now();
+      await ok(['scale', 'deployment/many', '--replicas=200']);
+      await ok(['rollout', 'status', 'deployment/many', '--timeout=30s']);
+      const tookMs = performance.now() - begin;
+      t.diagnostic(`made, bound, run by a node without machines and told by kubectl: ${Math.round(tookMs)} ms`);
+      assert.equal((await podsOf('many')).length, 200);
+      await ok(['scale', 'deployment/many', '--replicas=0']);
+      await eventually(async () => assert.equal((await podsOf('many')).length, 0));
+      assert.ok(tookMs < 15_000, `${tookMs} ms`);
+    });
+
     test('what is wrong with a workload is refused in the words of Kubernetes', async () => {
       const wrong = deployment('wrong').replace('"labels":{"app":"wrong"}', '"labels":{"app":"other"}');
       await fails(
@@ -287,6 +308,12 @@ for (const kubectl of kubectls) {
       );
       const claims = statefulSet('claims', { volumeClaimTemplates: [{ metadata: { name: 'data' }, spec: {} }] });
       await fails(['create', '-f', '-'], /spec\.volumeClaimTemplates: Forbidden: not supported by this server/, claims);
+    });
+
+    test('a namespace goes with all its workloads, and nothing comes back in it', async () => {
+      await ok(['delete', 'namespace', namespace, '--timeout=30s']);
+      assert.deepEqual(await list(resources.pods), []);
+      assert.deepEqual(await list(resources.replicasets), []);
     });
   });
 }
