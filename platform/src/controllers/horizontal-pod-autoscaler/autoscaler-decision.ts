@@ -53,7 +53,7 @@ export function decideScale(situation: ScaleSituation): ScaleDecision {
   if ('reason' in proposal) {
     const message = `the HPA was unable to compute the replica count: ${proposal.message}`;
     set('ScalingActive', 'False', proposal.reason, message);
-    return { ...whole, conditions: set.conditions(), failure: proposal };
+    return { ...whole, metrics: [], conditions: set.conditions(), failure: proposal };
   }
   const found = `the HPA was able to successfully calculate a replica count from ${proposal.metric}`;
   set('ScalingActive', 'True', 'ValidMetricFound', found);

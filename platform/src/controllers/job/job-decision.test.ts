@@ -55,6 +55,16 @@ describe('a Job', () => {
     assert.equal(fail(), 10_000);
   });
 
+  it('replaces a Pod that somebody deleted at once, and counts it as failed', () => {
+    const world = new JobWorld();
+    world.settle();
+    const [pod] = world.pods;
+    const going = { ...pod!.metadata, deletionTimestamp: '2024-01-01T00:00:30Z', deletionGracePeriodSeconds: 30 };
+    world.pods = [{ ...pod!, metadata: going }];
+    world.settle();
+    assert.deepEqual([world.active.length, world.job.status?.failed], [1, 1]);
+  });
+
   it('holds restarts of containers against its limit where they are restarted in place', () => {
     const world = new JobWorld({ backoffLimit: 2 });
     world.job.spec!.template.spec!.restartPolicy = 'OnFailure';

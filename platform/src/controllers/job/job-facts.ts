@@ -56,6 +56,6 @@ export function finishedMs(pod: PodObject): number {
   const known = ends.filter((ms) => ms !== undefined);
   if (known.length > 0) return Math.max(...known);
   const ready = pod.status?.conditions?.find(({ type }) => type === 'Ready');
-  const times = [ready?.lastTransitionTime, pod.metadata?.deletionTimestamp, pod.metadata?.creationTimestamp];
+  const times = [ready?.lastTransitionTime, pod.metadata?.creationTimestamp];
   return times.map(parseTime).find((ms) => ms !== undefined) ?? 0;
 }

@@ -74,7 +74,7 @@ function newPods(input: PlanInput, room: number): { create: NewPodOrder[]; wakeA
   const { job, pods, backoff, nowMs } = input;
   if (room <= 0) return { create: [] };
   if (job.spec!.backoffLimitPerIndex !== undefined) return newPodsByIndex(input, room);
-  const retryAt = retryAtMs(job, pods, backoff);
+  const retryAt = retryAtMs(pods, backoff);
   if (retryAt > nowMs) return { create: [], wakeAtMs: retryAt };
   if (!isIndexed(job.spec!)) return { create: Array.from({ length: room }, () => ({})) };
   return {
@@ -86,12 +86,12 @@ function newPods(input: PlanInput, room: number): { create: NewPodOrder[]; wakeA
 
 /** Every index waits for its own failures alone. */
 function newPodsByIndex(input: PlanInput, room: number): { create: NewPodOrder[]; wakeAtMs?: number } {
-  const { job, pods, backoff, nowMs } = input;
+  const { pods, backoff, nowMs } = input;
   const create: NewPodOrder[] = [];
   let wakeAtMs: number | undefined;
   for (const index of freeIndexes(input)) {
     if (create.length === room) break;
-    const retryAt = indexRetryAtMs(job, pods, index, backoff);
+    const retryAt = indexRetryAtMs(pods, index, backoff);
     if (retryAt > nowMs) wakeAtMs = Math.min(wakeAtMs ?? retryAt, retryAt);
     else create.push({ index, ...failuresOf(input, index) });
   }
