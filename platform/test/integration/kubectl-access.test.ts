@@ -3,14 +3,18 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { allKinds } from '@sampan/api/kinds/all.ts';
 import { serviceAccountUser } from '../../src/apiserver/auth/user.ts';
+import { readRequest } from '../../src/apiserver/pki/certificates.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/log.ts';
+import { CertificateController } from '../../src/controllers/certificates.ts';
 import { ClusterRoleAggregation } from '../../src/controllers/cluster-role-aggregation.ts';
 import { SharedInformers } from '../../src/controllers/informer/shared-informers.ts';
 import { NamespaceDefaults } from '../../src/controllers/namespace-defaults.ts';
 import { ResourceQuotaController } from '../../src/controllers/resource-quota.ts';
+import { certificateRequest } from '../fixtures/certificate-request.ts';
 import { startTestApi, type TestApi } from './api-test-server.ts';
 import { findKubectls, type KubectlOptions, type KubectlResult, runKubectl } from './kubectl-server.ts';
+import { until } from './support/wait.ts';
 
 const found = findKubectls();
 /** The oldest and the newest: what they share the others have too. */
@@ -36,6 +40,11 @@ before(async () => {
   const controllers = [
     new ClusterRoleAggregation(parts('clusterrole-aggregation-controller')),
     new NamespaceDefaults({ ...parts('service-account-controller'), caCertificate: api.pki.caCertificate }),
+    new CertificateController({
+      ...parts('certificate-controller'),
+      informers,
+      authority: { read: readRequest, sign: api.pki.signClient },
+    }),
     new ResourceQuotaController({ ...quotaParts, informers, namespaced }),
   ];
   closers.push(...controllers, informers);
@@ -139,6 +148,22 @@ spec: {limits: [{type: Container, default: {cpu: 200m}, max: {cpu: "1"}}]}
       await ok(['run', 'sized', '--image=registry.example/i:1']);
       const cpu = await ok(['get', 'pod', 'sized', '-o', 'jsonpath={.spec.containers[0].resources.limits.cpu}']);
       assert.equal(cpu, '200m');
+    });
+
+    test('approves a certificate request, and its holder is known', async () => {
+      const name = `jane-${kubectl.version}`;
+      const { request } = await certificateRequest(`CN=${name}`);
+      const input = JSON.stringify({
+        apiVersion: 'certificates.k8s.io/v1',
+        kind: 'CertificateSigningRequest',
+        metadata: { name },
+        spec: { request: btoa(request), signerName: 'kubernetes.io/kube-apiserver-client', usages: ['client auth'] },
+      });
+      await ok(['apply', '-f', '-'], { input });
+      assert.match(await ok(['get', 'csr', name]), /kubernetes\.io\/kube-apiserver-client +admin +<none> +Pending/);
+      await ok(['certificate', 'approve', name]);
+      await until('the certificate', async () => /Approved,Issued/.test(await ok(['get', 'csr', name])), 10_000);
+      await fails(['certificate', 'deny', name], /already Approved/);
     });
 
     test('is refused and warned by Pod Security', async () => {

@@ -31,6 +31,8 @@ export interface AdmissionRequest {
   dryRun: boolean;
   /** Told to the client in a Warning header. */
   warn(text: string): void;
+  /** An annotation of the request's audit event; absent: nobody writes one. */
+  note?(key: string, value: string): void;
   reader: AdmissionReader;
   /** Exactly for CREATE. */
   creation?: Creation;

@@ -4,6 +4,7 @@ import { type KubeObject, resources } from '@sampan/api/client.ts';
 import { isReason, type SampanError } from '@sampan/api/errors.ts';
 import { allKinds } from '@sampan/api/kinds/all.ts';
 import type { LimitRangeItem, ResourceQuota, ResourceQuotaSpec } from 'kubernetes-types/core/v1.js';
+import { sharedStore } from '../../../test/fixtures/shared-store.ts';
 import { startTestApi, type TestApi, type TestPod, testPod } from '../../../test/integration/api-test-server.ts';
 import { systemClock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/log.ts';
@@ -124,6 +125,17 @@ describe('a ResourceQuota', () => {
       if (one.status === 'rejected') assert.match(one.reason.message, new RegExp(`is forbidden: ${message}$`));
     assert.deepEqual(await usedIn('crowd'), { pods: '7', 'requests.cpu': '7' });
     assert.equal((await api.client.list(pods, { namespace: 'crowd' })).items.length, 7);
+  });
+
+  test('holds when two servers on one store let Pods in', async () => {
+    await namespaceWith('two', quota({ hard: { pods: '7' } }));
+    await using other = await startTestApi({ store: sharedStore(api.store) });
+    const made = await Promise.allSettled(
+      Array.from({ length: 40 }, (_, i) => (i % 2 ? api : other).client.create(pods, sizedPod(`p${i}`, 'two'))),
+    );
+    for (const one of made) if (one.status === 'rejected') assert.match(one.reason.message, /exceeded quota/);
+    assert.equal(made.filter(({ status }) => status === 'fulfilled').length, 7);
+    assert.equal((await usedIn('two')).pods, '7');
   });
 
   test('has room again when a Pod goes, or has ended', async () => {

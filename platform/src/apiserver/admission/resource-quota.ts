@@ -29,9 +29,9 @@ export function resourceQuotaAdmission(): AdmissionPlugin {
       const { namespace, operation } = request;
       if (operation !== 'CREATE' || namespace === undefined || request.subresource !== '') return;
       if (quotasFor(request).length === 0) return;
-      if (!request.dryRun) {
+      if (!request.dryRun && request.creation) {
         // One at a time in this process until the object is written: others would only lose the race for the quota.
-        request.creation?.onEnd.push(await turns.take(namespace));
+        request.creation.onEnd.push(await turns.take(namespace));
         await request.reader.refresh();
       }
       for (const quota of quotasFor(request)) await charge(request, quota);

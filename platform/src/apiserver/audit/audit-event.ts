@@ -36,7 +36,10 @@ export function auditEvent(exchange: Exchange, { id, from, receivedAt, stageAt, 
     responseStatus: { metadata: {}, ...failed, code },
     requestReceivedTimestamp: receivedAt,
     stageTimestamp: stageAt,
-    annotations: { 'authorization.k8s.io/decision': code === 403 ? 'forbid' : 'allow' },
+    annotations: {
+      'authorization.k8s.io/decision': code === 403 ? 'forbid' : 'allow',
+      ...Object.fromEntries(exchange.notes),
+    },
   };
 }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { inDefault, serveTestApi } from '../../../test/integration/api-ask.ts';
+import { testPod } from '../../../test/integration/api-test-server.ts';
 import { silentLogger } from '../../base/log.ts';
 import { openAuditLog } from './audit-log.ts';
 
@@ -40,6 +41,13 @@ describe('the audit log', () => {
       const secret = { metadata: { name: 'safe' }, stringData: { password: 'hunter2' } };
       assert.equal((await post(`${inDefault}/secrets`, secret)).status, 201);
       await ask(`${inDefault}/secrets/safe`);
+      const labels = { 'pod-security.kubernetes.io/audit': 'baseline' };
+      await post('/api/v1/namespaces', { metadata: { name: 'watched', labels } });
+      const account = { metadata: { name: 'default' } };
+      await post('/api/v1/namespaces/watched/serviceaccounts', account);
+      const { spec } = testPod('loose');
+      Object.assign(spec.containers[0]!, { securityContext: { privileged: true } });
+      await post('/api/v1/namespaces/watched/pods', { metadata: { name: 'loose' }, spec });
       await ask(`${inDefault}/pods`, { headers: { 'impersonate-user': 'jane' } });
       await ask('/api/v1/pods', { agent: nobody, headers: { authorization: 'Bearer stolen-token' } });
       await ask('/api/v1/pods?limit=1', { agent: nobody, headers: { authorization: `Bearer ${api.pki.adminToken}` } });
@@ -54,7 +62,7 @@ describe('the audit log', () => {
       assert.ok(!text.includes(word), `${word} is in the audit log`);
     }
     assert.equal((await stat(path)).mode & 0o777, 0o600);
-    const [created, read, impersonated, stolen, listed, , discovered, ...rest] = await linesOf(path);
+    const [created, read, , , pod, impersonated, stolen, listed, , discovered, ...rest] = await linesOf(path);
     assert.deepEqual(rest, []);
     assert.deepEqual(
       [created?.kind, created?.apiVersion, created?.level, created?.stage, created?.verb],
@@ -68,6 +76,12 @@ describe('the audit log', () => {
       [read?.verb, read?.requestURI, read?.user.username],
       ['get', `${inDefault}/secrets/safe`, 'admin'],
     );
+    assert.deepEqual(pod?.annotations, {
+      'authorization.k8s.io/decision': 'allow',
+      'pod-security.kubernetes.io/enforce-policy': 'privileged:latest',
+      'pod-security.kubernetes.io/audit-violations':
+        'would violate PodSecurity "baseline:latest": privileged (container "main" must not set securityContext.privileged=true)',
+    });
     assert.deepEqual([impersonated?.user.username, impersonated?.impersonatedUser?.username], ['admin', 'jane']);
     assert.deepEqual(impersonated?.annotations, { 'authorization.k8s.io/decision': 'forbid' });
     assert.deepEqual(impersonated?.responseStatus, { metadata: {}, status: 'Failure', reason: 'Forbidden', code: 403 });

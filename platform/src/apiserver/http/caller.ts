@@ -13,7 +13,7 @@ const maxManagerBytes = 128;
 
 /** Throws Invalid for options Kubernetes would not take either. */
 export function callerOf(exchange: Exchange): Caller {
-  const { query, user, request, warnings } = exchange;
+  const { query, user, request, warnings, notes } = exchange;
   const fieldValidation = query.get('fieldValidation') ?? 'Warn';
   if (!['Strict', 'Warn', 'Ignore'].includes(fieldValidation)) {
     throw optionError(
@@ -35,6 +35,7 @@ export function callerOf(exchange: Exchange): Caller {
     fieldManager: fieldManager || managerFrom(request),
     fieldValidation: fieldValidation as FieldValidation,
     warn: (text) => warnings.add(text),
+    note: (key, value) => notes.set(key, value),
   };
 }
 

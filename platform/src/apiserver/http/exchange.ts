@@ -15,6 +15,8 @@ export interface Exchange {
   user: UserInfo;
   /** Texts for Warning headers, in order, each once. */
   warnings: Set<string>;
+  /** Annotations of its audit event. */
+  notes: Map<string, string>;
   /** Who sent it, where `user` is whom he impersonates. */
   sender?: UserInfo;
   /** What it was refused with. */

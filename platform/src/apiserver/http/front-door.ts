@@ -197,7 +197,7 @@ function exchangeOf(request: IncomingMessage, response: ServerResponse): Exchang
   const mark = target.indexOf('?');
   const path = mark < 0 ? target : target.slice(0, mark);
   const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1));
-  return { request, response, path, query, user: anonymous, warnings: new Set() };
+  return { request, response, path, query, user: anonymous, warnings: new Set(), notes: new Map() };
 }
 
 function tooMany(): SampanError {

@@ -30,6 +30,8 @@ export interface Caller {
   fieldValidation: FieldValidation;
   /** Told to the client in a Warning header. */
   warn(text: string): void;
+  /** Noted in the audit log; absent: there is none. */
+  note?(key: string, value: string): void;
 }
 
 /** Where an object stands. `namespace` is undefined exactly for cluster-scoped kinds. */
@@ -69,5 +71,13 @@ type Asked = Pick<AdmissionRequest, 'operation' | 'subresource' | 'object' | 'ol
 
 export function admissionRequest(context: VerbContext, place: Place, caller: Caller, asked: Asked): AdmissionRequest {
   const { user, dryRun } = caller;
-  return { ...place, ...asked, user, dryRun, warn: (text) => caller.warn(text), reader: readerOf(context) };
+  return {
+    ...place,
+    ...asked,
+    user,
+    dryRun,
+    warn: (text) => caller.warn(text),
+    note: caller.note,
+    reader: readerOf(context),
+  };
 }

@@ -1,6 +1,6 @@
 /**
  * Plugin PodSecurity: Pods that violate the level their namespace enforces are refused; what violates the level it warns of is told to
- * the client, for workloads' Pod templates too. A namespace that begins to enforce is told which of its Pods would not come in.
+ * the client, what violates the level it audits is noted in the audit log, for workloads' Pod templates too. A namespace that begins to enforce is told which of its Pods would not come in.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -9,7 +9,9 @@ import type { Pod, PodTemplateSpec } from 'kubernetes-types/core/v1.js';
 import { forbidden, invalid } from '../../meta/failures.ts';
 import type { AdmissionPlugin, AdmissionRequest } from '../admission.ts';
 import type { Subject } from './check.ts';
-import { labelProblems, type Policy, policyOf, stricter, violations } from './policy.ts';
+import { labelProblems, type Mode, type Policy, policyOf, stricter, violations } from './policy.ts';
+
+const prefix = 'pod-security.kubernetes.io/';
 
 export const podSecurity: AdmissionPlugin = {
   name: 'PodSecurity',
@@ -19,7 +21,9 @@ export const podSecurity: AdmissionPlugin = {
     if (kind.ref.group === '' && kind.ref.resource === 'namespaces') return checkNamespace(request);
     if (kind.ref.group === '' && kind.ref.resource === 'pods') return checkPod(request);
     const template = subresource === '' && templateOf(request);
-    if (template) warn(request, subjectOf(template));
+    if (!template) return;
+    noteViolations(request, subjectOf(template));
+    warn(request, subjectOf(template));
   },
 };
 
@@ -32,15 +36,27 @@ function checkPod(request: AdmissionRequest): void {
   if (!isWrite || (operation === 'UPDATE' && !changesSecurity(object as Pod, old as Pod))) return;
   const subject = subjectOf(object as Pod);
   const policy = policyOf(labelsOf(request), 'enforce');
+  request.note?.(`${prefix}enforce-policy`, `${policy.level}:${policy.version}`);
   const found = violations(policy, subject);
+  noteViolations(request, subject);
   if (found) throw forbidden(kind.ref, name, told(policy, found).replace('violate', 'violates'));
   warn(request, subject);
 }
 
 function warn(request: AdmissionRequest, subject: Subject): void {
-  const policy = policyOf(labelsOf(request), 'warn');
+  const text = wouldViolate(request, subject, 'warn');
+  if (text) request.warn(text);
+}
+
+function noteViolations(request: AdmissionRequest, subject: Subject): void {
+  const text = wouldViolate(request, subject, 'audit');
+  if (text) request.note?.(`${prefix}audit-violations`, text);
+}
+
+function wouldViolate(request: AdmissionRequest, subject: Subject, mode: Mode): string | undefined {
+  const policy = policyOf(labelsOf(request), mode);
   const found = violations(policy, subject);
-  if (found) request.warn(`would ${told(policy, found)}`);
+  return found && `would ${told(policy, found)}`;
 }
 
 function labelsOf({ reader, namespace = '' }: AdmissionRequest): Record<string, string> | undefined {

@@ -4,6 +4,7 @@ import { type KubeClient, type KubeObject, resources } from '@sampan/api/client.
 import { isReason, type SampanError } from '@sampan/api/errors.ts';
 import { rbacResources } from '@sampan/api/kinds/rbac/resources.ts';
 import type { ClusterRole, PolicyRule, Role, RoleBinding, Subject } from 'kubernetes-types/rbac/v1.js';
+import { sharedStore } from '../../../../test/fixtures/shared-store.ts';
 import { startTestApi, type TestApi, testPod } from '../../../../test/integration/api-test-server.ts';
 import { systemClock } from '../../../base/clock.ts';
 import { silentLogger } from '../../../base/log.ts';
@@ -172,7 +173,7 @@ describe('the roles that are there from the start', () => {
     const annotations = { ...left.metadata?.annotations, 'rbac.authorization.kubernetes.io/autoupdate': 'false' };
     await api.client.update(clusterroles, { ...left, metadata: { ...left.metadata, annotations }, rules: [added] });
 
-    await using again = await startTestApi({ store: { ...bound(api.store), close: async () => {} } });
+    await using again = await startTestApi({ store: sharedStore(api.store) });
     const mended = await again.client.get<ClusterRole & KubeObject>(clusterroles, 'system:basic-user');
     assert.deepEqual(
       mended.rules?.map(({ resources: [first] = [] }) => first),
@@ -185,7 +186,7 @@ describe('the roles that are there from the start', () => {
 
   test('are not written again when nothing is amiss', async () => {
     const before = await api.store.revision();
-    await using again = await startTestApi({ store: { ...bound(api.store), close: async () => {} } });
+    await using again = await startTestApi({ store: sharedStore(api.store) });
     assert.equal(await again.store.revision(), before);
   });
 });
@@ -220,17 +221,4 @@ async function eventually(holds: () => Promise<boolean>): Promise<void> {
     await systemClock.sleep(20);
   }
   assert.fail('it never came to hold');
-}
-
-/** The store's methods, to be spread. */
-function bound(store: TestApi['store']): TestApi['store'] {
-  return {
-    get: (key) => store.get(key),
-    list: (prefix, options) => store.list(prefix, options),
-    commit: (writes) => store.commit(writes),
-    watch: (prefix, after, signal) => store.watch(prefix, after, signal),
-    revision: () => store.revision(),
-    compact: (revision) => store.compact(revision),
-    close: () => store.close(),
-  };
 }
