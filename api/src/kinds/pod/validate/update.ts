@@ -84,15 +84,18 @@ function checkDeadline(now: number | undefined, before: number | undefined): Cau
 }
 
 function checkTolerations(now: Toleration[] = [], before: Toleration[] = []): Cause[] {
-  const rest = ({ tolerationSeconds: _seconds, ...toleration }: Toleration) => toleration;
-  const isKept = (old: Toleration) => now.some((toleration) => equalJson(rest(toleration), rest(old)));
+  // By text, not each with each: there may be very many.
+  const textOf = ({ key, operator, value, effect }: Toleration) => JSON.stringify([key, operator, value, effect]);
+  const kept = new Set(now.map(textOf));
+  const isKept = (old: Toleration) => kept.has(textOf(old));
   if (before.every(isKept)) return [];
   return [forbidden('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds')];
 }
 
 function checkGates(now: { name: string }[] = [], before: { name: string }[] = []): Cause[] {
+  const names = new Set(before.map((gate) => gate.name));
   return now.flatMap(({ name }, i) =>
-    before.some((gate) => gate.name === name)
+    names.has(name)
       ? []
       : [
           forbidden(
