@@ -18,6 +18,8 @@ export interface Change {
   previous: Stored | undefined;
   deleted: boolean;
   revision: number;
+  /** Size of the stored value; 0 for a deletion, whose object is that of the change before. */
+  bytes: number;
   /** Encodings shared by all who send this change: filled on first use, gone with the change. */
   encoded: Map<string, Buffer>;
 }
@@ -34,20 +36,25 @@ export interface Subscriber {
 export interface KindCacheBounds {
   /** Changes remembered for watches that start in the past. */
   events: number;
+  /** What those changes may come to, as they are stored. Parsed they are several times that. */
+  bytes: number;
 }
+
+const defaultBounds: KindCacheBounds = { events: 2048, bytes: 32 * 1024 * 1024 };
 
 export class KindCache {
   readonly #entries = new Map<string, Cached>();
   /** Ascending; kept as changes come, so that a list is a slice. */
   #keys: string[] = [];
   #ring: Change[] = [];
+  #ringBytes = 0;
   /** Changes after this revision are all in the ring. */
   #since = 0;
   readonly #subscribers = new Set<Subscriber>();
   readonly #bounds: KindCacheBounds;
 
-  constructor(bounds: KindCacheBounds = { events: 2048 }) {
-    this.#bounds = bounds;
+  constructor(bounds: Partial<KindCacheBounds> = {}) {
+    this.#bounds = { ...defaultBounds, ...bounds };
   }
 
   get(key: string): Cached | undefined {
@@ -79,14 +86,16 @@ export class KindCache {
     for (const entry of entries) this.#entries.set(entry.key, entry);
     this.#keys = [...this.#entries.keys()].sort(compareKeys);
     this.#ring = [];
+    this.#ringBytes = 0;
     this.#since = revision;
   }
 
-  put(key: string, object: Stored, revision: number): void {
+  /** `bytes` is the size of the stored value. */
+  put(key: string, object: Stored, revision: number, bytes = 0): void {
     const previous = this.#entries.get(key);
     if (!previous) this.#keys.splice(this.#position(key), 0, key);
     this.#entries.set(key, { key, object, revision });
-    this.#publish({ key, object, previous: previous?.object, deleted: false, revision, encoded: new Map() });
+    this.#publish({ key, object, previous: previous?.object, deleted: false, revision, bytes, encoded: new Map() });
   }
 
   remove(key: string, revision: number): void {
@@ -95,7 +104,7 @@ export class KindCache {
     this.#entries.delete(key);
     this.#keys.splice(this.#position(key), 1);
     const object = deepFreeze(withVersion(previous.object, revision));
-    this.#publish({ key, object, previous: previous.object, deleted: true, revision, encoded: new Map() });
+    this.#publish({ key, object, previous: previous.object, deleted: true, revision, bytes: 0, encoded: new Map() });
   }
 
   /** Delivers what happened after `after` at once, then every change. Throws Expired when that is no longer known. */
@@ -122,19 +131,20 @@ export class KindCache {
 
   #publish(change: Change): void {
     this.#ring.push(change);
-    if (this.#ring.length > this.#bounds.events) {
-      const dropped = this.#ring.splice(0, Math.ceil(this.#bounds.events / 4));
-      this.#since = dropped.at(-1)?.revision ?? this.#since;
-      this.#dropRestOf(this.#since);
-    }
+    this.#ringBytes += change.bytes;
+    const { events, bytes } = this.#bounds;
+    if (this.#ring.length > events) this.#drop(Math.ceil(events / 4));
+    while (this.#ringBytes > bytes && this.#ring.length > 1) this.#drop(Math.ceil(this.#ring.length / 4));
     for (const subscriber of this.#subscribers) subscriber.change(change);
   }
 
-  /** A revision is remembered whole or not at all: a reader that starts after it must not miss half of it. */
-  #dropRestOf(revision: number): void {
-    let index = 0;
-    while (this.#ring[index]?.revision === revision) index++;
-    if (index > 0) this.#ring.splice(0, index);
+  /** At least `count` changes: a revision is remembered whole or not at all, for a reader that starts after it must not miss half of it. */
+  #drop(count: number): void {
+    const last = this.#ring[count - 1]?.revision ?? this.#since;
+    let end = count;
+    while (this.#ring[end]?.revision === last) end++;
+    for (const { bytes } of this.#ring.splice(0, end)) this.#ringBytes -= bytes;
+    this.#since = last;
   }
 
   /** Where `key` stands, or would stand. */

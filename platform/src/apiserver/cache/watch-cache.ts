@@ -194,7 +194,7 @@ export class WatchCache {
       return;
     }
     const object = event.value && this.#decode(event.key, event.value, event.revision);
-    if (object) cache.put(event.key, object, event.revision);
+    if (object) cache.put(event.key, object, event.revision, event.value?.length);
   }
 
   #moveTo(revision: number): void {

@@ -6,7 +6,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import { type Document, isMap, isScalar, Lexer, parseDocument, visit } from 'yaml';
 
 /** Whoever has more to say can say it in JSON. */
-export const maxYamlBytes = 1024 * 1024;
+const maxYamlBytes = 512 * 1024;
 const maxDepth = 100;
 /** Aliases are bounded so that a small body cannot become a huge object. */
 const maxAliases = 100;
