@@ -17,7 +17,7 @@ function owned(count: number, more: Partial<NonNullable<KubeObject['metadata']>>
 const waiting = owned(1, { deletionTimestamp: 'now', finalizers: ['foregroundDeletion'] });
 
 function verdict(object: KubeObject, owners: OwnerState[], dependents: KubeObject[] = []): string {
-  const judged = judge({ object, owners, dependents });
+  const judged = judge({ object, owners, dependents: () => dependents });
   if (judged.do === 'delete') return `delete ${judged.policy}`;
   if (judged.do === 'drop-references') return `keep ${judged.keep.map(({ name }) => name).join()}`;
   return judged.do;

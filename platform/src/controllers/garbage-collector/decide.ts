@@ -24,7 +24,8 @@ export interface Case {
   object: KubeObject;
   /** State of each of the object's owner references, in their order. */
   owners: OwnerState[];
-  dependents: KubeObject[];
+  /** Asked for only where they matter. */
+  dependents(): KubeObject[];
 }
 
 export function judge({ object, owners, dependents }: Case): Verdict {
@@ -33,9 +34,10 @@ export function judge({ object, owners, dependents }: Case): Verdict {
   const keep = references.filter((_, i) => owners[i] === 'solid');
   if (keep.length === references.length) return { do: 'nothing' };
   if (keep.length > 0) return { do: 'drop-references', keep };
-  if (owners.includes('waiting') && dependents.length > 0) {
+  const own = owners.includes('waiting') ? dependents() : [];
+  if (own.length > 0) {
     // An owner that waits for us and a dependent of ours that is waited for: a circle nobody would ever leave.
-    const isCircle = dependents.some(isWaiting) && references.some(({ blockOwnerDeletion }) => blockOwnerDeletion);
+    const isCircle = own.some(isWaiting) && references.some(({ blockOwnerDeletion }) => blockOwnerDeletion);
     if (isCircle) {
       return { do: 'unblock', references: references.map((one) => ({ ...one, blockOwnerDeletion: false })) };
     }

@@ -5,6 +5,7 @@
  */
 import type { KubeClient, KubeObject, ResourceRef } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
+import { equalJson } from '@sampan/api/json.ts';
 import { WorkQueue } from '../../base/work-queue.ts';
 import { type ControllerParts, unlessOutdated } from '../controller-options.ts';
 import type { Change } from '../informer/shared-informer.ts';
@@ -45,8 +46,10 @@ export class GarbageCollector {
   }
 
   /** For kinds that come and go while the server runs. */
-  setKinds(kinds: readonly GarbageKind[]): Promise<void> {
-    return this.#graph.setKinds(kinds);
+  async setKinds(kinds: readonly GarbageKind[]): Promise<void> {
+    await this.#graph.setKinds(kinds);
+    // Owners of kinds that were not served could not be looked for.
+    for (const node of this.#graph.owned()) this.#add(node);
   }
 
   async close(): Promise<void> {
@@ -61,7 +64,7 @@ export class GarbageCollector {
       return;
     }
     const isGoing = isWaiting(object) || isOrphaning(object);
-    if (owners.length > 0 || isGoing) this.#add({ ref, object });
+    if (isGoing || (owners.length > 0 && isNews(object, previous))) this.#add({ ref, object });
     if (isWaiting(object) && !(previous && isWaiting(previous))) {
       for (const dependent of this.#graph.dependents(object)) this.#add(dependent);
     }
@@ -99,7 +102,7 @@ export class GarbageCollector {
   async #judge({ ref, object }: GraphNode): Promise<Verdict> {
     const references = object.metadata?.ownerReferences ?? [];
     const owners = await Promise.all(references.map((one) => this.#stateOf(one, ref, object)));
-    const dependents = this.#graph.dependents(object).map((dependent) => dependent.object);
+    const dependents = () => this.#graph.dependents(object).map((dependent) => dependent.object);
     return judge({ object, owners, dependents });
   }
 
@@ -176,6 +179,16 @@ export class GarbageCollector {
     const patch = { metadata: { uid, resourceVersion, ...change } };
     await unlessGone(this.#client.patch(ref, name, patch, { namespace, type: merge }));
   }
+}
+
+/** Whether who owns it, or whether it is going, may have changed. */
+function isNews(object: KubeObject, previous: KubeObject | undefined): boolean {
+  const of = ({ metadata }: KubeObject) => [
+    metadata?.ownerReferences,
+    metadata?.deletionTimestamp,
+    metadata?.finalizers,
+  ];
+  return !previous || !equalJson(of(object), of(previous));
 }
 
 async function unlessGone<T>(work: Promise<T>): Promise<T | undefined> {

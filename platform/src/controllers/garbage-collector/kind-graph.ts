@@ -65,6 +65,13 @@ export class KindGraph {
     );
   }
 
+  /** Everything that has an owner. */
+  *owned(): Iterable<GraphNode> {
+    for (const { ref, informer } of this.#members.values()) {
+      for (const object of informer.list()) if (object.metadata?.ownerReferences?.length) yield { ref, object };
+    }
+  }
+
   async #add(key: string, kind: GarbageKind): Promise<void> {
     const informer = this.#informers.of<KubeObject>(kind.ref);
     const unsubscribe = informer.subscribe((change) => this.#onChange(kind, change));

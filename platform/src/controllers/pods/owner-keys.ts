@@ -2,6 +2,7 @@
 import type { KubeObject } from '@sampan/api/client.ts';
 import {
   fromLabelSelectorObject,
+  type LabelRequirement,
   type LabelSelectorObject,
   matchesLabels,
 } from '@sampan/api/selectors/label-selector.ts';
@@ -27,9 +28,17 @@ export function ownerKeys<T extends Selecting>(change: Change<KubeObject>, owner
   return keys;
 }
 
-/** A selector that cannot be read or is absent selects nothing. */
+/** Selectors as read, by the frozen objects they stand in: a set of hundreds of Pods asks hundreds of times. */
+const known = new WeakMap<object, LabelRequirement[]>();
+
+/** An absent selector selects nothing. */
 export function selects(owner: Selecting, object: KubeObject): boolean {
   const { selector } = owner.spec ?? {};
   if (!selector) return false;
-  return matchesLabels(fromLabelSelectorObject(selector as LabelSelectorObject), object.metadata?.labels);
+  let requirements = known.get(selector);
+  if (!requirements) {
+    requirements = fromLabelSelectorObject(selector as LabelSelectorObject);
+    known.set(selector, requirements);
+  }
+  return matchesLabels(requirements, object.metadata?.labels);
 }
