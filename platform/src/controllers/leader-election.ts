@@ -25,7 +25,7 @@ export interface ElectionTiming {
 }
 
 /** A killed leader is replaced within leaseMs and two retries. */
-const defaultTiming: ElectionTiming = { leaseMs: 10_000, renewDeadlineMs: 7_000, retryMs: 1_500 };
+const defaultTiming: ElectionTiming = { leaseMs: 8_000, renewDeadlineMs: 5_500, retryMs: 1_000 };
 
 export interface LeaderElectionOptions {
   client: KubeClient;

@@ -1,6 +1,6 @@
 /** kube-apiserver for the comparison, built from its Go modules into the cache: some minutes of CPU, once. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -42,7 +42,8 @@ export function kubeApiserver(progress: (text: string) => void): string {
     writeFileSync(join(directory, 'needs.go'), `//go:build needs\n\npackage build\n\nimport _ "${command}"\n`);
     go(directory, 'get', `${command}@${version}`);
     mkdirSync(cache, { recursive: true });
-    go(directory, 'build', '-o', binary, command);
+    go(directory, 'build', '-o', `${binary}.new`, command);
+    renameSync(`${binary}.new`, binary);
     return binary;
   } finally {
     rmSync(directory, { recursive: true, force: true });

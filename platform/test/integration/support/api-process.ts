@@ -5,14 +5,12 @@
 import { join } from 'node:path';
 import { allKinds } from '@sampan/api/kinds/all.ts';
 import { createApiServer } from '../../../src/apiserver/api-server.ts';
-import { systemUser } from '../../../src/apiserver/auth/user.ts';
+import { componentUser } from '../../../src/apiserver/auth/rbac/component-roles.ts';
 import { writeAdminKubeconfig } from '../../../src/apiserver/pki/kubeconfig.ts';
 import { openPki } from '../../../src/apiserver/pki/pki.ts';
 import { sharedSecrets } from '../../../src/apiserver/pki/shared-secrets.ts';
 import { createLogger } from '../../../src/base/log.ts';
 import { openStore } from '../../../src/cmd/open-store.ts';
-import { createControllers } from '../../../src/controllers/controllers.ts';
-import { electedControllers } from '../../../src/controllers/elected-controllers.ts';
 
 const home = process.argv[2]!;
 const log = createLogger({ level: process.env.SAMPAN_LOG_LEVEL ?? 'error' });
@@ -31,19 +29,8 @@ const server = await createApiServer({
   gateway: () => undefined,
   version: { version: '0.0.0' },
 });
-const controllers = electedControllers({
-  client: server.inProcess(systemUser('system:kube-controller-manager')),
-  log,
-  make: (fence) =>
-    createControllers({
-      clientFor: (component) => fence(server.inProcess(systemUser(component))),
-      log,
-      kinds: allKinds,
-      namespaced: allKinds.filter((kind) => kind.ref.namespaced).map((kind) => kind.ref),
-      caCertificate: pki.caCertificate,
-    }),
-});
-if (process.argv.includes('--controllers')) await controllers.start();
+const controllers = process.argv.includes('--controllers') ? await electable() : undefined;
+await controllers?.start();
 const { port } = await server.listen([{ host: '127.0.0.1', port: 0 }]);
 const url = `https://127.0.0.1:${port}`;
 const kubeconfig = join(home, 'admin.kubeconfig');
@@ -51,8 +38,26 @@ await writeAdminKubeconfig({ pki, server: url, path: kubeconfig });
 process.stdout.write(`${JSON.stringify({ url, kubeconfig })}\n`);
 
 process.on('SIGTERM', async () => {
-  await controllers.close();
+  await controllers?.close();
   await server.close();
   await store.close();
   process.exit(0);
 });
+
+/** Loaded only when they are wanted: without them this is a bare API server. */
+async function electable() {
+  const { createControllers } = await import('../../../src/controllers/controllers.ts');
+  const { electedControllers } = await import('../../../src/controllers/elected-controllers.ts');
+  return electedControllers({
+    client: server.inProcess(componentUser('system:kube-controller-manager')),
+    log,
+    make: (fence) =>
+      createControllers({
+        clientFor: (component) => fence(server.inProcess(componentUser(component))),
+        log,
+        kinds: allKinds,
+        namespaced: allKinds.filter((kind) => kind.ref.namespaced).map((kind) => kind.ref),
+        caCertificate: pki.caCertificate,
+      }),
+  });
+}
