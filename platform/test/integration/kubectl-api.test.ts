@@ -95,12 +95,6 @@ for (const kubectl of kubectls) {
       );
     });
 
-    test("apply on the server's side is refused by name", async () => {
-      await fails(['apply', '--server-side', '-f', '-'], /server-side apply .* is not supported/, {
-        input: manifest('registry.example/web:1'),
-      });
-    });
-
     test('a misspelt field is refused with its path, and only told when asked so', async () => {
       const input = manifest('registry.example/web:1', ', imagee: x').replace('name: web,', 'name: typo,');
       await fails(['create', '-f', '-'], /unknown field "spec\.containers\[0\]\.imagee"/, { input });
@@ -120,7 +114,7 @@ for (const kubectl of kubectls) {
       assert.match(await ok(['get', 'pod', 'web', '-o', 'yaml']), /^kind: Pod$/m);
       assert.equal(JSON.parse(await ok(['get', 'pod/web', '-o', 'json'])).metadata.name, 'web');
       assert.match(await ok(['get', 'pods,cm', '-l', 'app=web', '--show-labels']), /pod\/web .* app=web\n/);
-      assert.match(await ok(['get', 'all']), /^web +0\/2/m);
+      assert.match(await ok(['get', 'all']), /^pod\/web +0\/2/m);
       assert.equal((await ok(['get', 'pods', '--field-selector', 'status.phase=Running', '-o', 'name'])).trim(), '');
       assert.match(
         await ok(['get', 'pods', '-A', '--sort-by=.metadata.name', '--no-headers']),
