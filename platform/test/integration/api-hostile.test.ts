@@ -1,0 +1,202 @@
+/**
+ * Hostile requests against an API server in a process of its own: each gets a 4xx (or is harmless and gets a 2xx) in good time, memory stays
+ * bounded, and nobody sees another namespace's data. SAMPAN_SEED repeats a run, SAMPAN_ROUNDS makes it longer, SAMPAN_HOSTILE_SCALE=1 makes bodies
+ * as large as they may be; SAMPAN_IDLE_WATCHES=10000 opens as many watches as are promised, which takes a minute.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:https';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { connect } from 'node:tls';
+import { type HostileRequest, hostileRequests } from '../fixtures/api/hostile-corpus.ts';
+import { type Access, attacker, secretText } from '../fixtures/api/hostile-target.ts';
+
+const seed = Number(process.env.SAMPAN_SEED ?? 1 + Math.floor(Math.random() * 1e6));
+const rounds = Number(process.env.SAMPAN_ROUNDS ?? 100);
+const scale = Number(process.env.SAMPAN_HOSTILE_SCALE ?? 0.2);
+const watches = Number(process.env.SAMPAN_IDLE_WATCHES ?? 400);
+/** One request may keep the server this long, and no longer: whoever waits behind it waits as long. */
+const slowestMs = 8000;
+/** What all of them together may leave behind; the store and its history are in memory too. */
+const mostMib = 500;
+
+let child: ChildProcess;
+let access: Access;
+let agent: Agent;
+before(async () => {
+  child = fork(new URL('../fixtures/api/hostile-server.ts', import.meta.url), { execArgv: ['--expose-gc'] });
+  [access] = (await once(child, 'message')) as [Access];
+  agent = new Agent({ ca: access.ca, cert: access.certificate, key: access.key, keepAlive: true, maxSockets: 4 });
+});
+after(async () => {
+  agent.destroy();
+  child.send('stop');
+  await once(child, 'exit');
+});
+
+async function residentMib(): Promise<number> {
+  child.send('memory');
+  const [{ rss }] = (await once(child, 'message')) as [{ rss: number }];
+  return rss / 2 ** 20;
+}
+
+interface Answer {
+  status: number;
+  text: string;
+  ms: number;
+}
+
+async function send({ method, path, type, body }: HostileRequest): Promise<Answer> {
+  const started = performance.now();
+  const headers = { 'Impersonate-User': attacker, ...(type ? { 'content-type': type } : {}) };
+  const sent = request({ host: '127.0.0.1', port: access.port, agent, method, path, headers });
+  sent.setTimeout(30_000, () => sent.destroy(new Error('no answer')));
+  // Told once the answer is awaited; after that there is nobody to tell.
+  sent.on('error', () => {});
+  sent.end(body);
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString(), ms: performance.now() - started };
+}
+
+// First, while nothing else has made the server's heap grow.
+test(`${watches} idle watches cost little each, all hear of a change, and leave nothing behind`, async (t) => {
+  const before = await residentMib();
+  let heard = 0;
+  const many = new Agent({ ca: access.ca, cert: access.certificate, key: access.key });
+  const path = '/api/v1/namespaces/default/configmaps?watch=1&resourceVersion=0&labelSelector=heard';
+  const open = async () => {
+    const sent = request({ host: '127.0.0.1', port: access.port, agent: many, path });
+    sent.on('error', () => {});
+    sent.end();
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    assert.equal(response.statusCode, 200);
+    response.on('error', () => {});
+    response.on('data', (chunk: Buffer) => {
+      if (chunk.includes('ADDED')) heard += 1;
+    });
+    return response;
+  };
+  const responses: IncomingMessage[] = [];
+  while (responses.length < watches) {
+    responses.push(...(await Promise.all(Array.from({ length: Math.min(50, watches - responses.length) }, open))));
+  }
+  const each = (((await residentMib()) - before) / watches) * 1024;
+  const metadata = { name: 'heard', labels: { heard: 'yes' } };
+  const body = JSON.stringify({ metadata });
+  const type = 'application/json';
+  const made = await send({ what: '', method: 'POST', path: '/api/v1/namespaces/default/configmaps', type, body });
+  assert.equal(made.status, 201, made.text);
+  const deadline = performance.now() + 20_000;
+  while (heard < watches && performance.now() < deadline) await delay(50);
+  assert.equal(heard, watches);
+  t.diagnostic(`${Math.round(each)} KiB a watch`);
+  assert.ok(each < 200, `${Math.round(each)} KiB a watch`);
+  for (const response of responses) response.destroy();
+  many.destroy();
+});
+
+test('every hostile request is answered as such, in time, and tells nothing it should not', async (t) => {
+  t.diagnostic(`seed ${seed}`);
+  const before = await residentMib();
+  const wrong: string[] = [];
+  let refused = 0;
+  const attack = async (one: HostileRequest) => {
+    const name = `${one.what} (${one.method} ${one.path.slice(0, 100)} ${String(one.body ?? '').slice(0, 80)})`;
+    const answer = await send(one).catch((error: Error) => ({ status: 0, text: error.message, ms: 0 }));
+    // Too large a body may be cut off while it is still being sent.
+    const isCutOff = answer.status === 0 && /EPIPE|ECONNRESET/.test(answer.text) && (one.body?.length ?? 0) > 2 ** 20;
+    if (!isCutOff && (answer.status < 200 || answer.status >= 500))
+      wrong.push(`${answer.status}: ${name}: ${answer.text.slice(0, 300)}`);
+    if (answer.ms > slowestMs) wrong.push(`${Math.round(answer.ms)} ms: ${name}`);
+    if (answer.text.includes(secretText)) wrong.push(`told a secret: ${name}`);
+    if (answer.status >= 400) refused += 1;
+  };
+  const left = hostileRequests({ seed, mutants: rounds, scale }).values();
+  const worker = async () => {
+    for (const one of left) await attack(one);
+  };
+  await Promise.all([worker(), worker(), worker()]);
+  const grown = (await residentMib()) - before;
+  t.diagnostic(`${refused} refused; the server grew by ${Math.round(grown)} MiB`);
+  assert.deepEqual(wrong, []);
+  assert.ok(refused > 300, `${refused} refused`);
+  assert.ok(grown < mostMib, `the server grew by ${Math.round(grown)} MiB`);
+  const alive = await send({ what: '', method: 'GET', path: '/api/v1/namespaces/default/configmaps/victim' });
+  assert.equal(alive.status, 200);
+  assert.equal(JSON.parse(alive.text).data.a, 'b');
+});
+
+test('senders that dawdle hold up nobody else', async () => {
+  const sockets = await Promise.all(
+    Array.from({ length: 100 }, async () => {
+      const socket = connect({
+        host: '127.0.0.1',
+        port: access.port,
+        ca: access.ca,
+        cert: access.certificate,
+        key: access.key,
+      });
+      socket.on('error', () => {});
+      await once(socket, 'secureConnect');
+      socket.write(
+        'POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n{',
+      );
+      return socket;
+    }),
+  );
+  try {
+    for (let i = 0; i < 5; i++) {
+      for (const socket of sockets) socket.write(' ');
+      const { status, ms } = await send({
+        what: '',
+        method: 'GET',
+        path: '/api/v1/namespaces/default/configmaps/victim',
+      });
+      assert.equal(status, 200);
+      assert.ok(ms < 1000, `${Math.round(ms)} ms`);
+      await delay(50);
+    }
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+});
+
+test('what is sent in pieces that contradict each other is refused, and the connection with it', async () => {
+  const answers = [
+    'GET / HTTP/9.9\r\n\r\n',
+    'GET /api HTTP/1.1\r\n\r\n\r\n',
+    'POST /api/v1/namespaces HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+    'POST /api/v1/namespaces HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n',
+    'POST /api/v1/namespaces HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n',
+    `GET /api HTTP/1.1\r\nhost: x\r\na: ${'x'.repeat(100_000)}\r\n\r\n`,
+    '\0\0\0\0\r\n\r\n',
+  ].map(async (text) => {
+    const socket = connect({
+      host: '127.0.0.1',
+      port: access.port,
+      ca: access.ca,
+      cert: access.certificate,
+      key: access.key,
+    });
+    socket.on('error', () => {});
+    await once(socket, 'secureConnect');
+    socket.write(text);
+    let answer = '';
+    socket.on('data', (chunk) => {
+      answer += chunk;
+    });
+    await Promise.race([new Promise((resolve) => socket.on('close', resolve)), delay(5000)]);
+    const isOver = socket.destroyed;
+    socket.destroy();
+    return { text: text.slice(0, 60), answer: answer.split('\r\n')[0], isOver };
+  });
+  for (const { text, answer, isOver } of await Promise.all(answers)) {
+    assert.ok(isOver, `still open after ${JSON.stringify(text)}`);
+    assert.match(answer ?? '', /^(HTTP\/1.1 4\d\d.*)?$/, text);
+  }
+});
