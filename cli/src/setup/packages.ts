@@ -53,6 +53,11 @@ const test: PackageNeed[] = [
   { name: 'openssl', reason: 'makes certificates for a registry over TLS', probe: 'openssl' },
   etcdPackage,
   { name: 'libcap2-bin', reason: 'reads file capabilities of an unpacked image', probe: 'getcap' },
+  {
+    name: 'python3-kubernetes',
+    reason: 'a real client to try the API with',
+    probe: '/usr/lib/python3/dist-packages/kubernetes',
+  },
 ];
 
 /** On top of these. Debian 12's cargo would clone the whole index of crates.io; its own packages hold the very crates of our Cargo.lock. */
