@@ -10,12 +10,12 @@ import { SharedInformers } from '../../src/controllers/informer/shared-informers
 import { faultyClient, randomFrom } from '../fixtures/faulty-client.ts';
 import { startTestApi } from '../integration/api-test-server.ts';
 
-async function world(seed = 1) {
+async function world(seed = 1, served = allKinds) {
   const clock = new FakeClock();
   const api = await startTestApi({ clock });
   const client = faultyClient(api.client, { random: randomFrom(seed), refused: 0.1, lag: 10, broken: 0.05 });
   const informers = new SharedInformers({ client, log: silentLogger, clock });
-  const kinds = allKinds.filter(({ kind }) => kind !== 'Event');
+  const kinds = served.filter(({ kind }) => kind !== 'Event');
   const collector = new GarbageCollector({ client, informers, log: silentLogger, clock, kinds });
   const started = collector.start();
   const pass = async () => {
@@ -25,6 +25,7 @@ async function world(seed = 1) {
   await started;
   return {
     client: api.client,
+    collector,
     pass,
     async [Symbol.asyncDispose]() {
       const closing = Promise.all([collector.close(), informers.close()]);
@@ -117,3 +118,22 @@ for (const seed of [1, 2, 3]) {
     assert.equal((await isThere(client, 'secret', 'left'))?.metadata?.ownerReferences?.length ?? 0, 0);
   });
 }
+
+test('owners of a kind that is not served are not taken for gone until it is', async () => {
+  await using lab = await world(
+    7,
+    allKinds.filter(({ kind }) => kind !== 'Secret'),
+  );
+  const { client } = lab;
+  const owner = await make(client, 'secret', 'owner');
+  await make(client, 'map', 'kept', [owner]);
+  await make(client, 'map', 'left', [{ ...owner, metadata: { ...owner.metadata, uid: 'never-was' } }]);
+  await lab.pass();
+  assert.ok(await isThere(client, 'map', 'left'));
+  const served = lab.collector.setKinds(allKinds.filter(({ kind }) => kind !== 'Event'));
+  await lab.pass();
+  await served;
+  await lab.pass();
+  assert.equal(await isThere(client, 'map', 'left'), undefined);
+  assert.ok(await isThere(client, 'map', 'kept'));
+});

@@ -31,6 +31,8 @@ async function lab(names = ['one', 'two']) {
   return {
     client,
     kubelets,
+    clock,
+    settle,
     async pass(seconds: number) {
       for (let passed = 0; passed < seconds; passed += 5) {
         await clock.advance(5000);
@@ -101,4 +103,18 @@ test('where no node is well, nobody is evicted', async () => {
   await world.pass(900);
   assert.deepEqual(keys(await world.node('one')), ['unreachable:NoSchedule']);
   assert.equal((await world.pod()).metadata.deletionTimestamp, undefined);
+});
+
+test("time in which the controller itself was stopped is nobody else's silence", async () => {
+  await using world = await lab();
+  // A process that was stopped: its timers are all late, and what they find is an hour old.
+  const { clock } = world;
+  const now = clock.now.bind(clock);
+  let leapMs = 0;
+  clock.now = () => now() + leapMs;
+  clock.monotonicMs = () => now() + leapMs;
+  await world.pass(20);
+  leapMs = 3_600_000;
+  await world.pass(5);
+  assert.deepEqual(keys(await world.node('one')), []);
 });

@@ -21,6 +21,7 @@ const strategic = 'application/strategic-merge-patch+json';
 interface Heard {
   /** What was heard last: when it changes, the node lives. Clocks of nodes are not trusted. */
   sign: string;
+  /** On the clock that never goes back. */
   atMs: number;
 }
 
@@ -74,7 +75,8 @@ export class NodeLifecycleController {
     const node = this.#nodes.get(name);
     if (!node) return;
     const nowMs = this.#parts.clock.now();
-    const isLost = nowMs - this.#lastHeardMs(node, nowMs) > graceMs;
+    // Not the time of day: that leaps when a laptop wakes up.
+    const isLost = this.#silentMs(node) > graceMs;
     const conditions = isLost ? lostConditions(node, nowMs) : undefined;
     if (conditions) {
       this.#tell(node, 'NodeNotReady', `Node ${name} status is now: NodeNotReady`);
@@ -95,13 +97,19 @@ export class NodeLifecycleController {
 
   async #lookAround(): Promise<void> {
     const { signal } = this.#stop;
+    const { clock } = this.#parts;
     while (!signal.aborted) {
-      await this.#parts.clock.sleep(periodMs, signal).catch(() => {});
+      const beganMs = clock.monotonicMs();
+      await clock.sleep(periodMs, signal).catch(() => {});
+      // While we did not look ourselves, a node's silence means nothing.
+      const missedMs = clock.monotonicMs() - beganMs - periodMs;
+      if (missedMs > periodMs) for (const heard of this.#heard.values()) heard.atMs += missedMs;
       for (const node of this.#nodes.list()) this.#queue.add(node.metadata?.name ?? '');
     }
   }
 
-  #lastHeardMs(node: NodeObject, nowMs: number): number {
+  #silentMs(node: NodeObject): number {
+    const nowMs = this.#parts.clock.monotonicMs();
     const name = node.metadata?.name ?? '';
     const lease = this.#leases.get(name, leaseNamespace);
     const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
@@ -109,9 +117,9 @@ export class NodeLifecycleController {
     const heartbeat = ready?.reason === 'NodeStatusUnknown' ? '' : ready?.lastHeartbeatTime;
     const sign = `${lease?.spec?.renewTime ?? ''} ${heartbeat ?? ''}`;
     const before = this.#heard.get(name);
-    if (before?.sign === sign) return before.atMs;
+    if (before?.sign === sign) return nowMs - before.atMs;
     this.#heard.set(name, { sign, atMs: nowMs });
-    return nowMs;
+    return 0;
   }
 
   async #evict(node: NodeObject, nowMs: number): Promise<void> {
