@@ -28,6 +28,7 @@ export const exclusions: Exclusion[] = [
     reason: 'Services carry no traffic yet',
   },
   { pattern: /at least two untainted nodes/, reason: 'one machine is one node' },
+  { pattern: /\[sig-network\] DNS/, reason: 'asks from within Pods: needs machines' },
   { pattern: /compacted away/, reason: 'waits for the store to forget, longer than a run may take' },
   {
     pattern:
