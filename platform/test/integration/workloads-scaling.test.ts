@@ -88,6 +88,68 @@ describe('Disruption budgets', needsKubectl, () => {
   });
 });
 
+describe('Evictions', needsKubectl, () => {
+  const evictAsUser = (name: string) =>
+    lab.api.client.create(
+      resources.pods,
+      { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: 'default' } },
+      { namespace: 'default', name, subresource: 'eviction' },
+    );
+  const runs = (name: string, phase: string) =>
+    until(`${name} is ${phase}`, async () => (await lab.podsOf(`app=${name}`))[0]?.status?.phase === phase);
+
+  test('a Pod that two budgets claim cannot be evicted', async () => {
+    fates.set('torn', 'ready');
+    await ok(['run', 'torn', `--image=${image}`, '--labels=app=torn']);
+    await ok(['create', 'pdb', 'torn-1', '--selector=app=torn', '--min-available=0']);
+    await ok(['create', 'pdb', 'torn-2', '--selector=app=torn', '--min-available=0']);
+    await runs('torn', 'Running');
+    await assert.rejects(evictAsUser('torn'), /more than one PodDisruptionBudget/);
+  });
+
+  test('a Pod that has ended needs no budget', async () => {
+    await ok(['run', 'over', `--image=${image}`, '--labels=app=over', '--restart=Never']);
+    await ok(['create', 'pdb', 'over', '--selector=app=over', '--min-available=1']);
+    await runs('over', 'Succeeded');
+    await evictAsUser('over');
+    await ok(['wait', '--for=delete', '--timeout=10s', 'pod/over']);
+  });
+
+  test('a Job is told that its Pod was evicted, and may take it for no failure', async () => {
+    fates.set('moved', 'ready');
+    const rules = [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget' }] }];
+    const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'main', image }] } };
+    const job = { backoffLimit: 0, podFailurePolicy: { rules }, template };
+    await lab.api.client.create(resources.jobs, {
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: { name: 'moved', namespace: 'default' },
+      spec: job,
+    } as KubeObject);
+    await until('it runs', async () => (await lab.jobOf('moved')).status?.ready === 1);
+    const [pod] = await lab.podsOf('job-name=moved');
+    const watched = await lab.api.client.list(resources.pods, {});
+    await evictAsUser(pod!.metadata!.name!);
+    const stop = new AbortController();
+    const { resourceVersion } = watched;
+    for await (const event of lab.api.client.watch<Pod & KubeObject>(
+      resources.pods,
+      { resourceVersion },
+      stop.signal,
+    )) {
+      if (event.type === 'BOOKMARK' || event.object.metadata?.uid !== pod!.metadata?.uid) continue;
+      const told = event.object.status?.conditions?.find(({ type }) => type === 'DisruptionTarget');
+      assert.deepEqual([told?.status, told?.reason], ['True', 'EvictionByEvictionAPI']);
+      break;
+    }
+    stop.abort();
+    await until('another runs', async () => {
+      const pods = await lab.podsOf('job-name=moved');
+      return pods.some(({ metadata, status }) => metadata?.uid !== pod!.metadata?.uid && status?.phase === 'Running');
+    });
+  });
+});
+
 describe('Autoscalers', needsKubectl, () => {
   const scalerOf = () =>
     lab.api.client.get<HorizontalPodAutoscaler & KubeObject>(resources.horizontalpodautoscalers, 'busy', 'default');

@@ -6,7 +6,7 @@ import { resources } from '@sampan/api/client.ts';
 import { isReason, messageOf } from '@sampan/api/errors.ts';
 import { equalJson } from '@sampan/api/json.ts';
 import type { DisruptionBudget } from '@sampan/api/kinds/policy/pod-disruption-budget.ts';
-import { fromLabelSelectorObject, matchesLabels } from '@sampan/api/selectors/label-selector.ts';
+import { fromLabelSelectorObject, type LabelRequirement, matchesLabels } from '@sampan/api/selectors/label-selector.ts';
 import { createEventRecorder, type EventRecorder } from '../../base/event-recorder.ts';
 import { WorkQueue } from '../../base/work-queue.ts';
 import { Alarms } from '../alarms.ts';
@@ -125,7 +125,14 @@ export class DisruptionController {
   }
 }
 
+/** Read once for each version of a budget: it is asked of every Pod. */
+const selectors = new WeakMap<DisruptionBudget, LabelRequirement[]>();
+
 /** An absent selector selects nothing, an empty one everything (policy/v1). */
-function selects({ spec }: DisruptionBudget, pod: PodObject): boolean {
-  return spec?.selector !== undefined && matchesLabels(fromLabelSelectorObject(spec.selector), pod.metadata?.labels);
+function selects(budget: DisruptionBudget, pod: PodObject): boolean {
+  const { selector } = budget.spec ?? {};
+  if (!selector) return false;
+  const known = selectors.get(budget) ?? fromLabelSelectorObject(selector);
+  selectors.set(budget, known);
+  return matchesLabels(known, pod.metadata?.labels);
 }

@@ -1,6 +1,7 @@
 /** spec.podFailurePolicy: what a failed Pod means for its Job (KEP-3329). Pure. */
 import type { JobSpec, PodFailurePolicyRule } from 'kubernetes-types/batch/v1.js';
 import type { PodObject } from '../pods/pod-facts.ts';
+import { isLetGo } from './job-facts.ts';
 
 export type FailureVerdict =
   | { action: 'Count' | 'Ignore' | 'FailIndex' }
@@ -9,7 +10,7 @@ export type FailureVerdict =
 
 /** The first rule that matches decides; without one a failure counts. Only Pods that have ended are judged. */
 export function judgeFailure(pod: PodObject, spec: JobSpec): FailureVerdict {
-  if (pod.status?.phase !== 'Failed') return { action: 'Count' };
+  if (pod.status?.phase !== 'Failed' && !isLetGo(pod)) return { action: 'Count' };
   for (const [i, rule] of (spec.podFailurePolicy?.rules ?? []).entries()) {
     const what = matchOf(rule, pod);
     if (what === undefined) continue;

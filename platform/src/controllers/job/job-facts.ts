@@ -47,7 +47,12 @@ export function replacesOnlyFailed(spec: JobSpec): boolean {
 export function hasFailed(pod: PodObject, spec: JobSpec): boolean {
   if (pod.status?.phase === 'Failed') return true;
   if (!pod.metadata?.deletionTimestamp || pod.status?.phase === 'Succeeded') return false;
-  return !replacesOnlyFailed(spec) || !pod.spec?.nodeName || pod.metadata.deletionGracePeriodSeconds === 0;
+  return !replacesOnlyFailed(spec) || isLetGo(pod);
+}
+
+/** Deleted, and no node has it: whatever its status says, it runs no more. */
+export function isLetGo({ metadata, spec }: PodObject): boolean {
+  return metadata?.deletionTimestamp !== undefined && (!spec?.nodeName || metadata.deletionGracePeriodSeconds === 0);
 }
 
 /** When the last of its containers ended, as near as it is known. */
