@@ -1,4 +1,4 @@
-/** The structure of every type we serve, parsed once from generated/schemas.json. It knows nothing of defaults or validity. */
+/** The structure of every type we serve, out of generated/schemas.json. It knows nothing of defaults or validity. */
 import schemas from '../generated/schemas.json' with { type: 'json' };
 import type { SchemaData } from './schema-data.ts';
 
@@ -48,24 +48,33 @@ function parseType(text: string): FieldType {
   return scalars.has(text) ? { form: 'scalar', scalar: text as Scalar } : { form: 'struct', name: text };
 }
 
-const types = new Map<string, StructType>();
-for (const [name, { fields, required }] of Object.entries((schemas as unknown as SchemaData).types)) {
-  const parsed = Object.entries(fields).map(([field, type]) => [field, parseType(type)] as const);
-  types.set(name, { name, fields: new Map(parsed), required: new Set(required) });
-}
+const known = (schemas as unknown as SchemaData).types;
+/** Parsed when first asked for: most types never are. */
+const parsed = new Map<string, StructType>();
 
 /** Throws for a name the generated file does not have: a mistake in this program. */
 export function structType(name: string): StructType {
-  const type = types.get(name);
-  if (!type)
-    throw new RangeError(
-      `api/src/generated/schemas.json has no type ${name}; add its root to tools/generate-schemas.ts`,
-    );
+  let type = parsed.get(name);
+  if (!type) {
+    type = parseStruct(name);
+    parsed.set(name, type);
+  }
   return type;
 }
 
+function parseStruct(name: string): StructType {
+  if (!hasStructType(name)) {
+    throw new RangeError(
+      `api/src/generated/schemas.json has no type ${name}; add its root to tools/generate-schemas.ts`,
+    );
+  }
+  const { fields, required } = known[name]!;
+  const types = Object.entries(fields).map(([field, type]) => [field, parseType(type)] as const);
+  return { name, fields: new Map(types), required: new Set(required) };
+}
+
 export function hasStructType(name: string): boolean {
-  return types.has(name);
+  return Object.hasOwn(known, name);
 }
 
 /** The name of a kind's type: group '' is `core`. */
