@@ -64,6 +64,7 @@ export function createControllers(options: ControllerOptions): Controllers {
     clock,
     namespaced,
   });
+  const quotas = new ResourceQuotaController({ ...partsFor('resourcequota-controller'), namespaced });
   const customLog = log.child({ controller: 'custom-kinds' });
   const all = [
     new CustomKindsController({
@@ -71,7 +72,9 @@ export function createControllers(options: ControllerOptions): Controllers {
       log: customLog,
       clock,
       onKinds(custom) {
-        namespaces.setCustom(custom.map(({ ref }) => ref).filter((ref) => ref.namespaced));
+        const inNamespaces = custom.map(({ ref }) => ref).filter((ref) => ref.namespaced);
+        namespaces.setCustom(inNamespaces);
+        quotas.setCustom(inNamespaces);
         garbage
           .setKinds([...garbageKinds, ...custom])
           .catch((error) => customLog.warn({ error: messageOf(error) }, 'garbage of custom kinds is not seen yet'));
@@ -101,7 +104,7 @@ export function createControllers(options: ControllerOptions): Controllers {
     ...(options.certificateAuthority
       ? [new CertificateController({ ...partsFor('certificate-controller'), authority: options.certificateAuthority })]
       : []),
-    new ResourceQuotaController({ ...partsFor('resourcequota-controller'), namespaced }),
+    quotas,
     new EndpointSliceController(partsFor('endpointslice-controller')),
     new PendingClaims(partsFor('persistent-volume-binder')),
     ...(apiServer ? [new KubernetesService({ ...partsFor('kubernetes-service-controller'), apiServer })] : []),

@@ -12,7 +12,7 @@ import { createControllers } from './controllers.ts';
 
 const crontabs: ResourceRef = { group: 'stable.example.com', version: 'v1', resource: 'crontabs', namespaced: true };
 
-test('objects of custom kinds are owners, are owned, and go with their namespace', async () => {
+test('objects of custom kinds are owners, are owned, are counted, and go with their namespace', async () => {
   await using api = await startTestApi();
   const { client, server } = api;
   const controllers = createControllers({
@@ -33,6 +33,11 @@ test('objects of custom kinds are owners, are owned, and go with their namespace
     await until('the kind is served', () => client.create(crontabs, tab('owner', 'default')));
     await client.create(crontabs, tab('kept', 'short'));
     const owner = await client.get(crontabs, 'owner', 'default');
+    await client.create(resources.resourcequotas, {
+      metadata: { name: 'tabs', namespace: 'default' },
+      spec: { hard: { 'count/crontabs.stable.example.com': '1' } },
+    } as KubeObject);
+    await assert.rejects(client.create(crontabs, tab('second', 'default')), /exceeded quota: tabs/);
     const ownerReferences = [
       { apiVersion: 'stable.example.com/v1', kind: 'CronTab', name: 'owner', uid: owner.metadata?.uid ?? '' },
     ];
@@ -44,6 +49,8 @@ test('objects of custom kinds are owners, are owned, and go with their namespace
       () => isGone(client.get(resources.configmaps, 'owned', 'default')),
       10_000,
     );
+    await until('there is room in the quota again', () => client.create(crontabs, tab('second', 'default')), 10_000);
+    await client.delete(crontabs, 'second', { namespace: 'default' });
     await client.delete(resources.namespaces, 'short');
     await until('the namespace ends', () => isGone(client.get(resources.namespaces, 'short')), 10_000);
     assert.deepEqual((await client.list(crontabs)).items, []);

@@ -23,26 +23,34 @@ const settleMs = 50;
 export class ResourceQuotaController {
   readonly #parts: ControllerParts;
   readonly #client: KubeClient;
-  readonly #namespaced: readonly ResourceRef[];
+  readonly #builtIn: readonly ResourceRef[];
+  #custom: readonly ResourceRef[] = [];
   readonly #quotas: SharedInformer<Quota>;
   readonly #queue: WorkQueue;
-  /** Kinds that some quota counts, by resource and group. */
+  /** Kinds that some quota counts, each in one version. */
   readonly #followed = new Set<string>();
 
   /** `namespaced`: every kind that lives in namespaces. */
   constructor(options: ControllerParts & { namespaced: readonly ResourceRef[] }) {
     this.#parts = options;
     this.#client = options.client;
-    this.#namespaced = options.namespaced;
+    this.#builtIn = options.namespaced;
     this.#queue = new WorkQueue({ log: options.log, clock: options.clock, work: (key) => this.#count(key) });
     this.#quotas = options.informers.of<Quota>(resources.resourcequotas);
+  }
+
+  /** Kinds made by definitions, as they are now. */
+  setCustom(refs: readonly ResourceRef[]): void {
+    const left = new Set(refs.map(keyOfKind));
+    for (const ref of this.#custom) if (!left.has(keyOfKind(ref))) this.#followed.delete(keyOfKind(ref));
+    this.#custom = refs;
+    for (const quota of this.#quotas.list()) this.#look(quota);
   }
 
   async start(): Promise<void> {
     this.#quotas.subscribe(({ type, object, previous }) => {
       if (type === 'removed' || (previous && equalJson(previous.spec, object.spec) && object.status)) return;
-      for (const ref of this.#refsOf(object)) this.#follow(ref);
-      this.#queue.add(keyOf(object));
+      this.#look(object);
     });
     await this.#quotas.start();
   }
@@ -52,8 +60,13 @@ export class ResourceQuotaController {
   }
 
   /** Kinds nobody counts are not watched. */
+  #look(quota: Quota): void {
+    for (const ref of this.#refsOf(quota)) this.#follow(ref);
+    this.#queue.add(keyOf(quota));
+  }
+
   #follow(ref: ResourceRef): void {
-    const key = `${ref.resource}.${ref.group}`;
+    const key = keyOfKind(ref);
     if (this.#followed.has(key)) return;
     this.#followed.add(key);
     const informer = this.#parts.informers.of<KubeObject>(ref);
@@ -70,10 +83,14 @@ export class ResourceQuotaController {
   }
 
   #refsOf(quota: Quota): ResourceRef[] {
-    const kinds = Object.keys(quota.spec?.hard ?? {}).map(countedKind);
-    return this.#namespaced.filter((ref) =>
-      kinds.some(({ group, resource }) => group === ref.group && resource === ref.resource),
-    );
+    const names = new Set(Object.keys(quota.spec?.hard ?? {}).map((name) => countedAs(countedKind(name))));
+    // Objects of a kind are the same ones in each of its versions.
+    const refs = new Map<string, ResourceRef>();
+    for (const ref of [...this.#builtIn, ...this.#custom]) {
+      const name = countedAs(ref);
+      if (names.has(name) && !refs.has(name)) refs.set(name, ref);
+    }
+    return [...refs.values()];
   }
 
   async #count(key: string): Promise<void> {
@@ -108,3 +125,6 @@ export class ResourceQuotaController {
     return used;
   }
 }
+
+const countedAs = ({ group, resource }: Pick<ResourceRef, 'group' | 'resource'>): string => `${resource}.${group}`;
+const keyOfKind = (ref: ResourceRef): string => `${countedAs(ref)}/${ref.version}`;
