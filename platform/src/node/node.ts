@@ -61,6 +61,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     disk: new DiskPressure({ home, clock, freeShare: options.freeShare }),
     events,
     objects: references,
+    services: (namespace) => references.services(namespace),
     volumes: new PodVolumes({ objects: references, requestToken: options.requestToken, clock }),
     images: new ImagePuller({ runtime, objects: references, events, clock }),
     hooks: new LifecycleHooks({ runtime, clock, events }),

@@ -1,5 +1,7 @@
 /** What the steps of all Pods work with. */
+
 import type { KubeClient } from '@sampan/api/client.ts';
+import type { Service } from 'kubernetes-types/core/v1.js';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
@@ -29,6 +31,8 @@ export interface NodeContext {
   disk: DiskPressure;
   events: PodEvents;
   objects: ObjectSource;
+  /** All Services of a namespace. */
+  services(namespace: string): Promise<Service[]>;
   volumes: PodVolumes;
   images: ImagePuller;
   hooks: LifecycleHooks;

@@ -100,6 +100,7 @@ async function configure(context: NodeContext, state: PodState, input: CreateInp
     facts: podFacts(context, state, sandbox.ips),
     objects: context.objects,
     apiServer: context.apiServer,
+    services: (namespace) => context.services(namespace),
   });
   const config = containerConfig({
     pod,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Container, Pod } from 'kubernetes-types/core/v1.js';
+import type { Container, Pod, Service } from 'kubernetes-types/core/v1.js';
 import type { PodFacts } from '../../volumes/sources.ts';
 import { containerEnv } from './env.ts';
 import { expand } from './expand.ts';
@@ -46,13 +46,46 @@ describe('variables of a container', () => {
     secret: async (_: string, name: string) =>
       name === 'sec' ? { data: { S: Buffer.from('hush').toString('base64') } } : undefined,
   };
-  const make = (container: Partial<Container>) =>
+  const service = (name: string, clusterIP: string, ports: object[], namespace = 'n') =>
+    ({ metadata: { name, namespace }, spec: { clusterIP, ports } }) as Service;
+  const make = (container: Partial<Container>, services: Service[] = [], spec: object = {}) =>
     containerEnv({
       container: { name: 'c', ...container },
-      facts,
+      facts: { ...facts, pod: { ...pod, spec: { ...pod.spec!, ...spec } } },
       objects,
       apiServer: { host: '10.9.8.7', port: 443 },
+      services: async (namespace) => services.filter(({ metadata }) => metadata?.namespace === namespace),
     });
+
+  test('point at the Services of the namespace that have an address, unless the Pod wants no links', async () => {
+    const services = [
+      service('my-db', '10.96.0.9', [
+        { name: 'sql', port: 5432 },
+        { name: 'dns-x', port: 53, protocol: 'UDP' },
+      ]),
+      service('headless', 'None', [{ port: 1 }]),
+      service('elsewhere', '10.96.0.8', [{ port: 1 }], 'other'),
+    ];
+    const linked = [...(await make({}, services))].filter(([name]) => !name.startsWith('KUBERNETES'));
+    assert.deepEqual(Object.fromEntries(linked), {
+      MY_DB_SERVICE_HOST: '10.96.0.9',
+      MY_DB_SERVICE_PORT: '5432',
+      MY_DB_SERVICE_PORT_SQL: '5432',
+      MY_DB_SERVICE_PORT_DNS_X: '53',
+      MY_DB_PORT: 'tcp://10.96.0.9:5432',
+      MY_DB_PORT_5432_TCP: 'tcp://10.96.0.9:5432',
+      MY_DB_PORT_5432_TCP_PROTO: 'tcp',
+      MY_DB_PORT_5432_TCP_PORT: '5432',
+      MY_DB_PORT_5432_TCP_ADDR: '10.96.0.9',
+      MY_DB_PORT_53_UDP: 'udp://10.96.0.9:53',
+      MY_DB_PORT_53_UDP_PROTO: 'udp',
+      MY_DB_PORT_53_UDP_PORT: '53',
+      MY_DB_PORT_53_UDP_ADDR: '10.96.0.9',
+    });
+    const unlinked = await make({}, services, { enableServiceLinks: false });
+    assert.ok([...unlinked.keys()].every((name) => name.startsWith('KUBERNETES_')));
+    assert.equal(unlinked.get('KUBERNETES_SERVICE_HOST'), '10.9.8.7');
+  });
 
   test('point at the API server', async () => {
     const env = await make({});

@@ -1,9 +1,10 @@
 /** A container's variables: kubelet's makeEnvironmentVariables. Errors are those that CreateContainerConfigError carries. */
 import { SampanError } from '@sampan/api/errors.ts';
-import type { Container, EnvFromSource, EnvVar, Secret } from 'kubernetes-types/core/v1.js';
+import type { Container, EnvFromSource, EnvVar, Secret, Service } from 'kubernetes-types/core/v1.js';
 import { containerNamed, fieldValue, resourceValue } from '../../volumes/downward-field.ts';
 import type { ObjectSource, PodFacts } from '../../volumes/sources.ts';
 import { expand } from './expand.ts';
+import { linkedServices, serviceVariables } from './service-variables.ts';
 
 export interface EnvInput {
   container: Pick<Container, 'name' | 'env' | 'envFrom' | 'resources'>;
@@ -11,12 +12,14 @@ export interface EnvInput {
   objects: ObjectSource;
   /** The API server as Pods reach it. */
   apiServer: { host: string; port: number };
+  /** Of a namespace. Throws SampanError when the API cannot say. */
+  services(namespace: string): Promise<Service[]>;
 }
 
 /** In the order they are to be set; later names win over earlier ones. */
 export async function containerEnv(input: EnvInput): Promise<Map<string, string>> {
   const result = new Map<string, string>();
-  const service = serviceEnv(input.apiServer);
+  const service = await serviceEnv(input);
   for (const source of input.container.envFrom ?? [])
     for (const [name, value] of await fromSource(input, source)) result.set(name, value);
   const declared = new Map<string, string>();
@@ -34,20 +37,13 @@ export async function containerEnv(input: EnvInput): Promise<Map<string, string>
   return result;
 }
 
-/** The `kubernetes` service, as every Pod of a cluster sees it. */
-function serviceEnv({ host, port }: EnvInput['apiServer']): Map<string, string> {
-  const url = `tcp://${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const prefix = `KUBERNETES_PORT_${port}_TCP`;
-  return new Map([
-    ['KUBERNETES_SERVICE_HOST', host],
-    ['KUBERNETES_SERVICE_PORT', String(port)],
-    ['KUBERNETES_SERVICE_PORT_HTTPS', String(port)],
-    ['KUBERNETES_PORT', url],
-    [prefix, url],
-    [`${prefix}_PROTO`, 'tcp'],
-    [`${prefix}_PORT`, String(port)],
-    [`${prefix}_ADDR`, host],
-  ]);
+/** The `kubernetes` service, as every Pod of a cluster sees it, and those of its own namespace unless it wants no links. */
+async function serviceEnv({ apiServer, facts, services }: EnvInput): Promise<Map<string, string>> {
+  const { host, port } = apiServer;
+  const { metadata, spec } = facts.pod;
+  const linked = spec?.enableServiceLinks === false ? [] : await services(metadata?.namespace ?? '');
+  const kubernetes = serviceVariables({ name: 'kubernetes', address: host, ports: [{ name: 'https', port }] });
+  return new Map([...linkedServices(linked), ...kubernetes]);
 }
 
 async function fromSource({ facts, objects }: EnvInput, source: EnvFromSource): Promise<[string, string][]> {

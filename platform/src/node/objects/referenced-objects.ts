@@ -4,7 +4,7 @@
  */
 import { type KubeClient, type KubeObject, type ResourceRef, resources } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
-import type { ConfigMap, Pod, Secret } from 'kubernetes-types/core/v1.js';
+import type { ConfigMap, Pod, Secret, Service } from 'kubernetes-types/core/v1.js';
 import type { Clock } from '../../base/clock.ts';
 import { Informer } from '../../base/informer.ts';
 import type { Logger } from '../../base/log.ts';
@@ -35,6 +35,16 @@ export class ReferencedObjects implements ObjectSource {
 
   secret(namespace: string, name: string): Promise<Secret | undefined> {
     return this.#get<Secret>(resources.secrets, namespace, name);
+  }
+
+  /** All of a namespace; none where the API does not show them to this node. */
+  async services(namespace: string): Promise<Service[]> {
+    try {
+      return (await this.#client.list<Service & KubeObject>(resources.services, { namespace })).items;
+    } catch (error) {
+      if (isReason(error, 'NotFound', 'Forbidden')) return [];
+      throw error;
+    }
   }
 
   /** Watches what the Pod refers to, until release. Idempotent. */
