@@ -164,6 +164,23 @@ for (const kubectl of kubectls) {
       });
     });
 
+    test('a Pod that loses its labels is let go and replaced, and taken back with them', async () => {
+      const [chosen] = await podsOf('web');
+      const { name, uid } = chosen.metadata;
+      await ok(['label', 'pod', name, 'app=aside', '--overwrite']);
+      await eventually(async () => {
+        assert.equal((await podsOf('web')).length, 3);
+        const [aside] = await podsOf('aside');
+        assert.deepEqual([aside.metadata.uid, aside.metadata.ownerReferences ?? []], [uid, []]);
+      });
+      await ok(['label', 'pod', name, 'app=web', '--overwrite']);
+      await eventually(async () => {
+        const pods = await podsOf('web');
+        assert.equal(pods.length, 3);
+        assert.ok(pods.every((pod) => pod.metadata.ownerReferences?.[0]?.kind === 'ReplicaSet'));
+      });
+    });
+
     test('a rollout that cannot go on says so after its deadline and keeps the old Pods', async () => {
       const patch = { spec: { progressDeadlineSeconds: 1, strategy: { rollingUpdate: { maxUnavailable: 0 } } } };
       await ok(['patch', 'deployment', 'web', '-p', JSON.stringify(patch)]);
