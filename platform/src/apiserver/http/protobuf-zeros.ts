@@ -22,6 +22,7 @@ export const nonPointerNumbers: ReadonlySet<string> = new Set([
   'core/v1.PodStatus.observedGeneration',
   'core/v1.PodCondition.observedGeneration',
   'core/v1.Event.count',
+  'apiextensions.k8s.io/v1.CustomResourceColumnDefinition.priority',
   'core/v1.EventSeries.count',
   'events.k8s.io/v1.Event.deprecatedCount',
   'apps/v1.DeploymentSpec.minReadySeconds',
@@ -34,4 +35,18 @@ export const nonPointerNumbers: ReadonlySet<string> = new Set([
   'apps/v1.DeploymentStatus.readyReplicas',
   'apps/v1.DeploymentStatus.availableReplicas',
   'apps/v1.DeploymentStatus.unavailableReplicas',
+]);
+
+const schema = 'apiextensions.k8s.io/v1.JSONSchemaProps';
+
+/** The same for yes and no, where a no that nobody said would be shown to clients: the schemas of custom kinds. */
+export const omittedWhenFalse: ReadonlySet<string> = new Set([
+  'apiextensions.k8s.io/v1.CustomResourceDefinitionSpec.preserveUnknownFields',
+  'apiextensions.k8s.io/v1.CustomResourceDefinitionVersion.deprecated',
+  `${schema}.exclusiveMaximum`,
+  `${schema}.exclusiveMinimum`,
+  `${schema}.nullable`,
+  `${schema}.uniqueItems`,
+  `${schema}.x-kubernetes-embedded-resource`,
+  `${schema}.x-kubernetes-int-or-string`,
 ]);

@@ -227,6 +227,8 @@ test("a custom definition's schema is read: what is one thing or another in JSON
             [5, 'integer'],
             [8, [[1, '3']]],
             [38, 1],
+            [39, 0],
+            [40, 0],
           ],
         ],
       ],

@@ -8,7 +8,7 @@ import { type FieldType, hasStructType, type Scalar, structType, typeNameOf } fr
 import tagsFile from '../generated/protobuf-tags.json' with { type: 'json' };
 import { badRequest } from '../meta/failures.ts';
 import { schemaUnion } from './protobuf-schema-unions.ts';
-import { nonPointerNumbers } from './protobuf-zeros.ts';
+import { nonPointerNumbers, omittedWhenFalse } from './protobuf-zeros.ts';
 import { WireReader } from './wire-reader.ts';
 
 /** A field's JSON name, or the fields of a struct that Go embeds. */
@@ -108,6 +108,7 @@ function decodeField({ typeName, object, depth }: Target, name: string, field: W
 
 /** Go writes fields that are no pointers even when they are empty; in JSON those are left out. */
 function isGoZero(field: string, value: unknown): boolean {
+  if (value === false) return omittedWhenFalse.has(field);
   return value === null || value === '' || (value === 0 && nonPointerNumbers.has(field));
 }
 
