@@ -1,13 +1,14 @@
 /** Validation of podFailurePolicy (KEP-3329) and successPolicy (KEP-3998). */
 import type { JobSpec, PodFailurePolicyRule, SuccessPolicyRule } from 'kubernetes-types/batch/v1.js';
 import type { Cause } from '../../errors.ts';
-import { duplicate, invalid, notSupported, required, tooMany } from '../../field-errors.ts';
+import { duplicate, invalid, notSupported, required, tooLong, tooMany } from '../../field-errors.ts';
 import { qualifiedNameProblems } from '../../names.ts';
 import { parseIndexList } from './index-list.ts';
 
 const maxRules = 20;
 const maxExitCodes = 255;
 const maxConditions = 20;
+const maxIndexesLength = 64 * 1024;
 const actions = ['Count', 'FailIndex', 'FailJob', 'Ignore'];
 const operators = ['In', 'NotIn'];
 const statuses = ['False', 'True', 'Unknown'];
@@ -104,7 +105,9 @@ function validateSuccessRule(rule: SuccessPolicyRule, { completions = 0 }: JobSp
   }
   const causes: Cause[] = [];
   let room = completions;
-  if (indexes !== undefined) {
+  if (indexes !== undefined && indexes.length > maxIndexesLength) {
+    causes.push(tooLong(`${field}.succeededIndexes`, maxIndexesLength));
+  } else if (indexes !== undefined) {
     try {
       room = parseIndexList(indexes, completions).reduce((sum, { first, last }) => sum + last - first + 1, 0);
     } catch (error) {

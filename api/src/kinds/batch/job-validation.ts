@@ -14,6 +14,8 @@ import { controllerUidLabel, jobNameLabel, legacyControllerUidLabel, legacyJobNa
 import { validateFailurePolicy, validateSuccessPolicy } from './job-policies.ts';
 
 const maxIndexedParallelism = 100_000;
+const manyCompletions = 100_000;
+const maxOfMany = 10_000;
 const completionModes = ['Indexed', 'NonIndexed'];
 const replacementPolicies = ['Failed', 'TerminatingOrFailed'];
 const counts = [
@@ -89,11 +91,23 @@ function validateIndexLimits(spec: JobSpec, field: string): Cause[] {
   if (completionMode !== 'Indexed') {
     causes.push(invalid(`${field}.backoffLimitPerIndex`, perIndex, 'requires indexed completion mode'));
   }
+  if ((completions ?? 0) > manyCompletions) causes.push(...validateManyIndexes(spec, field));
   if (template.spec?.restartPolicy !== 'Never') {
     const detail = 'only "Never" is supported when backoffLimitPerIndex is specified';
     causes.push(invalid(`${field}.template.spec.restartPolicy`, template.spec?.restartPolicy, detail));
   }
   return causes;
+}
+
+/** The list of failed indexes has to stay small enough for a status. */
+function validateManyIndexes({ maxFailedIndexes, parallelism = 0 }: JobSpec, field: string): Cause[] {
+  if (maxFailedIndexes === undefined) {
+    return [required(`${field}.maxFailedIndexes`, `must be specified when completions is above ${manyCompletions}`)];
+  }
+  const detail = `must be less than or equal to ${maxOfMany} when completions are above ${manyCompletions} and used with backoff limit per index`;
+  return Object.entries({ parallelism, maxFailedIndexes }).flatMap(([name, value]) =>
+    value > maxOfMany ? [invalid(`${field}.${name}`, value, detail)] : [],
+  );
 }
 
 function validateReplacement(spec: JobSpec, field: string): Cause[] {

@@ -1,5 +1,5 @@
 /** Conditions of a Job: which end it is heading for, and how they are kept in its status. Pure. */
-import { indexSet } from '@sampan/api/kinds/batch/index-list.ts';
+import { parseIndexList } from '@sampan/api/kinds/batch/index-list.ts';
 import { parseTime } from '@sampan/api/time.ts';
 import type { JobCondition, JobSpec, JobStatus } from 'kubernetes-types/batch/v1.js';
 import { toTime } from '../../base/clock.ts';
@@ -55,12 +55,14 @@ export function deadlineMs(spec: JobSpec, status: JobStatus): number | undefined
   return start + spec.activeDeadlineSeconds * 1000;
 }
 
-/** The first rule of the success policy that holds (KEP-3998). */
+/** The first rule of the success policy that holds (KEP-3998). Ranges may span billions of indexes: they are never spread out. */
 export function matchedSuccessRule(spec: JobSpec, completed: Set<number>): number | undefined {
   const at = (spec.successPolicy?.rules ?? []).findIndex(({ succeededCount, succeededIndexes }) => {
-    const wanted = succeededIndexes === undefined ? undefined : indexSet(succeededIndexes, spec.completions ?? 0);
-    const counted = wanted ? [...wanted].filter((index) => completed.has(index)).length : completed.size;
-    return counted >= (succeededCount ?? wanted?.size ?? Number.POSITIVE_INFINITY);
+    if (succeededIndexes === undefined) return completed.size >= (succeededCount ?? Number.POSITIVE_INFINITY);
+    const ranges = parseIndexList(succeededIndexes, spec.completions ?? 0);
+    const isWanted = (index: number) => ranges.some(({ first, last }) => first <= index && index <= last);
+    const wanted = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+    return [...completed].filter(isWanted).length >= (succeededCount ?? wanted);
   });
   return at < 0 ? undefined : at;
 }

@@ -193,6 +193,17 @@ describe('an Indexed Job', () => {
   });
 });
 
+describe('a success policy over billions of indexes', () => {
+  it('costs no more than the indexes that are done', () => {
+    const rules = [{ succeededIndexes: '1-2147483645', succeededCount: 1 }];
+    const world = new JobWorld({ ...indexed, completions: 2147483647, parallelism: 2, successPolicy: { rules } });
+    world.settle();
+    world.end(world.active[1]!);
+    world.settle();
+    assert.equal(world.conditions.at(-1), 'Complete: SuccessPolicy');
+  });
+});
+
 describe('the count of finished Pods', () => {
   /** Mulberry32. */
   const randomFrom = (seed: number) => () => {

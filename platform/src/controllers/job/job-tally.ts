@@ -58,7 +58,13 @@ export function takeStock(job: JobObject, pods: PodObject[], isEnding: boolean):
   const ended = pods.filter((pod) => isTracked(pod) && (pod.status?.phase === 'Succeeded' || hasFailed(pod, spec)));
   for (const pod of ended) if (pod.status?.phase === 'Succeeded') countSuccess(job, pod, tally);
   const failed = ended.filter((pod) => pod.status?.phase !== 'Succeeded');
-  for (const pod of failed) countFailure({ job, pod, tally, isDelayed: !isEnding && isAwaitingHeir(job, pod, pods) });
+  for (const pod of failed)
+    countFailure({
+      job,
+      pod,
+      tally,
+      isDelayed: !isEnding && isAwaitingHeir({ job, pod, pods, completed: tally.completed }),
+    });
   sortActive(job, pods, tally);
   tally.ready = tally.active.filter(isReady).length;
   if (isIndexed(spec)) tally.counted.succeeded = tally.completed.size;
@@ -119,12 +125,19 @@ function addUncounted(list: Set<string>, pod: PodObject, { uncounted, release }:
   release.push(pod);
 }
 
+interface Heirs {
+  job: JobObject;
+  pod: PodObject;
+  pods: PodObject[];
+  completed: Set<number>;
+}
+
 /** Its annotation is all that knows how often the index has failed: it stays until the Pod after it carries the number on. */
-function isAwaitingHeir({ spec, status }: JobObject, pod: PodObject, pods: PodObject[]): boolean {
+function isAwaitingHeir({ job: { spec }, pod, pods, completed }: Heirs): boolean {
   if (spec!.backoffLimitPerIndex === undefined) return false;
   const index = indexOf(pod);
   if (index === undefined || index >= (spec!.completions ?? 0)) return false;
-  if (indexSet(status?.completedIndexes, spec!.completions ?? 0).has(index)) return false;
+  if (completed.has(index)) return false;
   const isHeir = (other: PodObject) =>
     other !== pod &&
     indexOf(other) === index &&
