@@ -7,7 +7,7 @@ export interface Exclusion {
 
 /** What this build does not serve, or what asks for more than an API with controllers and a node without machines. */
 export const exclusions: Exclusion[] = [
-  { pattern: /[Ww]ebhook/, reason: 'admission and conversion webhooks are not served' },
+  { pattern: /[Ww]ebhook|CustomResourceFieldSelectors/, reason: 'admission and conversion webhooks are not served' },
   { pattern: /ValidatingAdmissionPolicy/, reason: 'validating admission policies are not served' },
   { pattern: /Aggregator/, reason: 'aggregated API servers are not served' },
   { pattern: /priority and fairness|FlowSchema/, reason: 'flow control objects are not served' },
