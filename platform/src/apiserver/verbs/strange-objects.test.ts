@@ -164,7 +164,19 @@ function plain(kind: Kind, name: string): KubeObject {
     PersistentVolumeClaim: { spec: { ...storage, resources: { requests: { storage: '1Gi' } } } },
     CustomResourceDefinition: plainDefinition(name),
     Pod: { spec: { containers: [{ name: 'a', image: 'b' }] } },
-    Event: { involvedObject: { namespace: 'default' } },
+    PodTemplate: { template: { spec: { containers: [{ name: 'a', image: 'b' }] } } },
+    Event:
+      kind.ref.group === ''
+        ? { involvedObject: { namespace: 'default' } }
+        : {
+            regarding: { namespace: 'default' },
+            eventTime: '2024-01-01T00:00:00.000000Z',
+            action: 'a',
+            reason: 'r',
+            type: 'Normal',
+            reportingController: 'example.com/c',
+            reportingInstance: 'i',
+          },
     RuntimeClass: { handler: 'h' },
     PriorityClass: { value: 1 },
     RoleBinding: { roleRef: { kind: 'Role', name: 'r' } },
