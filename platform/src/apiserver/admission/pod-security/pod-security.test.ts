@@ -6,6 +6,7 @@ import type { Kind } from '@sampan/api/kind.ts';
 import { deploymentKind } from '@sampan/api/kinds/apps/deployment.ts';
 import { namespaceKind } from '@sampan/api/kinds/namespace.ts';
 import { podKind } from '@sampan/api/kinds/pod/pod.ts';
+import { podTemplateKind } from '@sampan/api/kinds/pod-template.ts';
 import type { PodSpec } from 'kubernetes-types/core/v1.js';
 import type { AdmissionRequest } from '../admission.ts';
 import { podSecurity } from './pod-security.ts';
@@ -181,6 +182,8 @@ describe('a namespace that', () => {
     assert.deepEqual(await admit({ kind: podKind, object: bad, labels }), [warning]);
     const deployment = { metadata: { name: 'x' }, spec: { template: { spec: bad.spec } } };
     assert.deepEqual(await admit({ kind: deploymentKind, object: deployment, labels }), [warning]);
+    const bare = { metadata: { name: 'x' }, template: { spec: bad.spec } };
+    assert.deepEqual(await admit({ kind: podTemplateKind, object: bare, labels }), [warning]);
     assert.deepEqual(
       await admit({ kind: deploymentKind, object: deployment, labels: label('enforce', 'baseline') }),
       [],

@@ -79,19 +79,20 @@ const subjectOf = ({ metadata, spec }: PodTemplateSpec | Pod): Subject => ({
 });
 
 const withTemplate: Record<string, string[]> = {
-  '': ['replicationcontrollers'],
+  '': ['podtemplates'],
   apps: ['daemonsets', 'deployments', 'replicasets', 'statefulsets'],
   batch: ['jobs', 'cronjobs'],
 };
 
 type Workload = KubeObject & {
+  template?: PodTemplateSpec;
   spec?: { template?: PodTemplateSpec; jobTemplate?: { spec?: { template?: PodTemplateSpec } } };
 };
 
 function templateOf({ kind: { ref }, object }: AdmissionRequest): PodTemplateSpec | undefined {
   if (!withTemplate[ref.group]?.includes(ref.resource)) return undefined;
-  const { spec } = object as Workload;
-  return spec?.template ?? spec?.jobTemplate?.spec?.template;
+  const { spec, template } = object as Workload;
+  return template ?? spec?.template ?? spec?.jobTemplate?.spec?.template;
 }
 
 function checkNamespace(request: AdmissionRequest): void {
