@@ -170,6 +170,26 @@ describe('a watch', () => {
   });
 });
 
+describe('a field that stands twice', () => {
+  const body = '{"metadata":{"name":"twice"},"data":{"a":"1","a":"2"}}';
+  const send = (validation: string) =>
+    ask(`${maps}?dryRun=All&fieldValidation=${validation}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    });
+
+  test('is refused, told or taken as the client wishes', async () => {
+    const strict = await send('Strict');
+    assert.equal(strict.status, 400);
+    assert.match(strict.json.message, /strict decoding error: duplicate field "data.a"/);
+    const warned = await send('Warn');
+    assert.deepEqual([warned.status, warned.json.data.a], [201, '2']);
+    assert.match(String(warned.headers.warning), /duplicate field \\"data.a\\"/);
+    assert.equal((await send('Ignore')).headers.warning, undefined);
+  });
+});
+
 describe('answers', () => {
   test('of metadata alone come as objects and as lists', async () => {
     const one = await ask(`${maps}/a`, {

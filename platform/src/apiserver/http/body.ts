@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import { checkDepth } from '../meta/depth.ts';
+import { noteDoubledFields } from '../meta/doubled-fields.ts';
 import { badRequest } from '../meta/failures.ts';
 import { decodeProtobuf, protobufType } from './protobuf.ts';
 import { parseOneYaml } from './yaml-body.ts';
@@ -54,7 +55,7 @@ export function parseBody(body: Buffer, type: string): unknown {
   switch (type) {
     case '':
     case 'application/json':
-      return parseText(body, JSON.parse, 'json');
+      return parseText(body, parseJson, 'json');
     case 'application/yaml':
     case 'application/x-yaml':
     case 'text/yaml':
@@ -70,6 +71,12 @@ function unsupportedType(): SampanError {
   const accepted = `application/json, application/yaml, ${protobufType}`;
   const message = `the body of the request was in an unknown format - accepted media types include: ${accepted}`;
   return new SampanError('UnsupportedMediaType', message);
+}
+
+function parseJson(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  noteDoubledFields(value, text);
+  return value;
 }
 
 function parseText(body: Buffer, parse: (text: string) => unknown, format: string): unknown {

@@ -1,5 +1,6 @@
 /** From a request's body to an object of the kind it is meant to be, with unknown fields refused, told or dropped. */
 import type { Kind } from '@sampan/api/kind.ts';
+import { doubledFieldsOf } from '../meta/doubled-fields.ts';
 import { badRequest } from '../meta/failures.ts';
 import { apiVersionOf, stampType } from '../meta/kinds.ts';
 import { copyOf, isObject, type Stored } from '../meta/object.ts';
@@ -19,7 +20,13 @@ export function decodeObject(kind: Kind, body: unknown, caller: Caller): Stored 
   if (object.kind && object.kind !== kind.kind) throw badRequest(subject);
   stampType(kind, object);
   object.metadata ??= {};
-  settleStructure({ check: (value) => kind.checkStructure(value), object, caller, subject });
+  settleStructure({
+    check: (value) => kind.checkStructure(value),
+    object,
+    caller,
+    subject,
+    doubled: doubledFieldsOf(body),
+  });
   return object as unknown as Stored;
 }
 
@@ -29,14 +36,19 @@ interface Structure {
   caller: Caller;
   /** How refusals begin. */
   subject: string;
+  /** Fields that stood twice in the body. */
+  doubled?: string[];
 }
 
-/** Throws BadRequest for values of wrong types and, when strict, for unknown fields; otherwise those are told and dropped. */
-export function settleStructure({ check, object, caller, subject }: Structure): void {
+/** Throws BadRequest for values of wrong types and, when strict, for unknown and doubled fields; otherwise those are told and dropped. */
+export function settleStructure({ check, object, caller, subject, doubled = [] }: Structure): void {
   const { wrongTypes, unknownFields } = check(object);
   if (wrongTypes.length > 0) throw badRequest(`${subject}: ${wrongTypes.join(', ')}`);
-  if (unknownFields.length === 0) return;
-  const told = unknownFields.map((path) => `unknown field "${path}"`);
+  if (unknownFields.length === 0 && doubled.length === 0) return;
+  const told = [
+    ...doubled.map((path) => `duplicate field "${path}"`),
+    ...unknownFields.map((path) => `unknown field "${path}"`),
+  ];
   if (caller.fieldValidation === 'Strict') throw badRequest(`${subject}: strict decoding error: ${told.join(', ')}`);
   if (caller.fieldValidation === 'Warn') for (const text of told) caller.warn(text);
   for (const path of unknownFields) dropField(object, path);
