@@ -10,6 +10,7 @@ export const exclusions: Exclusion[] = [
   { pattern: /[Ww]ebhook|CustomResourceFieldSelectors/, reason: 'admission and conversion webhooks are not served' },
   { pattern: /ValidatingAdmissionPolicy/, reason: 'validating admission policies are not served' },
   { pattern: /Aggregator/, reason: 'aggregated API servers are not served' },
+  { pattern: /ServiceCIDR|IPAddress/, reason: "ServiceCIDR and IPAddress are not served: the range is the instance's" },
   { pattern: /priority and fairness|FlowSchema/, reason: 'flow control objects are not served' },
   {
     pattern:
