@@ -8,6 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { type KubeClient, type KubeObject, resources, type WatchEvent } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
 import { connectWith, loadCredentials } from '../../../cli/src/connect.ts';
+import { serverFlags } from '../../../cli/src/setup/server-process.ts';
 import { testPod } from './api-test-server.ts';
 import { debianEtcd, type Etcd, newEtcd, startEtcd } from './support/etcd-lab.ts';
 import { until } from './support/wait.ts';
@@ -35,8 +36,8 @@ describe('two API servers over one etcd', {
     const env = { ...process.env, SAMPAN_STORE: 'etcd', SAMPAN_ETCD_ENDPOINTS: etcd.endpoint };
     const script = join(import.meta.dirname, 'support/api-process.ts');
     const child = spawn(
-      process.execPath,
-      ['--disable-warning=ExperimentalWarning', script, join(directory, name), '--controllers'],
+      'setpriv',
+      ['--pdeathsig', 'KILL', process.execPath, ...serverFlags, script, join(directory, name), '--controllers'],
       {
         env,
         stdio: ['ignore', 'pipe', 'inherit'],

@@ -29,7 +29,7 @@ export async function startSampan(options: { controllers?: boolean } = {}): Prom
   const home = await mkdtemp('/var/tmp/sampan-bench-api-');
   const script = join(root, 'platform/test/integration/support/api-process.ts');
   const more = options.controllers ? ['--controllers'] : [];
-  const child = spawn(process.execPath, [...serverFlags, script, home, ...more], {
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...serverFlags, script, home, ...more], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, SAMPAN_STORE: 'sqlite', SAMPAN_ETCD_ENDPOINTS: '', NODE_ENV: 'production' },
   });
@@ -87,7 +87,7 @@ export async function startKubeApiserver(binary: string, etcdBinary: string): Pr
       '--authorization-mode=RBAC',
       '--disable-admission-plugins=ServiceAccount',
     ];
-    child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    child = spawn('setpriv', ['--pdeathsig', 'KILL', binary, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
     let words = '';
     child.stderr!.on('data', (chunk) => {
       words = `${words}${chunk}`.slice(-1_000);

@@ -114,7 +114,8 @@ async function makeMember(options: EtcdOptions, { index, client, peer, health, c
   ];
   let child: ChildProcess | undefined;
   const start = async () => {
-    const started = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    // It ends with us, however we end.
+    const started = spawn('setpriv', ['--pdeathsig', 'KILL', binary, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
     child = started;
     let words = '';
     started.stderr.on('data', (chunk) => {
