@@ -11,7 +11,8 @@ import { Agent, request } from 'node:https';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from 'node:tls';
-import { type HostileRequest, hostileRequests } from '../fixtures/api/hostile-corpus.ts';
+import { hostileRequests } from '../fixtures/api/hostile-corpus.ts';
+import type { HostileRequest } from '../fixtures/api/hostile-request.ts';
 import { type Access, attacker, secretText } from '../fixtures/api/hostile-target.ts';
 
 const seed = Number(process.env.SAMPAN_SEED ?? 1 + Math.floor(Math.random() * 1e6));
