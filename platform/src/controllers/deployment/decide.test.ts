@@ -52,7 +52,7 @@ function setOf(
   replicas: number,
   { available = replicas, revision = 1, status = {} }: SetChange = {},
 ): ReplicaSetObject {
-  const set = scaled(of, newReplicaSet(of, revision), replicas);
+  const set = scaled(of, newReplicaSet(of, BigInt(revision)), replicas);
   const counts = { replicas, readyReplicas: available, availableReplicas: available, observedGeneration: 1 };
   const metadata = { ...set.metadata, uid: `uid-${revision}`, generation: 1, creationTimestamp: at(revision) };
   return { ...set, metadata, status: { ...counts, ...status } };
@@ -68,7 +68,7 @@ const condition = (of: ReturnType<typeof decide>, type: string) =>
 test('without a set, one is made under the next revision, with the hash in labels and selector', () => {
   const { create, revision, update } = decide(deployment(), []);
   assert.equal(replicasOf(create!), 4);
-  assert.equal(revision, 1);
+  assert.equal(revision, 1n);
   assert.deepEqual(update, []);
   const hash = create!.metadata!.labels!['pod-template-hash']!;
   assert.equal(create!.metadata!.name, `web-${hash}`);
@@ -83,7 +83,7 @@ test('a new template gets what the surge leaves room for, then old Pods go as ne
   const now = deployment({ image: 'x:2' });
   const first = setOf(old, 4);
   const made = decide(now, [first]);
-  assert.deepEqual([revisionOf(made.create!), replicasOf(made.create!)], [2, 1]);
+  assert.deepEqual([revisionOf(made.create!), replicasOf(made.create!)], [2n, 1]);
   const started = decide(now, [first, setOf(now, 1, { revision: 2, available: 0 })]);
   assert.deepEqual(sizes(started.update), ['1: 3']);
   const grown = decide(now, [setOf(old, 3), setOf(now, 1, { revision: 2, available: 0 })]);
@@ -119,7 +119,7 @@ test('a template that was there before takes its set back, as the newest revisio
   const old = deployment();
   const now = deployment({ image: 'x:2' });
   const { update, revision } = decide(old, [setOf(old, 0, { revision: 1 }), setOf(now, 4, { revision: 2 })]);
-  assert.equal(revision, 3);
+  assert.equal(revision, 3n);
   assert.equal(update[0]!.metadata!.annotations!['deployment.kubernetes.io/revision-history'], '1');
   assert.deepEqual(sizes(update), ['3: 1']);
 });
@@ -165,7 +165,7 @@ test('old sets beyond the limit go when the rollout is done, oldest first, and n
   const now = deployment({ image: 'x:9', spec: { revisionHistoryLimit: 1 } });
   const old = [1, 2, 3].map((revision) => setOf(deployment({ image: `x:${revision}` }), 0, { revision }));
   const current = setOf(now, 4, { revision: 9 });
-  const removed = (sets: ReplicaSetObject[]) => decide(now, sets).remove.map(revisionOf);
+  const removed = (sets: ReplicaSetObject[]) => decide(now, sets).remove.map((set) => Number(revisionOf(set)));
   assert.deepEqual(removed([...old, current]), [1, 2]);
   assert.deepEqual(removed([...old, setOf(now, 4, { revision: 9, available: 3 })]), []);
   const busy = { ...old[0]!, status: { replicas: 0, observedGeneration: 0 } };
@@ -209,4 +209,11 @@ test('a Deployment on its way out changes nothing', () => {
   const going = deployment({ image: 'x:2', metadata: { deletionTimestamp: at(0) } });
   const { create, update, remove } = decide(going, [setOf(deployment(), 4)]);
   assert.deepEqual([create, update, remove], [undefined, [], []]);
+});
+
+test('revisions count on exactly where numbers would round', () => {
+  const [old, now] = [deployment({ image: 'x:1' }), deployment({ image: 'x:2' })];
+  const set = setOf(old, 4);
+  set.metadata!.annotations!['deployment.kubernetes.io/revision'] = '3546343826724305832';
+  assert.equal(revisionOf(decide(now, [set]).create!), 3546343826724305833n);
 });

@@ -38,14 +38,14 @@ export interface DeploymentDecision {
   remove: ReplicaSetObject[];
   status: DeploymentStatus;
   /** What the Deployment's own revision annotation should say. */
-  revision: number;
+  revision: bigint;
 }
 
 export function decideDeployment(view: DeploymentView): DeploymentDecision {
   const { deployment, sets, nowMs } = view;
   const found = findCurrent(deployment, sets);
   const old = sets.filter((set) => set !== found);
-  const next = Math.max(0, ...old.map(revisionOf)) + 1;
+  const next = old.map(revisionOf).reduce((newest, one) => (one > newest ? one : newest), 0n) + 1n;
   const current = found && settleCurrent(deployment, found, next);
   const revision = current ? revisionOf(current) : revisionOf(deployment);
   const idle = { update: [], remove: [], revision };
@@ -128,6 +128,6 @@ function outdated({ deployment, old }: Step): ReplicaSetObject[] {
   const limit = deployment.spec?.revisionHistoryLimit ?? 10;
   const alive = old.filter((set) => !set.metadata?.deletionTimestamp);
   const surplus = Math.max(0, alive.length - limit);
-  const oldest = alive.sort((a, b) => revisionOf(a) - revisionOf(b) || byCreation(a, b)).slice(0, surplus);
+  const oldest = alive.sort((a, b) => Number(revisionOf(a) - revisionOf(b)) || byCreation(a, b)).slice(0, surplus);
   return oldest.filter((set) => replicasOf(set) === 0 && (set.status?.replicas ?? 0) === 0 && isObserved(set));
 }

@@ -157,7 +157,7 @@ export class DeploymentController {
 
   async #tellStatus(deployment: DeploymentObject, { status, revision }: DeploymentDecision): Promise<void> {
     const before = deployment.metadata?.annotations ?? {};
-    const annotations = revision > 0 ? { ...before, [revisionAnnotation]: String(revision) } : before;
+    const annotations = revision > 0n ? { ...before, [revisionAnnotation]: String(revision) } : before;
     if (equalJson(status, deployment.status) && equalJson(annotations, before)) return;
     const metadata = { ...deployment.metadata, annotations };
     await unlessOutdated(

@@ -66,12 +66,14 @@ function withoutHash(template: PodTemplateSpec | undefined) {
   return { ...template, metadata: { ...template?.metadata, labels } };
 }
 
-export function revisionOf({ metadata }: KubeObject): number {
-  return Number(metadata?.annotations?.[revisionAnnotation]) || 0;
+/** Go's int64: beyond what a number holds exactly. What is none counts as 0. */
+export function revisionOf({ metadata }: KubeObject): bigint {
+  const text = metadata?.annotations?.[revisionAnnotation] ?? '';
+  return /^\d{1,18}$/.test(text) || (/^\d{19}$/.test(text) && text <= '9223372036854775807') ? BigInt(text) : 0n;
 }
 
 /** The set that the Deployment's template calls for, before it has replicas. */
-export function newReplicaSet(deployment: DeploymentObject, revision: number): ReplicaSetObject {
+export function newReplicaSet(deployment: DeploymentObject, revision: bigint): ReplicaSetObject {
   const { spec, status, metadata } = deployment;
   const hash = canonicalHash(spec?.template, status?.collisionCount ?? 0);
   const template = structuredClone(spec?.template);
@@ -97,14 +99,14 @@ export function newReplicaSet(deployment: DeploymentObject, revision: number): R
 }
 
 /** The current set under its newest revision, with the Deployment's annotations and minReadySeconds; itself when it has all that. */
-export function settleCurrent(deployment: DeploymentObject, set: ReplicaSetObject, revision: number): ReplicaSetObject {
+export function settleCurrent(deployment: DeploymentObject, set: ReplicaSetObject, revision: bigint): ReplicaSetObject {
   const before = revisionOf(set);
   const { minReadySeconds = 0 } = deployment.spec ?? {};
   const annotations = { ...set.metadata?.annotations, ...handedAnnotations(deployment) };
   if (before < revision) {
     annotations[revisionAnnotation] = String(revision);
     const history = annotations[historyAnnotation];
-    if (before > 0) annotations[historyAnnotation] = history ? `${history},${before}` : String(before);
+    if (before > 0n) annotations[historyAnnotation] = history ? `${history},${before}` : String(before);
   }
   const isSame =
     equalJson(annotations, set.metadata?.annotations) && minReadySeconds === (set.spec?.minReadySeconds ?? 0);
