@@ -3,12 +3,19 @@
 //! A VMM that is started before anybody knows which device its machine will get is given a *spare* tap: a descriptor that is tied
 //! to a device of its own for as long as the VMM needs to look at it (it asks the kernel for its flags at start). The device is
 //! then removed, and the descriptor tied to the real one when it is known: TUNSETIFF is legal again once the first device is gone.
+//! What the VMM and its guest agreed on with the first device (how long the header before each frame is, what may be left to the
+//! guest) belongs to the device, not to the descriptor, and is said again to the second: the VMM won't, its guest's driver being bound.
 //! Between the two the descriptor is in error and a running VMM would spin on it: the VMM is stopped (SIGSTOP) meanwhile.
 
 use crate::{descriptors, netlink, sys};
 use std::os::unix::io::{AsRawFd, OwnedFd};
 
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
+const TUNGETVNETHDRSZ: libc::c_ulong = 0x8004_54d7;
+const TUNSETVNETHDRSZ: libc::c_ulong = 0x4004_54d8;
+const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54d0;
+/// TUN_F_CSUM, TSO4, TSO6, TSO_ECN, UFO: what Linux' virtio_net takes of a device that offers all. It cannot be asked of a tap.
+const OFFLOADS: libc::c_ulong = 0x1f;
 const IFF_TAP: libc::c_short = 0x0002;
 const IFF_NO_PI: libc::c_short = 0x1000;
 const IFF_VNET_HDR: libc::c_short = 0x4000;
@@ -33,28 +40,42 @@ pub struct SpareTap {
     pub fd: OwnedFd,
     /// The device it is tied to for now; None once that is removed.
     placeholder: Option<String>,
+    /// Bytes of the header before each frame, read when the placeholder is removed; None as long as it is there.
+    header: Option<libc::c_int>,
 }
 
 impl SpareTap {
     pub fn create() -> Result<SpareTap, String> {
         let fd = open_tun()?;
         let name = tie(&fd, "sptmp%d")?;
-        Ok(SpareTap { fd, placeholder: Some(name) })
+        Ok(SpareTap { fd, placeholder: Some(name), header: None })
     }
 
     /// Removes the placeholder device. The VMM must be stopped.
     pub fn loosen(&mut self) -> Result<(), String> {
-        match self.placeholder.take() {
-            Some(name) => netlink::delete_link(&name),
-            None => Ok(()),
+        if let Some(name) = self.placeholder.take() {
+            let mut header = 0;
+            let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), TUNGETVNETHDRSZ as _, &mut header) };
+            sys::check(result, "read the header's size of the spare tap")?;
+            self.header = Some(header);
+            netlink::delete_link(&name)?;
         }
+        Ok(())
     }
 
     /// Ties the descriptor, which the VMM shares, to the real device.
     pub fn tie(&mut self, name: &str) -> Result<(), String> {
         exists(name)?;
         self.loosen()?;
-        tie(&self.fd, name).map(|_| ())
+        tie(&self.fd, name)?;
+        if let Some(header) = self.header {
+            let fd = self.fd.as_raw_fd();
+            let result = unsafe { libc::ioctl(fd, TUNSETVNETHDRSZ as _, &header) };
+            sys::check(result, &format!("set the header's size of tap device {}", name))?;
+            let result = unsafe { libc::ioctl(fd, TUNSETOFFLOAD as _, OFFLOADS) };
+            sys::check(result, &format!("set the offloads of tap device {}", name))?;
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -103,10 +104,21 @@ async function runContainer(machine: Machine, hostname: string): Promise<string>
       stats.scratch.totalBytes > 32 << 20 && stats.scratch.totalBytes < 128 << 20,
       'the Pod’s own scratch disk',
     );
+    assert.equal(await answerOf('10.213.78.2', 9), 'ECONNREFUSED', 'the guest answers for itself on the network');
     return await output(agent, hostname);
   } finally {
     await agent.close();
   }
+}
+
+/** The error of a connection: a guest that hears and is heard refuses it. */
+function answerOf(host: string, port: number): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  const socket = connect({ host, port, timeout: 20_000 });
+  socket.on('connect', () => resolve('connected'));
+  socket.on('timeout', () => resolve('no answer'));
+  socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code));
+  return promise.finally(() => socket.destroy());
 }
 
 async function output(agent: Agent, hostname: string): Promise<string> {
