@@ -1,0 +1,201 @@
+/**
+ * The OCI level under CRI: sandboxes without Pods, and in them containers from OCI bundles (a directory with config.json and a root directory
+ * on the host). shimv2 and the OCI command line are served by this one object.
+ *
+ * Owns: the sandboxes it made, their machines, networks and shares; containers and exec processes in them; their stdio; what became of them.
+ * Does not own: images, snapshots, the mounts of a root directory (its caller makes it and takes it away), Pods and CRI (create-runtime.ts).
+ *
+ *   container: creating ──▶ created ──start──▶ running ◀─pause/resume─▶ paused
+ *                              │                  └─────────┬──────────────┘
+ *                              └──── kill, start fails ─────▼
+ *                                                        stopped ──delete──▶ (gone)
+ *
+ * Everything is kept on disk under <run>/bundles and found again by recover(): containers outlive the process; exec processes do not (they
+ * end with 137). Every call may be repeated. Errors are SampanError: NotFound, AlreadyExists, FailedPrecondition (state), Unsupported
+ * (something in config.json that cannot be kept, by name), Invalid.
+ */
+
+export type SandboxHandler = 'vm' | 'namespace';
+
+export interface CreateBundleSandbox {
+  /** Unique among sandboxes: 1-200 of [A-Za-z0-9._-]. */
+  id: string;
+  handler: SandboxHandler;
+  hostname: string;
+  /** Limits of all containers together; absent: the instance's defaults. */
+  resources?: { cpuMillicores?: number; memoryBytes?: number };
+  annotations: Record<string, string>;
+  /** The sandbox's network: 'none', our bridge, or what already is in the namespace `netnsPath` (a CNI's). */
+  network: 'none' | 'bridge' | 'netns';
+  netnsPath?: string;
+  /** Content of /etc/resolv.conf where the bundle mounts none; absent: the network's resolver. */
+  resolvConf?: string;
+}
+
+export interface BundleSandbox {
+  id: string;
+  handler: SandboxHandler;
+  state: 'ready' | 'notready';
+  /** Why it is not ready, when nobody asked for that. */
+  message: string;
+  createdAtUnixNanos: bigint;
+  /** Of the sandbox on its network; absent without one. */
+  address?: string;
+  /** The machine's process on the host; 0 when it is gone. */
+  pid: number;
+}
+
+/**
+ * Paths that are opened before createContainer (or exec) resolves and closed when the stream has ended: FIFOs, terminals, files, or
+ * /proc/<pid>/fd/<n> of whoever called. Empty or absent: nothing. With a tty everything comes on stdout.
+ */
+export interface BundleStdio {
+  stdin?: string;
+  stdout?: string;
+  stderr?: string;
+}
+
+export interface CreateBundleContainer {
+  /** Unique among containers: 1-200 of [A-Za-z0-9._-]. */
+  id: string;
+  sandboxId: string;
+  /** Directory with config.json (OCI runtime-spec 1.x, at most 4 MiB). */
+  bundle: string;
+  /** The container's root: a directory on the host that stays there until delete. */
+  rootfs: string;
+  stdio: BundleStdio;
+  tty: boolean;
+}
+
+export interface StartBundleExec {
+  containerId: string;
+  execId: string;
+  /** OCI `process`. */
+  process: OciProcess;
+  stdio: BundleStdio;
+  tty: boolean;
+}
+
+/** runtime-spec config.md, "process", as far as an exec may say it. */
+export interface OciProcess {
+  args: string[];
+  env?: string[];
+  cwd?: string;
+  terminal?: boolean;
+  consoleSize?: { width: number; height: number };
+  user?: { uid: number; gid: number; umask?: number; additionalGids?: number[]; username?: string };
+  capabilities?: Record<string, string[]>;
+  noNewPrivileges?: boolean;
+  rlimits?: { type: string; soft: number; hard: number }[];
+}
+
+export type BundleState = 'created' | 'running' | 'paused' | 'stopped';
+
+export interface BundleExit {
+  /** 0-255; 128+N for signal N. */
+  exitCode: number;
+  oomKilled: boolean;
+  finishedAtUnixNanos: bigint;
+  /** Why, when it was no exit of its own (its machine died, crun refused it). */
+  message: string;
+}
+
+export interface BundleContainer {
+  id: string;
+  sandboxId: string;
+  bundle: string;
+  rootfs: string;
+  state: BundleState;
+  /** A process on the host that lives as long as the sandbox (its machine): what clients want a pid for. 0 once stopped. */
+  pid: number;
+  /** Of its first process inside the guest. */
+  guestPid: number;
+  annotations: Record<string, string>;
+  stdio: BundleStdio;
+  tty: boolean;
+  createdAtUnixNanos: bigint;
+  startedAtUnixNanos: bigint;
+  exit?: BundleExit;
+}
+
+export interface BundleExec {
+  containerId: string;
+  execId: string;
+  state: 'created' | 'running' | 'stopped';
+  guestPid: number;
+  stdio: BundleStdio;
+  tty: boolean;
+  exit?: BundleExit;
+}
+
+export interface BundleUsage {
+  cpuNanos: bigint;
+  memoryUsageBytes: number;
+  memoryWorkingSetBytes: number;
+  memoryRssBytes: number;
+  /** 0: none. */
+  memoryLimitBytes: number;
+  pageFaults: number;
+  majorPageFaults: number;
+  pids: number;
+}
+
+export type BundleEvent =
+  | { type: 'created' | 'started' | 'paused' | 'resumed' | 'oom' | 'deleted'; containerId: string }
+  | { type: 'exited'; containerId: string; exit: BundleExit }
+  | { type: 'exec-added' | 'exec-started'; containerId: string; execId: string; guestPid: number }
+  | { type: 'exec-exited'; containerId: string; execId: string; exit: BundleExit }
+  | { type: 'sandbox-ended'; sandboxId: string; message: string };
+
+/** Names a container, or with `execId` an exec process in it. */
+export interface ProcessRef {
+  containerId: string;
+  execId?: string;
+}
+
+export interface BundleRuntime {
+  /** Adopts what runs, finishes what was half done, removes what nobody owns. Once, before anything else. */
+  recover(): Promise<void>;
+  /** Resolves when the machine runs; its guest may still boot. On error nothing is left. Throws AlreadyExists. */
+  createSandbox(request: CreateBundleSandbox): Promise<BundleSandbox>;
+  sandbox(id: string): BundleSandbox;
+  listSandboxes(): BundleSandbox[];
+  /** Ends the machine and every container in it (their state becomes stopped, 137), then lets go of the network. Idempotent. */
+  stopSandbox(id: string): Promise<void>;
+  /** Stops it and forgets it with its containers. Idempotent. */
+  deleteSandbox(id: string): Promise<void>;
+
+  /** Reads and translates config.json and opens the stdio. Nothing runs yet. Throws AlreadyExists. */
+  createContainer(request: CreateBundleContainer): Promise<BundleContainer>;
+  /** Idempotent while it runs. Throws InternalError with crun's words; the container is stopped (128) then. */
+  start(containerId: string): Promise<BundleContainer>;
+  container(id: string): BundleContainer;
+  list(): BundleContainer[];
+  /** To the first process, or to `all`. A container that was only created is stopped by SIGKILL and SIGTERM. Throws NotFound once stopped ("process already finished"). */
+  kill(process: ProcessRef, signal: number, all?: boolean): Promise<void>;
+  pause(containerId: string): Promise<void>;
+  resume(containerId: string): Promise<void>;
+  /** OCI `linux.resources`. */
+  update(containerId: string, resources: object): Promise<void>;
+  /** Ids of processes, as the guest counts them. */
+  pids(containerId: string): Promise<number[]>;
+  stats(containerId: string): Promise<BundleUsage>;
+  resize(process: ProcessRef, columns: number, rows: number): Promise<void>;
+  /** No more stdin: the process reads its end. Idempotent. */
+  closeStdin(process: ProcessRef): Promise<void>;
+  /** Resolves when the process ended and its output was delivered. */
+  wait(process: ProcessRef): Promise<BundleExit>;
+  /** Throws FailedPrecondition while it runs or is paused, unless `force`. Its sandbox stays. Idempotent only through NotFound. */
+  delete(containerId: string, options?: { force?: boolean }): Promise<BundleExit>;
+
+  /** Opens the stdio of an exec and keeps it: nothing runs yet. Throws AlreadyExists. */
+  addExec(request: StartBundleExec): Promise<BundleExec>;
+  startExec(containerId: string, execId: string): Promise<BundleExec>;
+  exec(containerId: string, execId: string): BundleExec;
+  deleteExec(containerId: string, execId: string): Promise<BundleExit>;
+
+  /** Everything that happens from now on, in order. A reader that is 4096 events behind is ended with an error. */
+  events(signal: AbortSignal): AsyncIterable<BundleEvent>;
+  /** Lets go of everything; sandboxes go on. */
+  close(): Promise<void>;
+}
