@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 import { checkDisks } from './slots.ts';
-import type { DiskAttachment, MachineSpec } from './vmm.ts';
+import { type DiskAttachment, type MachineSpec, maxShares, type Share } from './vmm.ts';
 
 /** File name of the channel's socket in a machine's directory. */
 export const channelName = 'agent';
@@ -29,6 +29,33 @@ export function checkSpec(spec: MachineSpec): void {
   if (nic && !/^[^\s/:]{1,15}$/.test(nic.tapName)) refuse(`"${nic.tapName}" is no name of a tap device`);
   if (nic && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(nic.mac)) refuse(`"${nic.mac}" is no MAC address`);
   checkDisks(id, spec.disks);
+  for (const why of shareFaults(spec.shares ?? [])) refuse(why);
+}
+
+function* shareFaults(shares: readonly Share[]): Generator<string> {
+  if (shares.length > maxShares) yield `${shares.length} shares; a machine has at most ${maxShares}`;
+  for (const [index, { tag, directory }] of shares.entries()) {
+    if (!/^[a-z0-9-]{1,32}$/.test(tag)) yield `"${tag}" is no tag of a share`;
+    if (shares.findIndex((other) => other.tag === tag) !== index) yield `share ${tag} is given twice`;
+    if (!directory.startsWith('/') || /[\n\t\0,]/.test(directory))
+      yield `the directory of share ${tag} must be absolute, without comma, tab or newline`;
+  }
+}
+
+/** For a driver that has no shares. */
+export function refuseShares({ id, shares }: MachineSpec, driver: string): void {
+  if (shares?.length)
+    throw new SampanError('Unsupported', `machine ${id}: the ${driver} driver has no shares; wanted ${shares[0]?.tag}`);
+}
+
+/** Throws FailedPrecondition when a share's directory is not there. */
+export function checkShareDirectories({ id, shares = [] }: MachineSpec): void {
+  for (const { tag, directory } of shares)
+    if (!existsSync(directory))
+      throw new SampanError(
+        'FailedPrecondition',
+        `machine ${id}: share ${tag} wants ${directory}, which does not exist`,
+      );
 }
 
 /** Throws FailedPrecondition when a disk's file is not there. */

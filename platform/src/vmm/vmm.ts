@@ -33,6 +33,23 @@ export interface NicAttachment {
   mac: string;
 }
 
+/**
+ * A directory of the host that the guest mounts by its tag (virtiofs): one tree for both, owners and modes as they are on the host. What is
+ * mounted below the directory later appears in the guest when the directory is a mount point with shared propagation (mount_namespaces(7)).
+ * Shares are fixed at create, and a machine with shares boots cold. When what serves a share ends, the machine is 'killed' with words that say so.
+ */
+export interface Share {
+  /** 1 to 32 of a-z, 0-9 and '-'; unique in the machine. */
+  tag: string;
+  /** Absolute; without comma, tab or newline (it travels in option strings). It exists. */
+  directory: string;
+  /** The guest cannot change anything in it, whatever its kernel does. */
+  readOnly: boolean;
+}
+
+/** A machine has at most so many. */
+export const maxShares = 4;
+
 export interface MachineSpec {
   /** Unique; a DNS label. */
   id: string;
@@ -41,6 +58,8 @@ export interface MachineSpec {
   shape: MachineShape;
   disks: DiskAttachment[];
   nic?: NicAttachment;
+  /** At most maxShares. A driver without `shares` among its capabilities refuses them: Unsupported. */
+  shares?: Share[];
   /** Host CPU ceiling of the whole VMM in millicores; absent: shape.vcpus * 1000. Starting needs more than running, so it comes after a grace. */
   cpuLimitMillicores?: number;
 }
@@ -56,6 +75,8 @@ export interface VmmCapabilities {
   pause: boolean;
   /** Disks can be put into a slot of a running machine. */
   attachDisk: boolean;
+  /** MachineSpec.shares is served; absent: no. */
+  shares?: boolean;
 }
 
 export interface MachineExit {

@@ -61,9 +61,13 @@ export interface GuestVolume {
   id: string;
   /**
    * 'files': filled by putFiles, on tmpfs; 'tmpfs': memory, sizeBytes; 'disk': a directory on the scratch disk, sizeBytes enforced by the host through stats;
-   * 'file': one file, filled by putFiles with path ''.
+   * 'file': one file, filled by putFiles with path ''; 'share': a directory or file of the host, from the machine's share `tag` (MachineSpec.shares).
    */
-  kind: 'files' | 'file' | 'tmpfs' | 'disk';
+  kind: 'files' | 'file' | 'tmpfs' | 'disk' | 'share';
+  /** 'share' only. */
+  tag?: string;
+  /** 'share' only: what of the share this volume is; resolved inside it (openat2 RESOLVE_IN_ROOT), must exist; absent: all of it. */
+  subPath?: string;
   sizeBytes?: number;
   mode?: number;
   uid?: number;
@@ -79,10 +83,20 @@ export interface GuestMount {
   readOnly: boolean;
 }
 
+/** A directory that is a container's root as it is, with no layer over it: what the container writes stands in the directory. */
+export interface GuestRootfs {
+  volumeId: string;
+  /** As in a GuestMount, but it must exist. */
+  subPath?: string;
+  readOnly: boolean;
+}
+
 export interface CreateContainer {
   id: string;
-  /** Disk slot with the image. */
-  imageSlot: string;
+  /** Disk slot with the image. Either this or `rootfs`. */
+  imageSlot?: string;
+  /** In place of imageSlot. */
+  rootfs?: GuestRootfs;
   /** The OCI runtime-spec config (v1.0.2) less root and volume mounts, which the agent adds. */
   spec: object;
   mounts: GuestMount[];

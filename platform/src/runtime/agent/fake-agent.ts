@@ -171,6 +171,7 @@ class FakeAgent implements Agent {
 
   async createVolume(volume: GuestVolume): Promise<void> {
     const { volumes } = this.#alive();
+    if (volume.kind === 'share' && !volume.tag) throw new SampanError('BadRequest', 'a share has a tag');
     if (!volumes.has(volume.id))
       volumes.set(volume.id, { volume, files: new Map(volume.kind === 'file' ? [['', Buffer.alloc(0)]] : []) });
   }
@@ -195,7 +196,9 @@ class FakeAgent implements Agent {
   async createContainer(request: CreateContainer): Promise<void> {
     const guest = this.#alive();
     if (guest.containers.has(request.id)) return;
-    for (const mount of request.mounts) guest.volume(mount.volumeId);
+    if (!request.imageSlot === !request.rootfs)
+      throw new SampanError('BadRequest', `container ${request.id} wants either imageSlot or rootfs`);
+    for (const mount of [...request.mounts, ...(request.rootfs ? [request.rootfs] : [])]) guest.volume(mount.volumeId);
     if (request.pidNamespaceOf) guest.container(request.pidNamespaceOf);
     guest.containers.set(request.id, new FakeContainer(guest, request));
   }

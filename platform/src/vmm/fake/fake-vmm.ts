@@ -1,7 +1,7 @@
 /** The fake driver of vmm.ts: machines that run nothing, in process, on a FakeHost that tests command. */
 import { SampanError } from '@sampan/api/errors.ts';
 import { SerialByKey } from '../../base/serial.ts';
-import { channelName, checkDiskFiles, checkSpec } from '../check-spec.ts';
+import { channelName, checkDiskFiles, checkShareDirectories, checkSpec } from '../check-spec.ts';
 import { checkDisks } from '../slots.ts';
 import type { DiskAttachment, Machine, MachineShape, MachineSpec, Vmm, VmmCapabilities } from '../vmm.ts';
 import { FakeHost, type FakeMachineState } from './fake-host.ts';
@@ -23,6 +23,7 @@ export class FakeVmm implements Vmm {
       accelerationReason: 'this driver runs no guest code',
       pause: true,
       attachDisk: true,
+      shares: true,
     };
   }
 
@@ -32,9 +33,11 @@ export class FakeVmm implements Vmm {
       const existing = this.#find(spec.directory);
       if (existing) return existing;
       checkDiskFiles(spec.id, spec.disks);
+      checkShareDirectories(spec);
       this.host.throwIfTold('create');
       this.host.remove(spec.directory, 'its remains were cleared away');
-      const origin = this.host.templates.has(shapeKey(spec.shape)) ? 'template' : 'cold';
+      const cold = Boolean(spec.shares?.length);
+      const origin = !cold && this.host.templates.has(shapeKey(spec.shape)) ? 'template' : 'cold';
       this.host.templates.add(shapeKey(spec.shape));
       return this.#adopt(await this.host.add(spec, origin));
     });

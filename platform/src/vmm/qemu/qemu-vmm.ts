@@ -14,7 +14,7 @@ import { type Clock, systemClock } from '../../base/clock.ts';
 import { ensureDirectory } from '../../base/files.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
-import { checkDiskFiles, checkSpec, checkTap } from '../check-spec.ts';
+import { checkDiskFiles, checkSpec, checkTap, refuseShares } from '../check-spec.ts';
 import type { GuestArtifacts } from '../guest-artifacts.ts';
 import type { Machine, MachineShape, MachineSpec, Rehearsal, Vmm, VmmCapabilities } from '../vmm.ts';
 import { type Accelerator, accelerationProfiles } from './acceleration.ts';
@@ -134,6 +134,7 @@ class QemuVmm implements Vmm {
   create(spec: MachineSpec): Promise<Machine> {
     return this.#serial.run(spec.directory, async () => {
       checkSpec(spec);
+      refuseShares(spec, 'qemu');
       const existing = await this.#find(spec.directory);
       if (existing) return existing;
       checkDiskFiles(spec.id, spec.disks);
