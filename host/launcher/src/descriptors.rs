@@ -2,7 +2,7 @@
 
 use crate::options::Give;
 use crate::sys;
-use crate::{memory, tap};
+use crate::{memory, share, tap};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::io::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
@@ -19,9 +19,12 @@ pub struct Opened {
     pub all: Vec<Open>,
     pub spare_tap: Option<tap::SpareTap>,
     pub memory: Option<OwnedFd>,
+    /// Servers to be started.
+    pub shares: Vec<share::Server>,
 }
 
-pub fn open_all(wanted: &[Give]) -> Result<Opened, String> {
+/// `directory` is the machine's.
+pub fn open_all(wanted: &[Give], directory: &str) -> Result<Opened, String> {
     let mut opened = Opened::default();
     for give in wanted {
         let fd = match give {
@@ -38,6 +41,11 @@ pub fn open_all(wanted: &[Give]) -> Result<Opened, String> {
                 let memory = memory::create(*bytes)?;
                 let fd = duplicate(&memory)?;
                 opened.memory = Some(memory);
+                fd
+            }
+            Give::Share { writable, path, .. } => {
+                let (fd, server) = share::prepare(directory, opened.shares.len(), path, *writable)?;
+                opened.shares.push(server);
                 fd
             }
         };

@@ -92,7 +92,7 @@ fn make_parent(path: &str) -> Result<(), String> {
     }
 }
 
-fn mount(source: Option<&str>, target: &str, kind: Option<&str>, flags: libc::c_ulong, data: Option<&str>) -> Result<(), String> {
+pub fn mount(source: Option<&str>, target: &str, kind: Option<&str>, flags: libc::c_ulong, data: Option<&str>) -> Result<(), String> {
     let source = source.map(c_string).transpose()?;
     let name = c_string(target)?;
     let kind = kind.map(c_string).transpose()?;

@@ -12,6 +12,7 @@
 //!
 //! The VMM sees an empty network namespace, its own process namespace, a read-only root with nothing but the system's
 //! libraries, and no file of the machine: disks, sockets, the tap and guest memory come as inherited descriptors.
+//! Directories that the guest shares with the host are served by processes of their own (share.rs), which the VMM has a connection to.
 
 mod descriptors;
 mod identity;
@@ -22,6 +23,7 @@ mod options;
 mod process;
 mod qmp;
 mod serve;
+mod share;
 mod sys;
 mod tap;
 mod tsc;

@@ -13,12 +13,14 @@ pub enum Give {
     SpareTap { fd: i32 },
     /// `--memory FD:BYTES`: fresh anonymous memory that can be sealed (see memory.rs); only with hold.
     Memory { fd: i32, bytes: u64 },
+    /// `--share FD:r|rw:DIRECTORY`: a connection to a server of that directory, which is started too (see share.rs).
+    Share { fd: i32, writable: bool, path: String },
 }
 
 impl Give {
     pub fn fd(&self) -> i32 {
         match self {
-            Give::File { fd, .. } | Give::Listen { fd, .. } | Give::Tap { fd, .. } => *fd,
+            Give::File { fd, .. } | Give::Listen { fd, .. } | Give::Tap { fd, .. } | Give::Share { fd, .. } => *fd,
             Give::SpareTap { fd } | Give::Memory { fd, .. } => *fd,
         }
     }
@@ -43,6 +45,8 @@ pub struct Launch {
     pub small_pages: bool,
     /// Path of the QMP socket for `send`, among the --listen ones; only with hold.
     pub monitor: Option<String>,
+    /// Path of virtiofsd; wanted with --share.
+    pub share_server: Option<String>,
     pub program: Vec<String>,
 }
 
@@ -91,7 +95,8 @@ fn parse_launch(arguments: &[String]) -> Result<Launch, String> {
             "--env" => launch.environment.push(value),
             "--huge-pages" if value == "no" => launch.small_pages = true,
             "--monitor" => launch.monitor = Some(value),
-            "--file" | "--listen" | "--tap" | "--spare-tap" | "--memory" => {
+            "--share-server" => launch.share_server = Some(value),
+            "--file" | "--listen" | "--tap" | "--spare-tap" | "--memory" | "--share" => {
                 let give = parse_give(name, &value)?;
                 if give.fd() < 3 || launch.give.iter().any(|other| other.fd() == give.fd()) {
                     return Err(format!("{} {}: descriptor {} is taken", name, value, give.fd()));
@@ -112,6 +117,10 @@ fn validate(launch: &Launch) -> Result<(), String> {
     if launch.uid == 0 {
         return Err("--uid wants a uid that is not root's".into());
     }
+    let shares = launch.give.iter().any(|give| matches!(give, Give::Share { .. }));
+    if shares && launch.share_server.is_none() {
+        return Err("--share needs --share-server".into());
+    }
     match launch.program.first() {
         Some(program) if program.starts_with('/') => Ok(()),
         _ => Err("after -- comes the absolute path of the program".into()),
@@ -130,6 +139,15 @@ fn parse_give(name: &str, value: &str) -> Result<Give, String> {
                 path: path.into(),
             }),
             _ => wanted("FD:r|rw:PATH"),
+        },
+        "--share" => match rest.split_once(':') {
+            // The path goes on into a list of options.
+            Some((access @ ("r" | "rw"), path)) if path.starts_with('/') && !path.contains(',') => Ok(Give::Share {
+                fd,
+                writable: access == "rw",
+                path: path.into(),
+            }),
+            _ => wanted("FD:r|rw:/DIRECTORY, without a comma"),
         },
         "--spare-tap" if rest.is_empty() => Ok(Give::SpareTap { fd }),
         "--memory" => Ok(Give::Memory { fd, bytes: number(name, rest)? }),
@@ -172,5 +190,7 @@ mod tests {
         assert!(refusal("run --directory /d --uid 7 --memory 5:10 -- /q").contains("hold"));
         assert!(refusal("run --directory /d --uid 7 -- q").contains("absolute"));
         assert!(refusal("run --directory /d --uid 7 --tap 1:a -- /q").contains("1"));
+        assert!(refusal("run --directory /d --uid 7 --share 40:rw:/a -- /q").contains("--share-server"));
+        assert!(refusal("run --directory /d --uid 7 --share-server /v --share 40:rw:/a,b -- /q").contains("comma"));
     }
 }

@@ -9,7 +9,7 @@
 
 use crate::descriptors::{self, Open};
 use crate::options::Launch;
-use crate::{identity, jail, sys, tap};
+use crate::{identity, jail, share, sys, tap};
 use std::ffi::CString;
 use std::fs;
 use std::io::Read;
@@ -29,43 +29,50 @@ pub struct Started {
 }
 
 pub fn start(launch: &Launch) -> Result<Started, String> {
-    let opened = descriptors::open_all(&launch.give)?;
-    let log = open_log(&launch.directory)?;
+    let opened = descriptors::open_all(&launch.give, &launch.directory)?;
+    let log = open_log(&launch.directory, "vmm.log")?;
+    check_fork_safe(launch)?;
+    let servers = share::start_all(launch, &opened.shares)?;
+    drop(opened.shares);
+    // Of no use without the VMM; with it, they end when it does.
+    start_vmm(launch, opened.all, log).map_err(|message| {
+        servers.into_iter().for_each(kill_and_reap);
+        message
+    }).map(|(pid, start_time)| Started {
+        directory: launch.directory.clone(),
+        pid,
+        start_time,
+        spare_tap: opened.spare_tap,
+        memory: opened.memory,
+        monitor: launch.monitor.clone(),
+    })
+}
+
+fn start_vmm(launch: &Launch, all: Vec<Open>, log: OwnedFd) -> Result<(libc::pid_t, u64), String> {
     let (go_read, go_write) = sys::pipe()?;
     let (status_read, status_write) = sys::pipe()?;
-    check_fork_safe(launch)?;
     sys::check(unsafe { libc::unshare(libc::CLONE_NEWPID) }, "unshare a PID namespace")?;
     let pid = sys::check(unsafe { libc::fork() }, "fork")?;
     if pid == 0 {
         drop(go_write);
         drop(status_read);
-        let words = child(launch, opened.all, log, go_read, &status_write);
+        let words = child(launch, all, log, go_read, &status_write);
         let _ = sys::write_all(&status_write, words.as_bytes(), "status");
         unsafe { libc::_exit(1) };
     }
     drop(go_read);
     drop(status_write);
     // Copies of listening sockets in this process would outlive the VMM.
-    drop(opened.all);
-    let started = record(&launch.directory, pid).and_then(|start_time| {
+    drop(all);
+    let started = record(&launch.directory, "pid", pid).and_then(|start_time| {
         sys::write_all(&go_write, b"g", "the child's pipe")?;
         await_exec(status_read)?;
-        Ok(start_time)
+        Ok((pid, start_time))
     });
-    match started {
-        Ok(start_time) => Ok(Started {
-            directory: launch.directory.clone(),
-            pid,
-            start_time,
-            spare_tap: opened.spare_tap,
-            memory: opened.memory,
-            monitor: launch.monitor.clone(),
-        }),
-        Err(message) => {
-            kill_and_reap(pid);
-            Err(message)
-        }
+    if started.is_err() {
+        kill_and_reap(pid);
     }
+    started
 }
 
 /// SIGKILL to the whole PID namespace, and waits until it is gone.
@@ -90,15 +97,15 @@ fn check_fork_safe(launch: &Launch) -> Result<(), String> {
     fs::metadata(program).map(|_| ()).map_err(|error| format!("{}: {}", program, error))
 }
 
-fn open_log(directory: &str) -> Result<OwnedFd, String> {
-    let path = format!("{}/vmm.log", directory);
+pub fn open_log(directory: &str, name: &str) -> Result<OwnedFd, String> {
+    let path = format!("{}/{}", directory, name);
     sys::open(&path, libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW, 0o600)
 }
 
-/// Writes `PID STARTTIME` to DIRECTORY/pid, whole or not at all.
-fn record(directory: &str, pid: libc::pid_t) -> Result<u64, String> {
+/// Writes `PID STARTTIME` to DIRECTORY/NAME, whole or not at all.
+pub fn record(directory: &str, name: &str, pid: libc::pid_t) -> Result<u64, String> {
     let start_time = sys::start_time(pid)?;
-    write_process(&format!("{}/pid", directory), pid, start_time)?;
+    write_process(&format!("{}/{}", directory, name), pid, start_time)?;
     Ok(start_time)
 }
 
@@ -115,7 +122,7 @@ fn write_process(path: &str, pid: libc::pid_t, start_time: u64) -> Result<(), St
         .map_err(|error| format!("{}: {}", path, error))
 }
 
-fn await_exec(status: OwnedFd) -> Result<(), String> {
+pub fn await_exec(status: OwnedFd) -> Result<(), String> {
     let mut words = String::new();
     let mut bounded = fs::File::from(status).take(4096);
     bounded.read_to_string(&mut words).map_err(|error| format!("status of the child: {}", error))?;
@@ -143,11 +150,7 @@ fn become_vmm(launch: &Launch, all: Vec<Open>, log: OwnedFd, go: OwnedFd, status
     unsafe { libc::setsid() };
     // What the jail is made of has to be open to the VMM's uid.
     unsafe { libc::umask(0o022) };
-    for directory in &launch.cgroups {
-        let path = format!("{}/cgroup.procs", directory);
-        fs::write(&path, "0").map_err(|error| format!("join {}: {}", path, error))?;
-    }
-    fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJUSTMENT).map_err(|error| format!("oom_score_adj: {}", error))?;
+    join_machine(launch)?;
     let null = sys::open("/dev/null", libc::O_RDWR, 0)?;
     jail::enter(&launch.directory, &launch.shows, &launch.devices)?;
     unsafe { libc::umask(0o077) };
@@ -170,12 +173,21 @@ fn become_vmm(launch: &Launch, all: Vec<Open>, log: OwnedFd, go: OwnedFd, status
     unsafe { libc::_exit(1) };
 }
 
-fn c_strings(texts: &[String]) -> Result<Vec<CString>, String> {
+/// The calling process is one of the machine's: it counts for its limits, and goes with it when memory is short.
+pub fn join_machine(launch: &Launch) -> Result<(), String> {
+    for directory in &launch.cgroups {
+        let path = format!("{}/cgroup.procs", directory);
+        fs::write(&path, "0").map_err(|error| format!("join {}: {}", path, error))?;
+    }
+    fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJUSTMENT).map_err(|error| format!("oom_score_adj: {}", error))
+}
+
+pub fn c_strings(texts: &[String]) -> Result<Vec<CString>, String> {
     texts.iter().map(|text| sys::c_string(text)).collect()
 }
 
 /// Returns only on failure.
-fn execute(program: &[CString], environment: &[CString]) -> Result<(), String> {
+pub fn execute(program: &[CString], environment: &[CString]) -> Result<(), String> {
     let pointers = |texts: &[CString]| -> Vec<*const libc::c_char> {
         texts.iter().map(|text| text.as_ptr()).chain(std::iter::once(std::ptr::null())).collect()
     };

@@ -27,6 +27,8 @@ export function checkSpec(spec: MachineSpec): void {
   if (!Number.isInteger(shape.memoryMib) || shape.memoryMib < 64)
     refuse(`${shape.memoryMib} MiB of memory; wanted at least 64`);
   if (nic && !/^[^\s/:]{1,15}$/.test(nic.tapName)) refuse(`"${nic.tapName}" is no name of a tap device`);
+  if (nic?.netnsPath && !/^\/[^\n\t\0]{1,4000}$/.test(nic.netnsPath))
+    refuse(`"${nic.netnsPath}" is no path of a network namespace`);
   if (nic && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(nic.mac)) refuse(`"${nic.mac}" is no MAC address`);
   checkDisks(id, spec.disks);
   for (const why of shareFaults(spec.shares ?? [])) refuse(why);
@@ -68,8 +70,12 @@ export function checkDiskFiles(machine: string, disks: readonly DiskAttachment[]
       );
 }
 
-/** Throws FailedPrecondition when the tap device is not there. */
+/** Throws FailedPrecondition when the tap device, or the network namespace it is said to be in, is not there. */
 export function checkTap({ id, nic }: MachineSpec): void {
+  if (nic?.netnsPath) {
+    if (existsSync(nic.netnsPath)) return;
+    throw new SampanError('FailedPrecondition', `machine ${id}: there is no network namespace ${nic.netnsPath}`);
+  }
   if (nic && !existsSync(`/sys/class/net/${nic.tapName}`))
     throw new SampanError(
       'FailedPrecondition',

@@ -28,8 +28,10 @@ export interface DiskAttachment {
 
 /** The guest sets the MAC itself (SandboxSetup.network): a clone wakes up with its template's. */
 export interface NicAttachment {
-  /** Name of a tap device that exists in the host's (the server's) network namespace; the VMM is handed its open descriptor. */
+  /** Name of a tap device that exists; the VMM is handed its open descriptor. */
   tapName: string;
+  /** Path of the network namespace the tap is in; absent: the host's (the server's). */
+  netnsPath?: string;
   mac: string;
 }
 

@@ -1,5 +1,6 @@
 /** The numbers under which QEMU finds its open descriptors: the launcher opens them, qemu-arguments.ts names them. */
 import { diskSlots } from '../slots.ts';
+import { maxShares } from '../vmm.ts';
 
 export const descriptors = {
   /** Listening sockets. */
@@ -21,4 +22,10 @@ export function diskDescriptor(slot: string): number {
   const index = diskSlots.findIndex((candidate) => candidate.name === slot);
   if (index < 0) throw new Error(`no disk slot ${slot}`);
   return 20 + index;
+}
+
+/** Connection to the server of the machine's n-th share. */
+export function shareDescriptor(index: number): number {
+  if (index >= maxShares) throw new Error(`no share ${index}`);
+  return 20 + diskSlots.length + index;
 }

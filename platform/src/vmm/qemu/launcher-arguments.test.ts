@@ -66,3 +66,16 @@ test('a parked clone gets a spare tap', () => {
   const actual = launcherArguments({ ...common, mode: 'hold', deviceNodes: [], disks: [], tap: 'spare' });
   assert.equal(actual[actual.indexOf('--spare-tap') + 1], '13');
 });
+
+test('a share is a connection to a server that the launcher starts', () => {
+  const list = [
+    { tag: 'host', directory: '/run/p/shared', readOnly: false },
+    { tag: 'r', directory: '/srv', readOnly: true },
+  ];
+  const shares = { serverPath: '/usr/lib/qemu/virtiofsd', list };
+  const actual = launcherArguments({ ...common, mode: 'run', deviceNodes: [], disks: [], shares });
+  const from = actual.indexOf('--share-server');
+  assert.deepEqual(actual.slice(from, from + 6), [
+    ...['--share-server', '/usr/lib/qemu/virtiofsd', '--share', '34:rw:/run/p/shared', '--share', '35:r:/srv'],
+  ]);
+});

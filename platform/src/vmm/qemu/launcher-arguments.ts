@@ -1,7 +1,7 @@
 /** The launcher's command line (host/launcher/src/options.rs), a pure function beside qemu-arguments.ts. */
 import { channelName } from '../check-spec.ts';
-import type { DiskAttachment } from '../vmm.ts';
-import { descriptors, diskDescriptor } from './descriptors.ts';
+import type { DiskAttachment, Share } from '../vmm.ts';
+import { descriptors, diskDescriptor, shareDescriptor } from './descriptors.ts';
 
 export interface LauncherArgumentsOptions {
   /** hold: the launcher stays and serves commands. */
@@ -15,7 +15,9 @@ export interface LauncherArgumentsOptions {
   rootfsPath: string;
   disks: readonly DiskAttachment[];
   /** A tap's name, or 'spare' for one that is named later (hold only). */
-  tap?: { name: string } | 'spare';
+  tap?: { name: string; netnsPath?: string } | 'spare';
+  /** Their servers' program, and the shares. */
+  shares?: { serverPath: string; list: readonly Share[] };
   /** Booting machines. */
   boot?: { kernelPath: string; initrdPath: string };
   /** A template in the making: fresh memory. */
@@ -46,6 +48,7 @@ export function launcherArguments(options: LauncherArgumentsOptions): string[] {
     ...file(diskDescriptor('root'), options.rootfsPath, true),
     ...options.disks.flatMap((disk) => file(diskDescriptor(disk.slot), disk.path, disk.readOnly)),
     ...tapArguments(options.tap),
+    ...shareArguments(options.shares),
     ...bootFiles(options),
     ...['--', options.program, ...options.programArguments],
   ];
@@ -57,7 +60,17 @@ function file(fd: number, path: string, readOnly: boolean): string[] {
 
 function tapArguments(tap: LauncherArgumentsOptions['tap']): string[] {
   if (!tap) return [];
-  return tap === 'spare' ? ['--spare-tap', String(descriptors.tap)] : ['--tap', `${descriptors.tap}:${tap.name}`];
+  if (tap === 'spare') return ['--spare-tap', String(descriptors.tap)];
+  return ['--tap', [descriptors.tap, tap.name, ...(tap.netnsPath ? [tap.netnsPath] : [])].join(':')];
+}
+
+function shareArguments(shares: LauncherArgumentsOptions['shares']): string[] {
+  if (!shares?.list.length) return [];
+  const give = ({ readOnly, directory }: Share, index: number) => [
+    '--share',
+    `${shareDescriptor(index)}:${readOnly ? 'r' : 'rw'}:${directory}`,
+  ];
+  return ['--share-server', shares.serverPath, ...shares.list.flatMap(give)];
 }
 
 function bootFiles({ boot, newMemoryBytes, template }: LauncherArgumentsOptions): string[] {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomic } from '../../base/files.ts';
+import { maxShares } from '../vmm.ts';
 
 const schema = z.object({
   format: z.literal(1),
@@ -15,6 +16,8 @@ const schema = z.object({
   cgroups: z.array(z.string().startsWith('/')).max(8),
   /** Slots with a disk. */
   slots: z.array(z.string()).max(16),
+  /** Tags; each has a server with files shareN and shareN.log beside this one. */
+  shares: z.array(z.string()).max(maxShares).optional(),
   cpuLimit: z.object({ millicores: z.number().positive(), fromMs: z.number() }),
 });
 

@@ -146,3 +146,14 @@ test('a guest under TCG is told the rate of the time stamp counter', () => {
   assert.match(line, / tsc=reliable tsc_early_khz=2596122$/);
   assert.doesNotMatch(kernelCommandLine(accelerationProfiles.tcg, {}), /tsc_early_khz/);
 });
+
+test('a machine with shares has memory that can be handed on, and a device a share with an open connection behind it', () => {
+  const options = { profile: accelerationProfiles.tcg, shape, start: 'cold', filledSlots: [] } as const;
+  const plain = qemuArguments(options);
+  const actual = qemuArguments({ ...options, shares: ['host', 'b'] });
+  assert.ok(actual.includes('memory-backend-memfd,id=ram,size=512M,merge=off,dump=off,share=on'));
+  assert.deepEqual(actual.slice(plain.length), [
+    ...['-chardev', 'socket,id=share0,fd=34', '-device', 'vhost-user-fs-device,chardev=share0,tag=host'],
+    ...['-chardev', 'socket,id=share1,fd=35', '-device', 'vhost-user-fs-device,chardev=share1,tag=b'],
+  ]);
+});

@@ -8,7 +8,7 @@
 import { type DiskSlot, diskSlots } from '../slots.ts';
 import type { MachineShape } from '../vmm.ts';
 import type { AccelerationProfile } from './acceleration.ts';
-import { descriptors, diskDescriptor } from './descriptors.ts';
+import { descriptors, diskDescriptor, shareDescriptor } from './descriptors.ts';
 
 export interface QemuArgumentsOptions {
   profile: AccelerationProfile;
@@ -21,6 +21,8 @@ export interface QemuArgumentsOptions {
   tscKhz?: number;
   /** Absent: the device is there, with no network behind it. */
   nic?: { mac: string };
+  /** Tags; only with start 'cold'. */
+  shares?: readonly string[];
 }
 
 export const consoleBytes = 65_536;
@@ -50,10 +52,11 @@ export function qemuArguments(options: QemuArgumentsOptions): string[] {
     ...networkArguments(options.nic),
     ...channelArguments(),
     ...['-object', 'rng-random,id=rng,filename=/dev/urandom', '-device', 'virtio-rng-device,rng=rng'],
+    ...(options.shares ?? []).flatMap(shareArguments),
   ];
 }
 
-function machineArguments({ profile, shape, start }: QemuArgumentsOptions): string[] {
+function machineArguments({ profile, shape, start, shares }: QemuArgumentsOptions): string[] {
   // acpi announces the virtio devices to a kernel without VIRTIO_MMIO_CMDLINE_DEVICES; the second I/O APIC gives 24 virtio slots
   // instead of 8. No PIT: nobody needs it where the rate of the TSC is known (acceleration.ts), and it wakes an idle VMM 36 times a second.
   const machine = [
@@ -65,15 +68,17 @@ function machineArguments({ profile, shape, start }: QemuArgumentsOptions): stri
     ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
     ...['-M', machine, '-accel', profile.accelerationOption, '-cpu', profile.cpu],
     ...['-smp', `cpus=${shape.vcpus},sockets=1,cores=${shape.vcpus},threads=1`, '-m', `size=${shape.memoryMib}M`],
-    ...['-object', memoryBackend(shape, start)],
+    ...['-object', memoryBackend(shape, start, Boolean(shares?.length))],
     ...['-global', 'virtio-mmio.force-legacy=false'],
     // A guest that powers off, resets or panics stops its VMM, which waits to be asked why: the answer outlives a server that is away.
     ...['-action', 'reboot=shutdown,shutdown=pause,panic=pause'],
   ];
 }
 
-function memoryBackend(shape: MachineShape, start: QemuArgumentsOptions['start']): string {
+function memoryBackend(shape: MachineShape, start: QemuArgumentsOptions['start'], shared: boolean): string {
   const size = `size=${shape.memoryMib}M,merge=off,dump=off`;
+  // Who serves a share reads and writes the guest's memory: it is handed this memory's descriptor, which no other machine has.
+  if (start === 'cold' && shared) return `memory-backend-memfd,id=ram,${size},share=on`;
   if (start === 'cold') return `memory-backend-ram,id=ram,${size}`;
   const path = `mem-path=/proc/self/fd/${descriptors.memory}`;
   if (start === 'template') return `memory-backend-file,id=ram,${size},${path},share=on`;
@@ -162,6 +167,15 @@ export function slotNode(slot: DiskSlot, file: string): BlockNode {
 function networkArguments(nic: QemuArgumentsOptions['nic']): string[] {
   const backend = nic ? `tap,id=net,fd=${descriptors.tap},vhost=off` : 'hubport,id=net,hubid=0';
   return ['-netdev', backend, '-device', `virtio-net-device,id=nic,netdev=net,mac=${nic?.mac ?? placeholderMac}`];
+}
+
+/** virtiofs: the file server is a process of its own at the other end of an open connection (launcher, share.rs). */
+function shareArguments(tag: string, index: number): string[] {
+  const id = `share${index}`;
+  return [
+    ...['-chardev', `socket,id=${id},fd=${shareDescriptor(index)}`],
+    ...['-device', `vhost-user-fs-device,chardev=${id},tag=${tag}`],
+  ];
 }
 
 function channelArguments(): string[] {

@@ -21,6 +21,8 @@ export interface QemuContext {
   cgroups: HostCgroups;
   /** What a clone goes through before it is parked. */
   rehearsal?: Rehearsal;
+  /** virtiofsd; undefined where the host has none: then there are no shares. */
+  shareServerPath?: string | undefined;
   clock: Clock;
   log: Logger;
 }

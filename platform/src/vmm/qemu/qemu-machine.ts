@@ -17,7 +17,10 @@ import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
 import { consoleBytes } from './qemu-arguments.ts';
 import type { QemuContext } from './qemu-context.ts';
 import type { QmpClient } from './qmp.ts';
+import { firstDead, shareServerWords } from './share-servers.ts';
 import { cpuNanosOf, isAlive, killAndWait, type ProcessId, pssBytesOf } from './vmm-process.ts';
+
+const shareWatchMs = 500;
 
 export class QemuMachine implements Machine {
   readonly id: string;
@@ -59,6 +62,7 @@ export class QemuMachine implements Machine {
     };
     void this.#qmp.closed.then(() => this.#finish());
     void this.#limitCpuLater();
+    if (this.#record.shares?.length) void this.#watchShares(this.#record.shares);
   }
 
   get gone(): boolean {
@@ -180,6 +184,24 @@ export class QemuMachine implements Machine {
     } catch (error) {
       if (!this.#stop.signal.aborted)
         log.warn({ machine: this.id, error: messageOf(error) }, 'no CPU ceiling on a machine');
+    }
+  }
+
+  /** Whoever waits for a file of a share waits for ever once its server is gone, and the VMM does not tell: so the machine ends. */
+  async #watchShares(tags: readonly string[]): Promise<void> {
+    const { clock, log } = this.#context;
+    try {
+      for (;;) {
+        const dead = await firstDead(this.directory, tags);
+        // With the VMM they all go.
+        if (dead !== undefined && (await this.alive())) {
+          await this.kill(await shareServerWords(this.directory, tags, dead));
+          return;
+        }
+        await clock.sleep(shareWatchMs, this.#stop.signal);
+      }
+    } catch (error) {
+      if (!this.#stop.signal.aborted) log.warn({ machine: this.id, error: messageOf(error) }, 'shares are not watched');
     }
   }
 

@@ -14,7 +14,7 @@ import { type Clock, systemClock } from '../../base/clock.ts';
 import { ensureDirectory } from '../../base/files.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
-import { checkDiskFiles, checkSpec, checkTap, refuseShares } from '../check-spec.ts';
+import { checkDiskFiles, checkShareDirectories, checkSpec, checkTap, refuseShares } from '../check-spec.ts';
 import type { GuestArtifacts } from '../guest-artifacts.ts';
 import type { Machine, MachineShape, MachineSpec, Rehearsal, Vmm, VmmCapabilities } from '../vmm.ts';
 import { type Accelerator, accelerationProfiles } from './acceleration.ts';
@@ -28,6 +28,9 @@ import { startFromPool, startMachine } from './start-machine.ts';
 import { scrap } from './start-vmm.ts';
 import { type Template, TemplateStore } from './templates.ts';
 import { Turnstile } from './turnstile.ts';
+
+/** virtiofsd, where Debian's and Ubuntu's packages have it. */
+const shareServers = ['/usr/lib/qemu/virtiofsd', '/usr/libexec/virtiofsd'];
 
 export interface QemuVmmOptions {
   /** The instance's directory on tmpfs. */
@@ -86,6 +89,7 @@ export async function createQemuVmm(options: QemuVmmOptions): Promise<Vmm> {
     profile,
     tscKhz,
     rehearsal: options.rehearsal,
+    shareServerPath: shareServers.find((path) => existsSync(path)),
     cgroups,
     clock,
     log,
@@ -128,19 +132,29 @@ class QemuVmm implements Vmm {
 
   async capabilities(): Promise<VmmCapabilities> {
     const { accelerator, reason } = this.#verdict;
-    return { driver: 'qemu', acceleration: accelerator, accelerationReason: reason, pause: true, attachDisk: true };
+    const shares = this.#context.shareServerPath !== undefined;
+    return {
+      driver: 'qemu',
+      acceleration: accelerator,
+      accelerationReason: reason,
+      pause: true,
+      attachDisk: true,
+      shares,
+    };
   }
 
   create(spec: MachineSpec): Promise<Machine> {
     return this.#serial.run(spec.directory, async () => {
       checkSpec(spec);
-      refuseShares(spec, 'qemu');
       const existing = await this.#find(spec.directory);
       if (existing) return existing;
       checkDiskFiles(spec.id, spec.disks);
       checkTap(spec);
+      if (!this.#context.shareServerPath) refuseShares(spec, 'qemu (without virtiofsd)');
+      checkShareDirectories(spec);
       if (existsSync(spec.directory)) await scrap(this.#context, spec.directory);
-      const template = await this.#templateFor(spec.shape);
+      // A template's memory is nobody's to share, and its device state cannot hold a share's.
+      const template = spec.shares?.length ? undefined : await this.#templateFor(spec.shape);
       const machine = await this.#starts.run(() => this.#start(spec, template));
       this.#machines.set(spec.directory, machine);
       this.#pool.note(spec.shape);
@@ -202,7 +216,8 @@ class QemuVmm implements Vmm {
   /** Tries the fastest way first; what fails there is logged, and the next way decides. */
   async #start(spec: MachineSpec, template: Template | undefined): Promise<QemuMachine> {
     const { log } = this.#context;
-    const parked = template && spec.nic && this.#pool.take(template);
+    // A parked clone's descriptor can only be tied to a device of the namespace it was opened in, the host's.
+    const parked = template && spec.nic && !spec.nic.netnsPath && this.#pool.take(template);
     const grace = { cpuGraceMs: this.#cpuGraceMs };
     if (parked) {
       try {

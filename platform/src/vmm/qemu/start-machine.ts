@@ -21,7 +21,7 @@ export interface StartMachineOptions {
 /** Throws InternalError or ResourceExhausted with QEMU's words. */
 export async function startMachine(context: QemuContext, options: StartMachineOptions): Promise<QemuMachine> {
   const { spec, template } = options;
-  const { directory, shape, disks, nic } = spec;
+  const { directory, shape, disks, nic, shares } = spec;
   const phases = new Phases(context.clock);
   const record = recordOf(context, options);
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -40,6 +40,7 @@ export async function startMachine(context: QemuContext, options: StartMachineOp
       disks,
       nic: nicOf(nic, template),
       template,
+      shares,
       phases,
     });
     vmm.launcher.detach();
@@ -87,7 +88,7 @@ export async function startFromPool(
 
 /** A clone's driver is bound to a tap already, so a clone without a network has one that leads nowhere. */
 function nicOf(nic: NicAttachment | undefined, template: Template | undefined): StartOptions['nic'] {
-  if (nic) return { tap: { name: nic.tapName }, mac: nic.mac };
+  if (nic) return { tap: { name: nic.tapName, netnsPath: nic.netnsPath }, mac: nic.mac };
   return template && { tap: 'spare', mac: placeholderMac };
 }
 
@@ -101,6 +102,7 @@ function recordOf(context: QemuContext, { spec, template, cpuGraceMs }: StartMac
     uid: uidFor(spec.id),
     cgroups: context.cgroups.paths(spec.id),
     slots: spec.disks.map((disk) => disk.slot),
+    ...(spec.shares?.length ? { shares: spec.shares.map(({ tag }) => tag) } : {}),
     cpuLimit: {
       millicores: spec.cpuLimitMillicores ?? spec.shape.vcpus * 1000,
       fromMs: context.clock.now() + cpuGraceMs,
@@ -111,13 +113,16 @@ function recordOf(context: QemuContext, { spec, template, cpuGraceMs }: StartMac
 /** The CPU ceiling comes later (QemuMachine.settle): starting needs more CPU than running. */
 async function limit(context: QemuContext, record: MachineRecord, spec: MachineSpec): Promise<void> {
   const { cgroups, profile } = context;
-  const memoryMib = spec.shape.memoryMib + profile.overheadMib + (await tmpfsMib(spec.disks));
+  const servers = (spec.shares?.length ?? 0) * shareServerMib;
+  const memoryMib = spec.shape.memoryMib + profile.overheadMib + servers + (await tmpfsMib(spec.disks));
   await Promise.all([
     cgroups.setWeight(record.cgroups, record.cpuLimit.millicores),
     cgroups.setMemoryLimit(record.cgroups, memoryMib * 1024 * 1024),
   ]);
 }
 
+/** What the server of a share may need; pages of files beyond that are reclaimed. */
+const shareServerMib = 64;
 const tmpfsMagic = 0x01021994;
 
 /** Writable disks on tmpfs are memory that the VMM's cgroup is charged for. */

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isReason, messageOf, SampanError } from '@sampan/api/errors.ts';
 import { readTextIfExists } from '../../base/files.ts';
-import type { DiskAttachment, MachineShape } from '../vmm.ts';
+import { type DiskAttachment, type MachineShape, maxShares, type Share } from '../vmm.ts';
 import { descriptors } from './descriptors.ts';
 import { Launcher } from './launcher.ts';
 import { launcherArguments, socketNames } from './launcher-arguments.ts';
@@ -12,7 +12,7 @@ import type { Phases } from './phases.ts';
 import { type QemuArgumentsOptions, qemuArguments } from './qemu-arguments.ts';
 import type { QemuContext } from './qemu-context.ts';
 import { QmpClient } from './qmp.ts';
-import { killAndWait, type ProcessId, readProcessFile } from './vmm-process.ts';
+import { killAndWait, type ProcessFile, type ProcessId, readProcessFile } from './vmm-process.ts';
 
 export interface StartOptions {
   mode: 'run' | 'hold';
@@ -22,8 +22,9 @@ export interface StartOptions {
   cgroups: readonly string[];
   shape: MachineShape;
   disks: readonly DiskAttachment[];
-  nic?: { tap: { name: string } | 'spare'; mac: string };
+  nic?: { tap: { name: string; netnsPath?: string } | 'spare'; mac: string };
   template?: { memoryPath: string; statePath: string };
+  shares?: readonly Share[];
   phases?: Phases;
 }
 
@@ -47,6 +48,7 @@ export async function startVmm(context: QemuContext, options: StartOptions): Pro
   } catch (error) {
     await launcher.kill();
     const process = await readProcessFile(options.directory, 'pid');
+    // The servers of its shares end with it, or with the directory (scrap).
     if (process) await killAndWait(process, clock);
     throw await withVmmWords(error, options.directory);
   }
@@ -54,7 +56,7 @@ export async function startVmm(context: QemuContext, options: StartOptions): Pro
 
 function launcherArgumentsOf(context: QemuContext, options: StartOptions, tscKhz: number | undefined): string[] {
   const { guest, profile } = context;
-  const { start, shape, disks, nic } = options;
+  const { start, shape, disks, nic, shares } = options;
   return launcherArguments({
     mode: options.mode,
     directory: options.directory,
@@ -65,6 +67,7 @@ function launcherArgumentsOf(context: QemuContext, options: StartOptions, tscKhz
     rootfsPath: guest.rootfsPath,
     disks,
     tap: nic?.tap,
+    shares: shares && context.shareServerPath ? { serverPath: context.shareServerPath, list: shares } : undefined,
     ...(start === 'clone' ? { template: options.template } : { boot: guest }),
     ...(start === 'template' ? { newMemoryBytes: shape.memoryMib * 1024 * 1024 } : {}),
     program: context.qemuPath,
@@ -74,6 +77,7 @@ function launcherArgumentsOf(context: QemuContext, options: StartOptions, tscKhz
       start,
       filledSlots: disks.map((disk) => disk.slot),
       nic: nic && { mac: nic.mac },
+      shares: shares?.map(({ tag }) => tag),
       tscKhz,
     }),
   });
@@ -127,7 +131,8 @@ export async function withVmmWords(error: unknown, directory: string): Promise<S
 /** Kills what a directory's files name, removes its cgroups, and the directory. Idempotent. */
 export async function scrap(context: QemuContext, directory: string): Promise<void> {
   const record = await readMachineRecord(directory);
-  for (const name of ['holder', 'pid'] as const) {
+  const servers = Array.from({ length: maxShares }, (_, index): ProcessFile => `share${index}`);
+  for (const name of ['holder', 'pid', ...servers] as const) {
     const process = await readProcessFile(directory, name);
     if (process) await killAndWait(process, context.clock);
   }

@@ -11,8 +11,11 @@ export interface ProcessId {
   startTime: number;
 }
 
-/** What the launcher wrote to DIRECTORY/pid (the VMM) or DIRECTORY/holder; undefined when there is no such file or it says nothing. */
-export async function readProcessFile(directory: string, name: 'pid' | 'holder'): Promise<ProcessId | undefined> {
+/** What the launcher names in a machine's directory: the VMM, its holder, the servers of its shares. */
+export type ProcessFile = 'pid' | 'holder' | `share${number}`;
+
+/** What the launcher wrote to that file; undefined when there is no such file or it says nothing. */
+export async function readProcessFile(directory: string, name: ProcessFile): Promise<ProcessId | undefined> {
   const text = await readTextIfExists(join(directory, name)).catch(() => undefined);
   return text === undefined ? undefined : parseProcessId(text);
 }
