@@ -9,11 +9,15 @@ use std::path::Path;
 use crate::disks::Devices;
 use crate::failure::{Context, Failure, Outcome};
 use crate::net;
+use crate::shares;
 use crate::sys;
 use crate::warm::warm_up;
 
 const NEW_ROOT: &str = "/newroot";
 const NODEV: libc::c_ulong = libc::MS_NODEV | libc::MS_NOSUID | libc::MS_NOEXEC;
+
+/// Modules that only a machine with shares needs: no template has any, and no clone should carry them.
+const OF_SHARES: [&str; 2] = ["fuse", "virtiofs"];
 
 pub fn boot() -> Outcome<Devices> {
     mount_kernel_filesystems()?;
@@ -47,6 +51,10 @@ fn mount_kernel_filesystems() -> Outcome<()> {
 fn load_modules() -> Outcome<()> {
     let order = fs::read_to_string("/modules/order").context(|| "read /modules/order".into())?;
     for name in order.lines() {
+        // Known now: the bus's own driver comes first.
+        if OF_SHARES.iter().any(|module| name.strip_suffix(".ko") == Some(module)) && !shares::has_devices() {
+            continue;
+        }
         let path = Path::new("/modules").join(name);
         let image = fs::File::open(&path).context(|| format!("open kernel module {}", name))?;
         sys::load_module(&image).context(|| format!("load kernel module {}", name))?;

@@ -13,7 +13,7 @@ use crate::device_filter::take_rules;
 use crate::failure::{Context, Failure, Outcome};
 use crate::setup::ETC;
 use crate::stopwatch::Stopwatch;
-use crate::{params, sys, users};
+use crate::{params, shares, sys, users};
 
 /// Namespaces that the containers of a Pod share by being the machine's own.
 const SHARED: [&str; 4] = ["network", "ipc", "uts", "user"];
@@ -40,12 +40,17 @@ impl Agent {
     fn prepare(&mut self, container: &mut Container, request: &Value, watch: &mut Stopwatch) -> Outcome<()> {
         container.tty = params::flag(request, "tty");
         container.wants_stdin = params::flag(request, "stdin");
-        let rootfs = self.lay_root(container, params::text(request, "imageSlot")?, watch)?;
+        let given = request.get("rootfs").filter(|given| !given.is_null());
+        let rootfs = match given {
+            Some(given) => self.take_root(container, given)?,
+            None => self.lay_root(container, params::text(request, "imageSlot")?, watch)?,
+        };
+        let read_only = params::flag(request, "readOnlyRootfs") || given.map_or(false, |given| params::flag(given, "readOnly"));
         let mut spec = request.get("spec").cloned().unwrap_or(Value::Null);
         if !spec.get("process").map_or(false, Value::is_object) {
             return Err(Failure::bad("parameter spec must have a process"));
         }
-        spec["root"] = json!({ "path": rootfs, "readonly": params::flag(request, "readOnlyRootfs") });
+        spec["root"] = json!({ "path": rootfs, "readonly": read_only });
         set_user(&mut spec["process"], &rootfs, request.get("user"))?;
         spec["process"]["terminal"] = json!(container.tty);
         self.set_namespaces(&mut spec, params::optional_text(request, "pidNamespaceOf"))?;
@@ -82,6 +87,19 @@ impl Agent {
         container.mounts.push(rootfs.clone());
         watch.lap("overlay");
         Ok(rootfs)
+    }
+
+    /// A directory of a volume, as it is.
+    fn take_root(&self, container: &mut Container, given: &Value) -> Outcome<PathBuf> {
+        let volume = self.volume(params::text(given, "volumeId")?)?;
+        let rootfs = container.directory().join("rootfs");
+        let path = params::optional_text(given, "subPath").filter(|path| !path.is_empty()).unwrap_or(".");
+        shares::pin(&volume.path, Path::new(path), &rootfs)?;
+        container.mounts.push(rootfs.clone());
+        if rootfs.is_dir() {
+            return Ok(rootfs);
+        }
+        Err(Failure::precondition(format!("the root of container {} is no directory", container.id)))
     }
 
     /// One mount of an image serves all containers that use it.

@@ -24,6 +24,7 @@ mod pause;
 mod reactor;
 mod session;
 mod setup;
+mod shares;
 mod start;
 mod stats;
 mod stdio;

@@ -11,6 +11,7 @@ use crate::agent::Agent;
 use crate::calls::{Answer, Caller};
 use crate::failure::Outcome;
 use crate::setup::SCRATCH;
+use crate::volumes::VolumeKind;
 use crate::{cgroup, sys};
 
 impl Agent {
@@ -21,7 +22,7 @@ impl Agent {
             .filter(|container| container.pid != 0)
             .map(|container| (container.id.clone(), container.cgroup(), container.layer().join("upper")))
             .collect();
-        let volumes: Vec<(String, PathBuf)> = self.volumes.iter().map(|(id, volume)| (id.clone(), volume.path.clone())).collect();
+        let volumes: Vec<(String, PathBuf)> = self.volumes.iter().filter(|(_, volume)| volume.kind != VolumeKind::Share).map(|(id, volume)| (id.clone(), volume.path.clone())).collect();
         let interface = self.sandbox.interface.clone();
         self.workers.run(move || {
             let containers: Vec<Value> = groups.iter().map(|(id, group, layer)| container_usage(id, group, layer)).collect();

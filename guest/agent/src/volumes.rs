@@ -11,7 +11,7 @@ use crate::agent::Agent;
 use crate::calls::Answer;
 use crate::failure::{Context, Failure, Outcome};
 use crate::setup::SCRATCH;
-use crate::{files, params, sys};
+use crate::{files, params, shares, sys};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum VolumeKind {
@@ -21,6 +21,8 @@ pub enum VolumeKind {
     File,
     Tmpfs,
     Disk,
+    /// A directory or file of the host (shares.rs).
+    Share,
 }
 
 pub struct Volume {
@@ -43,11 +45,15 @@ impl Agent {
             "file" => VolumeKind::File,
             "tmpfs" => VolumeKind::Tmpfs,
             "disk" => VolumeKind::Disk,
+            "share" => VolumeKind::Share,
             other => return Err(Failure::new("Unsupported", format!("volume {} of kind {:?}", id, other))),
         };
         let base = if kind == VolumeKind::Disk { SCRATCH } else { "/run/sampan" };
         let path = Path::new(base).join("volumes").join(&id);
-        make(kind, &path, request).context(|| format!("make volume {}", id))?;
+        let path = match kind {
+            VolumeKind::Share => shares::make_volume(request, &path)?,
+            _ => make(kind, &path, request).context(|| format!("make volume {}", id)).map(|()| path)?,
+        };
         self.volumes.insert(id, Volume { kind, path });
         Ok(Answer::Done)
     }
