@@ -15,6 +15,12 @@ export function checkItems(list: unknown[], schema: CustomSchema, field: string)
   return keyOf ? [...causes, ...duplicates(list, keyOf, field)] : causes;
 }
 
+/** What an item of a set or a map is told apart by, as a text; undefined for other lists. */
+export function itemKeyReader(schema: CustomSchema): ((item: unknown) => string) | undefined {
+  const keyOf = keyReader(schema);
+  return keyOf && ((item) => canonical(keyOf(item)));
+}
+
 function keyReader(schema: CustomSchema): ((item: unknown) => unknown) | undefined {
   const { 'x-kubernetes-list-type': type, 'x-kubernetes-list-map-keys': keys = [] } = schema;
   if (type === 'set') return (item) => item;

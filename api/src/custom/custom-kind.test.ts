@@ -18,6 +18,46 @@ const object = (properties: Record<string, CustomSchema>, more: CustomSchema = {
 });
 const text: CustomSchema = { type: 'string' };
 
+describe('an update', () => {
+  const short: CustomSchema = { type: 'string', maxLength: 3 };
+  const named: CustomSchema = {
+    type: 'array',
+    items: object({ name: text, value: short }),
+    'x-kubernetes-list-type': 'map',
+    'x-kubernetes-list-map-keys': ['name'],
+  };
+  const schema = object({
+    a: short,
+    b: short,
+    named,
+    atomic: { type: 'array', items: short },
+    nested: object({ x: text, y: text }, { required: ['y'] }),
+    either: { ...short, anyOf: [{ maxLength: 2 }, { pattern: '^z' }] },
+  });
+  const problems = (value: object, before: object) =>
+    validateValue(value, schema, '', { value: before }).map(({ field }) => field);
+
+  it('is not held to what the object already had, wherever that stands', () => {
+    const before = {
+      a: 'too long',
+      b: 'x',
+      nested: { x: '1' },
+      named: [{ name: 'one', value: 'too long' }],
+      atomic: ['too long'],
+      either: 'yyyy',
+    };
+    assert.deepEqual(problems({ ...before, b: 'y' }, before), []);
+    const moved = [{ name: 'two', value: 'ok' }, ...before.named];
+    assert.deepEqual(problems({ ...before, named: moved }, before), []);
+    assert.deepEqual(problems({ ...before, a: 'also too long' }, before), ['a']);
+    assert.deepEqual(problems({ ...before, nested: { x: '2' } }, before), ['nested.y']);
+    assert.deepEqual(problems({ ...before, named: [{ name: 'two', value: 'too long' }] }, before), ['named[0].value']);
+    // Its items are nobody's in particular.
+    assert.deepEqual(problems({ ...before, atomic: ['too long', 'ok'] }, before), ['atomic[0]']);
+    assert.ok(problems({ ...before, either: 'yyyyy' }, before).includes('either'));
+  });
+});
+
 describe('pruning', () => {
   const schema = object({
     spec: object({ a: text, list: { type: 'array', items: object({ a: text }) } }),

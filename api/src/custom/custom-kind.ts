@@ -74,7 +74,7 @@ function customKind({ spec }: CustomResourceDefinition, version: VersionSpec, st
     ],
     validateUpdate: (object, old) => [
       ...validateMetadataUpdate(object.metadata, old.metadata),
-      ...validateValue(object, schema),
+      ...validateValue(object, schema, '', { value: old }),
     ],
     stored: storedForm({
       apiVersion,

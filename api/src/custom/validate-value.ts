@@ -8,6 +8,7 @@ import { equalJson, getMember, isJsonObject, type JsonObject } from '../json.ts'
 import { checkItems } from './check-lists.ts';
 import { checkNumber, checkString } from './check-scalars.ts';
 import { type CustomSchema, itemsOf, memberPath, memberSchema } from './custom-schema.ts';
+import { type Earlier, earlierItems, earlierMember, isUnchanged } from './earlier.ts';
 
 /** More than this is not told: one broken object must not fill the log. */
 const maxCauses = 50;
@@ -20,19 +21,25 @@ export interface Validation {
   steps: { left: number };
 }
 
-/** Empty when `value` fits. `field` is where it stands, '' for a whole object. */
-export function validateValue(value: unknown, schema: CustomSchema, field = ''): Cause[] {
+/** Empty when `value` fits. `field` is where it stands, '' for a whole object. What has not changed since `earlier` always fits. */
+export function validateValue(value: unknown, schema: CustomSchema, field = '', earlier?: Earlier): Cause[] {
   const validation: Validation = { causes: [], steps: { left: maxSteps } };
-  visit(value, schema, field, validation);
+  visit(value, schema, { field, earlier }, validation);
   if (validation.steps.left < 0) {
     return [invalid(field, typeNameOf(value), 'the object is too large for the schema of its kind to be checked')];
   }
   return validation.causes.slice(0, maxCauses);
 }
 
-function visit(value: unknown, schema: CustomSchema, field: string, to: Validation): void {
+interface Spot {
+  field: string;
+  earlier: Earlier;
+}
+
+function visit(value: unknown, schema: CustomSchema, spot: Spot, to: Validation): void {
+  const { field, earlier } = spot;
   to.steps.left -= 1;
-  if (to.steps.left < 0 || to.causes.length >= maxCauses) return;
+  if (to.steps.left < 0 || to.causes.length >= maxCauses || isUnchanged(value, earlier)) return;
   const wanted = misfit(value, schema);
   if (wanted !== undefined) {
     const found = typeNameOf(value);
@@ -45,18 +52,22 @@ function visit(value: unknown, schema: CustomSchema, field: string, to: Validati
   }
   if (typeof value === 'string') to.causes.push(...checkString(value, schema, field));
   else if (typeof value === 'number') to.causes.push(...checkNumber(value, schema, field));
-  else if (Array.isArray(value)) visitItems(value, schema, field, to);
-  else if (isJsonObject(value)) visitMembers(value, schema, field, to);
+  else if (Array.isArray(value)) visitItems(value, schema, spot, to);
+  else if (isJsonObject(value)) visitMembers(value, schema, spot, to);
   visitJunctors(value, schema, field, to);
 }
 
-function visitItems(list: unknown[], schema: CustomSchema, field: string, to: Validation): void {
+function visitItems(list: unknown[], schema: CustomSchema, { field, earlier }: Spot, to: Validation): void {
   to.causes.push(...checkItems(list, schema, field));
   const items = itemsOf(schema);
-  if (items) for (const [i, item] of list.entries()) visit(item, items, `${field}[${i}]`, to);
+  if (!items) return;
+  const before = earlierItems(earlier, schema);
+  for (const [i, item] of list.entries()) {
+    visit(item, items, { field: `${field}[${i}]`, earlier: before(item) }, to);
+  }
 }
 
-function visitMembers(object: JsonObject, schema: CustomSchema, field: string, to: Validation): void {
+function visitMembers(object: JsonObject, schema: CustomSchema, { field, earlier }: Spot, to: Validation): void {
   const count = Object.keys(object).length;
   const { minProperties, maxProperties } = schema;
   if (minProperties !== undefined && count < minProperties) {
@@ -72,7 +83,8 @@ function visitMembers(object: JsonObject, schema: CustomSchema, field: string, t
   if (schema['x-kubernetes-embedded-resource']) to.causes.push(...checkEmbedded(object, field));
   for (const [name, member] of Object.entries(object)) {
     const of = memberSchema(schema, name);
-    if (of && of !== 'unknown') visit(member, of, memberPath(field, name), to);
+    if (!of || of === 'unknown') continue;
+    visit(member, of, { field: memberPath(field, name), earlier: earlierMember(earlier, name) }, to);
   }
 }
 
@@ -84,7 +96,8 @@ function checkEmbedded(object: JsonObject, field: string): Cause[] {
 function visitJunctors(value: unknown, schema: CustomSchema, field: string, to: Validation): void {
   const failuresOf = (of: CustomSchema): Cause[] => {
     const inner: Validation = { causes: [], steps: to.steps };
-    visit(value, of, field, inner);
+    // Of a part of one alone it cannot be said that it was valid before.
+    visit(value, of, { field, earlier: undefined }, inner);
     return inner.causes;
   };
   const refuse = (words: string) => to.causes.push(invalid(field, shown(value), `"${field}" ${words}`));
