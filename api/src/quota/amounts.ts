@@ -25,6 +25,17 @@ export function sum(a: Amounts, b: Amounts): Amounts {
   return merge(a, b, (left, right) => left.add(right));
 }
 
+/** By how much `after` is more than `before`, without what is not. */
+export function growth(before: Amounts, after: Amounts): Amounts {
+  const grown: Amounts = {};
+  for (const [name, amount] of Object.entries(after)) {
+    const had = before[name];
+    if (!had) grown[name] = amount;
+    else if (amount.compare(had) > 0) grown[name] = amount.subtract(had);
+  }
+  return grown;
+}
+
 export function pick(amounts: Amounts, names: Iterable<string>): Amounts {
   const picked: Amounts = {};
   for (const name of names) if (amounts[name]) picked[name] = amounts[name];

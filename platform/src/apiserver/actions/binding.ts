@@ -49,7 +49,7 @@ async function bind(call: ActionCall) {
     pod.metadata.annotations = { ...pod.metadata.annotations, ...body.metadata.annotations };
     if (Object.keys(pod.metadata.annotations).length === 0) delete pod.metadata.annotations;
     setScheduled(pod, toTime(context.clock.now()));
-    if (!caller.dryRun) await put(context, place, current, pod);
+    if (!caller.dryRun) await put(context, place, { from: current, to: pod });
   });
   return success({}, 201);
 }

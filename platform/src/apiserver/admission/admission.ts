@@ -34,12 +34,12 @@ export interface AdmissionRequest {
   /** An annotation of the request's audit event; absent: nobody writes one. */
   note?(key: string, value: string): void;
   reader: AdmissionReader;
-  /** Exactly for CREATE. */
-  creation?: Creation;
+  /** Exactly for CREATE and UPDATE. */
+  commitment?: Commitment;
 }
 
-/** What plugins may have done with the write of a new object. */
-export interface Creation {
+/** What plugins may have done with the write of the object. */
+export interface Commitment {
   /** Written in the transaction that writes the object. When one of these was overtaken, admission begins anew. */
   alongside: Write[];
   /** Called once, when the object was written or given up. */

@@ -11,7 +11,8 @@ import { silentLogger } from '../../base/log.ts';
 import { SharedInformers } from '../../controllers/informer/shared-informers.ts';
 import { ResourceQuotaController } from '../../controllers/resource-quota.ts';
 
-const { pods, limitranges, resourcequotas, configmaps, namespaces, serviceaccounts } = resources;
+const { pods, limitranges, resourcequotas, configmaps, namespaces, serviceaccounts, services } = resources;
+const { persistentvolumeclaims } = resources;
 type Quota = ResourceQuota & KubeObject;
 
 let api: TestApi;
@@ -184,6 +185,42 @@ describe('a ResourceQuota', () => {
     await api.client.delete(configmaps, 'one', { namespace: 'counts' });
     await eventually(async () => (await usedIn('counts'))['count/configmaps'] === '0');
     await api.client.create(configmaps, named('two'));
+  });
+
+  test('is charged for what a Service or a claim comes to count for', async () => {
+    const hard = { 'services.nodeports': '2', 'services.loadbalancers': '0', 'requests.storage': '10Gi' };
+    await namespaceWith('grows', quota({ hard }));
+    const ports = [1, 2].map((port) => ({ name: `p${port}`, port }));
+    const metadata = { name: 'web', namespace: 'grows' };
+    const write = (spec: object) => api.client.update(services, { metadata, spec: { ports, ...spec } } as KubeObject);
+    await api.client.create(services, { metadata, spec: { ports } } as KubeObject);
+    await write({ type: 'NodePort' });
+    assert.equal((await usedIn('grows'))['services.nodeports'], '2');
+    // What it counts for already is not counted again.
+    await write({ type: 'NodePort', selector: { a: 'b' } });
+    const more = [...ports, { name: 'p3', port: 3 }];
+    const message =
+      'exceeded quota: resourcequotas, requested: services.nodeports=1, used: services.nodeports=2, limited: services.nodeports=2';
+    await assert.rejects(write({ type: 'NodePort', ports: more }), refused(`services "web" is forbidden: ${message}`));
+    await assert.rejects(write({ type: 'LoadBalancer' }), /requested: services.loadbalancers=1/);
+    await write({ type: 'ClusterIP' });
+    await eventually(async () => (await usedIn('grows'))['services.nodeports'] === '0');
+
+    const claim = (storage: string) => ({
+      metadata: { name: 'data', namespace: 'grows' },
+      spec: { accessModes: ['ReadWriteOnce'], volumeName: 'pv', resources: { requests: { storage } } },
+    });
+    await api.client.create(persistentvolumeclaims, claim('4Gi') as KubeObject);
+    const grow = (storage: string) =>
+      api.client.patch(
+        persistentvolumeclaims,
+        'data',
+        { spec: { resources: { requests: { storage } } } },
+        { namespace: 'grows', type: 'application/merge-patch+json' },
+      );
+    await grow('10Gi');
+    assert.equal((await usedIn('grows'))['requests.storage'], '10Gi');
+    await assert.rejects(grow('11Gi'), /requested: requests.storage=1Gi, used: requests.storage=10Gi/);
   });
 
   test('with a scope is about the Pods in it alone', async () => {

@@ -1,10 +1,18 @@
 /**
- * Plugin ResourceQuota, the last of all: an object is made only if every quota of its namespace has room for it. The quota's new
+ * Plugin ResourceQuota, the last of all: an object is made, or grows, only if every quota of its namespace has room for it. The quota's new
  * status.used is written in the same transaction as the object and only if nobody changed the quota meanwhile, so that used never
- * falls behind and no number of creates at once gets past it. The quota controller counts again when things go.
+ * falls behind and no number of writes at once gets past it. The quota controller counts again when things go.
  */
 import { resources } from '@sampan/api/client.ts';
-import { type Amounts, describeAmounts, formatAmounts, parseAmounts, pick, sum } from '@sampan/api/quota/amounts.ts';
+import {
+  type Amounts,
+  describeAmounts,
+  formatAmounts,
+  growth,
+  parseAmounts,
+  pick,
+  sum,
+} from '@sampan/api/quota/amounts.ts';
 import { isInScope } from '@sampan/api/quota/scopes.ts';
 import { usageOf } from '@sampan/api/quota/usage.ts';
 import type { Container, Pod, ResourceQuota } from 'kubernetes-types/core/v1.js';
@@ -26,12 +34,11 @@ export function resourceQuotaAdmission(): AdmissionPlugin {
   return {
     name: 'ResourceQuota',
     async validate(request) {
-      const { namespace, operation } = request;
-      if (operation !== 'CREATE' || namespace === undefined || request.subresource !== '') return;
-      if (quotasFor(request).length === 0) return;
-      if (!request.dryRun && request.creation) {
+      const { namespace, commitment } = request;
+      if (namespace === undefined || !mayCharge(request) || quotasFor(request).length === 0) return;
+      if (!request.dryRun && commitment) {
         // One at a time in this process until the object is written: others would only lose the race for the quota.
-        request.creation.onEnd.push(await turns.take(namespace));
+        commitment.onEnd.push(await turns.take(namespace));
         await request.reader.refresh();
       }
       for (const quota of quotasFor(request)) await charge(request, quota);
@@ -39,11 +46,27 @@ export function resourceQuotaAdmission(): AdmissionPlugin {
   };
 }
 
+/** Kinds of which an object that is there may come to count for more. */
+const growing = ['services', 'persistentvolumeclaims'];
+
+function mayCharge({ operation, subresource, kind }: AdmissionRequest): boolean {
+  if (subresource !== '') return false;
+  if (operation === 'CREATE') return true;
+  return operation === 'UPDATE' && kind.ref.group === '' && growing.includes(kind.ref.resource);
+}
+
+/** What the write makes the object count for beyond what it did. */
+function askedBy({ kind, object, old }: AdmissionRequest): Amounts {
+  const usage = object ? usageOf(kind.ref, object) : {};
+  return old ? growth(usageOf(kind.ref, old), usage) : usage;
+}
+
 /** Quotas of the namespace that count something of the object. */
-function quotasFor({ reader, namespace, kind, object }: AdmissionRequest): Quota[] {
+function quotasFor(request: AdmissionRequest): Quota[] {
+  const { reader, namespace, kind, object } = request;
   const quotas = [...reader.list(resources.resourcequotas, namespace)] as Quota[];
   if (quotas.length === 0 || !object) return [];
-  const usage = usageOf(kind.ref, object);
+  const usage = askedBy(request);
   return quotas.filter(
     ({ spec = {} }) =>
       isInScope(spec, kind.ref, object) &&
@@ -59,10 +82,9 @@ function counts(isPod: boolean, name: string, usage: Amounts): boolean {
 }
 
 async function charge(request: AdmissionRequest, seen: Quota): Promise<void> {
-  const { kind, object, namespace, reader, name } = request;
-  if (!object) return;
+  const { kind, namespace, reader, name } = request;
   const refuse = (why: string) => forbidden(kind.ref, name, why);
-  const usage = usageOf(kind.ref, object);
+  const usage = askedBy(request);
   const quotaName = seen.metadata.name ?? '';
   const hard = parseAmounts(seen.spec?.hard);
   const asked = pick(usage, Object.keys(hard));
@@ -88,7 +110,7 @@ async function charge(request: AdmissionRequest, seen: Quota): Promise<void> {
       `exceeded quota: ${quotaName}, requested: ${told(asked)}, used: ${told(used)}, limited: ${told(hard)}`,
     );
   }
-  request.creation?.alongside.push(statusWrite(quota, { ...used, ...next }));
+  request.commitment?.alongside.push(statusWrite(quota, { ...used, ...next }));
 }
 
 /** What is asked for and has not been counted yet. */

@@ -3,7 +3,7 @@ import type { ManagedEntry } from '@sampan/api/apply/managers.ts';
 import type { KubeObject } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
 import type { Kind } from '@sampan/api/kind.ts';
-import type { Creation } from '../admission/admission.ts';
+import type { Commitment } from '../admission/admission.ts';
 import { encode } from '../cache/encoding.ts';
 import { keyOf } from '../cache/key.ts';
 import { alreadyExists, conflict, invalid } from '../meta/failures.ts';
@@ -30,12 +30,12 @@ const maxAttempts = 10;
 /** Returns the object as stored (with dryRun: as it would have been). */
 export async function create(context: VerbContext, request: CreateRequest): Promise<Stored> {
   for (let tries = 1; ; tries++) {
-    const creation: Creation = { alongside: [], onEnd: [] };
+    const commitment: Commitment = { alongside: [], onEnd: [] };
     try {
-      const made = await attemptCreate(context, request, creation);
+      const made = await attemptCreate(context, request, commitment);
       if (made) return made;
     } finally {
-      for (const end of creation.onEnd) end();
+      for (const end of commitment.onEnd) end();
     }
     if (tries === maxAttempts) throw conflict(request.kind.ref, nameIn(request.body));
   }
@@ -45,7 +45,7 @@ export async function create(context: VerbContext, request: CreateRequest): Prom
 async function attemptCreate(
   context: VerbContext,
   request: CreateRequest,
-  creation: Creation,
+  commitment: Commitment,
 ): Promise<Stored | undefined> {
   const { kind, namespace, caller } = request;
   const nowMs = context.clock.now();
@@ -60,7 +60,7 @@ async function attemptCreate(
   const place = { kind, namespace, name: object.metadata.name ?? '' };
   await context.cache.fresh();
   const asked = { operation: 'CREATE', subresource: '', object, old: undefined } as const;
-  const admission = { ...admissionRequest(context, place, caller, asked), creation };
+  const admission = { ...admissionRequest(context, place, caller, asked), commitment };
   await context.admission.mutate(admission);
   kind.applyDefaults(object);
   kind.prepareCreate(object);
@@ -75,7 +75,7 @@ async function attemptCreate(
   const writes = [
     { key, value: encode(storedAs(kind, object)), expect: 0 },
     ...claimWrites(kind, key, object, undefined),
-    ...creation.alongside,
+    ...commitment.alongside,
   ];
   try {
     return withVersion(object, await context.store.commit(writes));

@@ -45,8 +45,8 @@ async function attemptDelete(context: VerbContext, request: DeleteRequest, curre
   const gone = isFinished(place, next ?? current);
   if (!next && !gone) return { object: current, gone: false };
   if (caller.dryRun) return { object: next ?? current, gone };
-  if (gone) return { object: await remove(context, place, current, next ?? current), gone: true };
-  return { object: await put(context, place, current, next ?? current), gone: false };
+  if (gone) return { object: await remove(context, place, { from: current, to: next ?? current }), gone: true };
+  return { object: await put(context, place, { from: current, to: next ?? current }), gone: false };
 }
 
 /** A century: beyond it times could no longer be written. */

@@ -1,5 +1,6 @@
 /** Optimistic writes: commit only if the object is still as it was read, and read again when somebody was faster. */
 import { isReason } from '@sampan/api/errors.ts';
+import type { Write } from '../../store/store.ts';
 import { encode } from '../cache/encoding.ts';
 import { keyOf } from '../cache/key.ts';
 import { conflict, notFound } from '../meta/failures.ts';
@@ -33,25 +34,34 @@ export async function withCurrent<T>(
   }
 }
 
-/** Only within withCurrent. Returns `object` under its new version. */
-export async function put(context: VerbContext, place: Place, current: Stored, object: Stored): Promise<Stored> {
-  return withVersion(object, await commit(context, place, current, object));
+interface Step {
+  /** As it was read. */
+  from: Stored;
+  to: Stored;
+  /** Written in the same transaction. */
+  alongside?: Write[];
 }
 
-/** Only within withCurrent. Returns `last` under the version of its deletion. */
-export async function remove(context: VerbContext, place: Place, current: Stored, last: Stored): Promise<Stored> {
-  return withVersion(last, await commit(context, place, current, undefined));
+/** Only within withCurrent. Returns `to` under its new version. */
+export async function put(context: VerbContext, place: Place, step: Step): Promise<Stored> {
+  return withVersion(step.to, await commit(context, place, step, step.to));
 }
 
-async function commit(context: VerbContext, place: Place, current: Stored, next: Stored | undefined) {
+/** Only within withCurrent: `to` is what it was last. Returns that under the version of its deletion. */
+export async function remove(context: VerbContext, place: Place, step: Step): Promise<Stored> {
+  return withVersion(step.to, await commit(context, place, step, undefined));
+}
+
+async function commit(context: VerbContext, place: Place, step: Step, next: Stored | undefined) {
+  const { from, alongside = [] } = step;
   const key = keyOf(place.kind.ref, place.name, place.namespace);
   const write = {
     key,
     value: next && encode(storedAs(place.kind, next)),
-    expect: Number(current.metadata.resourceVersion),
+    expect: Number(from.metadata.resourceVersion),
   };
   try {
-    return await context.store.commit([write, ...claimWrites(place.kind, key, next, current)]);
+    return await context.store.commit([write, ...claimWrites(place.kind, key, next, from), ...alongside]);
   } catch (error) {
     throw isReason(error, 'Conflict') ? new LostRace() : error;
   }

@@ -5,6 +5,7 @@
 import { type ManagedEntry, sameOwners } from '@sampan/api/apply/managers.ts';
 import { equalJson } from '@sampan/api/json.ts';
 import type { Target } from '@sampan/api/kind.ts';
+import type { Commitment } from '../admission/admission.ts';
 import { conflict, invalid } from '../meta/failures.ts';
 import type { Stored } from '../meta/object.ts';
 import { admissionRequest, type Caller, type Place, type VerbContext } from './context.ts';
@@ -24,11 +25,20 @@ export interface Rewrite {
 
 /** Returns the object as stored. Throws NotFound, Conflict (a stale resourceVersion in the change), Invalid, Forbidden. */
 export function rewrite(context: VerbContext, options: Rewrite): Promise<Stored> {
-  return withCurrent(context, options.place, (current) => attemptRewrite(context, options, current));
+  return withCurrent(context, options.place, async (current) => {
+    const commitment: Commitment = { alongside: [], onEnd: [] };
+    try {
+      return await attemptRewrite(context, { ...options, commitment }, current);
+    } finally {
+      for (const end of commitment.onEnd) end();
+    }
+  });
 }
 
-async function attemptRewrite(context: VerbContext, options: Rewrite, current: Stored): Promise<Stored> {
-  const { place, target, caller } = options;
+type Attempt = Rewrite & { commitment: Commitment };
+
+async function attemptRewrite(context: VerbContext, options: Attempt, current: Stored): Promise<Stored> {
+  const { place, target, caller, commitment } = options;
   const { kind, name } = place;
   const object = await options.change(current);
   checkPreconditions(place, object, current);
@@ -39,12 +49,8 @@ async function attemptRewrite(context: VerbContext, options: Rewrite, current: S
   const write = { kind, object, given, old: current, caller, target, nowMs: context.clock.now() };
   const owners = options.tracked ? (given as ManagedEntry[]) : ownersAfter(write);
   const subresource = target === 'object' ? '' : target;
-  const admission = admissionRequest(context, place, caller, {
-    operation: 'UPDATE',
-    subresource,
-    object,
-    old: current,
-  });
+  const asked = { operation: 'UPDATE', subresource, object, old: current } as const;
+  const admission = { ...admissionRequest(context, place, caller, asked), commitment };
   await context.admission.mutate(admission);
   kind.applyDefaults(object);
   kind.prepareUpdate(object, current, target);
@@ -54,7 +60,8 @@ async function attemptRewrite(context: VerbContext, options: Rewrite, current: S
   await context.admission.validate(admission);
   if (isSame(object, current)) return current;
   if (caller.dryRun) return object;
-  return isFinished(place, object) ? remove(context, place, current, object) : put(context, place, current, object);
+  const step = { from: current, to: object, alongside: commitment.alongside };
+  return isFinished(place, object) ? remove(context, place, step) : put(context, place, step);
 }
 
 function checkPreconditions({ kind, name }: Place, object: Stored, current: Stored): void {
