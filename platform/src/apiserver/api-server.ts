@@ -28,13 +28,8 @@ import { resourceQuotaAdmission } from './admission/resource-quota.ts';
 import type { ServiceNetwork } from './admission/service-addresses.ts';
 import { type AuditSink, AuditTrail } from './audit/audit-trail.ts';
 import { Authenticator, adminTokenVerifier } from './auth/authenticator.ts';
-import {
-  type Authorizer,
-  AuthorizerChain,
-  discoveryAuthorizer,
-  mastersAuthorizer,
-  nodeAuthorizer,
-} from './auth/authorizer.ts';
+import { type Authorizer, AuthorizerChain, discoveryAuthorizer, mastersAuthorizer } from './auth/authorizer.ts';
+import { nodeAuthorizer } from './auth/node/node-authorizer.ts';
 import { ensureBootstrapPolicy } from './auth/rbac/bootstrap-policy.ts';
 import { escalationCheck } from './auth/rbac/escalation.ts';
 import { RbacAuthorizer } from './auth/rbac/rbac-authorizer.ts';
@@ -96,7 +91,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const rbac = new RbacAuthorizer(cache);
   const authorizer = new AuthorizerChain([
     mastersAuthorizer,
-    nodeAuthorizer,
+    nodeAuthorizer(cache),
     discoveryAuthorizer,
     ...(kinds.find(rbacGroup, 'v1', 'clusterroles') ? [rbac] : []),
     ...(options.authorizers ?? []),

@@ -14,7 +14,7 @@ import type {
 } from '@sampan/api/client.ts';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Target } from '@sampan/api/kind.ts';
-import { type Authorizer, demand } from './auth/authorizer.ts';
+import { type Authorizer, demand, namedBy } from './auth/authorizer.ts';
 import { masters, type UserInfo } from './auth/user.ts';
 import { type Action, decodeAction } from './meta/action.ts';
 import { badRequest, unknownPath } from './meta/failures.ts';
@@ -44,6 +44,7 @@ interface Asked {
   name?: string;
   namespace?: string;
   subresource?: string;
+  fieldSelector?: string;
 }
 
 /** Events a watcher may be behind before it is told to list again. */
@@ -73,7 +74,7 @@ export class InProcessClient implements KubeClient {
   }
 
   async list<T extends KubeObject>(ref: ResourceRef, options: ListOptions = {}): Promise<ListResult<T>> {
-    await this.#demand({ verb: 'list', ref, namespace: options.namespace });
+    await this.#demand({ verb: 'list', ref, ...options });
     const { context, virtualKinds } = this.#parts;
     const virtual = findVirtual(virtualKinds, ref);
     if (virtual) return { items: (await virtual.list(context, options)) as T[], resourceVersion: '' };
@@ -87,7 +88,7 @@ export class InProcessClient implements KubeClient {
     options: ListOptions & { resourceVersion: string },
     signal: AbortSignal,
   ): AsyncIterable<WatchEvent<T>> {
-    await this.#demand({ verb: 'watch', ref, namespace: options.namespace });
+    await this.#demand({ verb: 'watch', ref, ...options });
     if (signal.aborted) return;
     const queue = new WatchQueue<T>();
     const query = { ...options, allowWatchBookmarks: true };
@@ -184,12 +185,13 @@ export class InProcessClient implements KubeClient {
     );
   }
 
-  async #demand({ verb, ref, name = '', namespace = '', subresource = '' }: Asked): Promise<void> {
+  async #demand({ verb, ref, namespace = '', subresource = '', fieldSelector, ...asked }: Asked): Promise<void> {
     // The platform's own parts are masters: spare them a walk through the chain on every call.
     if (this.#user.groups.includes(masters)) return;
     const { group, version, resource } = ref;
+    const { name = namedBy(fieldSelector) } = asked;
     const attributes = { user: this.#user, verb, group, version, resource, subresource, namespace, name };
-    await demand(this.#parts.authorizer, attributes);
+    await demand(this.#parts.authorizer, { ...attributes, fieldSelector });
   }
 
   #kind(ref: ResourceRef) {

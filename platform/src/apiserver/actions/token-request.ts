@@ -4,6 +4,7 @@ import type { Cause } from '@sampan/api/errors.ts';
 import type { Pod } from 'kubernetes-types/core/v1.d.ts';
 import { z } from 'zod';
 import { toTime } from '../../base/clock.ts';
+import { nodeIdentity } from '../auth/node/node-identity.ts';
 import { apiAudiences, type PrivateClaims, type ServiceAccountTokens } from '../auth/service-account-tokens.ts';
 import type { Action, ActionCall } from '../meta/action.ts';
 import { badRequest, conflict, forbidden, invalid, notFound } from '../meta/failures.ts';
@@ -41,6 +42,7 @@ export function tokenRequest(tokens: ServiceAccountTokens): Action {
       const account = readerOf(context).get(ref, name, namespace);
       if (!account || namespace === undefined) throw notFound(ref, name);
       const serviceaccount = { name, uid: account.metadata.uid ?? '' };
+      checkNode(call, spec.boundObjectRef);
       const binding = spec.boundObjectRef ? bindingOf(call, spec.boundObjectRef) : {};
       const audiences = spec.audiences?.length ? spec.audiences : [apiAudiences[0] as string];
       const expirationSeconds = Math.min(spec.expirationSeconds ?? defaultSeconds, maxSeconds);
@@ -65,6 +67,17 @@ function parseSpec({ body, name }: ActionCall) {
   const message = `Invalid value: ${seconds}: may not specify a duration ${limit}`;
   const cause: Cause = { reason: 'FieldValueInvalid', message, field: 'spec.expirationSeconds' };
   throw invalid({ group: 'authentication.k8s.io', kind: 'TokenRequest' }, name, [cause]);
+}
+
+/** A node asks for tokens of its own Pods, and for no others (plugin NodeRestriction). */
+function checkNode({ context, namespace, name, caller }: ActionCall, wanted: BoundRef | null | undefined): void {
+  const node = nodeIdentity(caller.user);
+  if (!node) return;
+  const refuse = (why: string) => forbidden(resources.serviceaccounts, name, `node requested token ${why}`);
+  if (wanted?.kind !== 'Pod' || (wanted.apiVersion ?? 'v1') !== 'v1') throw refuse('not bound to a pod');
+  if (!wanted.uid) throw refuse('with a pod binding without a uid');
+  const pod = readerOf(context).get(resources.pods, wanted.name, namespace) as Pod | undefined;
+  if (pod && pod.spec?.nodeName !== node.nodeName) throw refuse('bound to a pod scheduled on a different node');
 }
 
 /** The claims that tie the token to a Pod or Secret of the account's namespace. */

@@ -4,6 +4,7 @@ import { defaultStorageClass } from './default-storage-class.ts';
 import { defaultTolerations } from './default-tolerations.ts';
 import { limitRanger } from './limit-ranger.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
+import { nodeRestriction } from './node-restriction.ts';
 import { podPriority } from './pod-priority.ts';
 import { podSecurity } from './pod-security/pod-security.ts';
 import { serviceAccountAdmission } from './service-account.ts';
@@ -14,6 +15,7 @@ export function builtInAdmission(services?: ServiceNetwork): AdmissionPlugin[] {
     namespaceLifecycle,
     limitRanger,
     serviceAccountAdmission,
+    nodeRestriction,
     podSecurity,
     podPriority,
     defaultTolerations,

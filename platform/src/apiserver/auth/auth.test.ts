@@ -104,7 +104,7 @@ describe('authorisation', () => {
 
   test('a node may do what a kubelet does', async () => {
     const node = api.server.inProcess({ name: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] });
-    await node.list(pods);
+    await node.list(pods, { fieldSelector: 'spec.nodeName=n1' });
     await node.create(resources.nodes, { metadata: { name: 'n1' } });
     await assert.rejects(
       node.create(resources.configmaps, { metadata: { name: 'x', namespace: 'default' } }),

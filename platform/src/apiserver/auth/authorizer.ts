@@ -1,10 +1,10 @@
 /**
  * The authorisation seam: may this user do that? Authorizers are asked in turn; the first that allows ends it, none means no.
- * Owns the question and the built-in answers for admins, nodes and discovery; RBAC joins the chain as another Authorizer.
+ * Owns the question and the built-in answers for admins and discovery; nodes (node/) and RBAC (rbac/) join the chain as other Authorizers.
  */
 import { SampanError } from '@sampan/api/errors.ts';
 import { forbidden } from '../meta/failures.ts';
-import { authenticated, masters, nodesGroup, type UserInfo } from './user.ts';
+import { authenticated, masters, type UserInfo } from './user.ts';
 
 /** authorization.k8s.io ResourceAttributes or NonResourceAttributes. */
 export type Attributes =
@@ -18,6 +18,8 @@ export type Attributes =
       /** '' when cluster-scoped or all namespaces. */
       namespace: string;
       name: string;
+      /** Of a list or watch, as it was asked. */
+      fieldSelector?: string;
       path?: undefined;
     }
   | { user: UserInfo; verb: string; path: string };
@@ -91,6 +93,11 @@ function distinct<K extends string, T extends Record<K, string[]>>(rules: T[], k
   return rules
     .map((rule) => ({ ...rule, [key]: rule[key].filter((value) => isNew(rule, value)) }))
     .filter((rule) => rule[key].length > 0);
+}
+
+/** A list or watch of one object by its name is that object's, for rules that name objects; '' for any other. */
+export function namedBy(fieldSelector: string | undefined): string {
+  return /(?:^|,)metadata\.name==?([^,=!]+)(?:,|$)/.exec(fieldSelector ?? '')?.[1] ?? '';
 }
 
 /** Throws Forbidden in the words of apiserver/pkg/endpoints/handlers/responsewriters. */
@@ -179,35 +186,4 @@ export const discoveryAuthorizer = groupAuthorizer(authenticated, {
     },
     { verbs: ['get'], nonResourceURLs: ['/.well-known/openid-configuration', '/openid/v1/jwks'] },
   ],
-});
-
-/** What a kubelet does (system:node, without the graph that narrows it to the node's own Pods). */
-export const nodeAuthorizer = groupAuthorizer(nodesGroup, {
-  resourceRules: [
-    { verbs: ['get', 'list', 'watch', 'delete'], apiGroups: [''], resources: ['pods'] },
-    { verbs: ['update', 'patch'], apiGroups: [''], resources: ['pods/status'] },
-    { verbs: ['create'], apiGroups: [''], resources: ['pods', 'pods/eviction', 'serviceaccounts/token'] },
-    {
-      verbs: ['get', 'list', 'watch'],
-      apiGroups: [''],
-      resources: ['configmaps', 'secrets', 'services', 'namespaces', 'serviceaccounts'],
-    },
-    { verbs: ['create', 'get', 'list', 'watch', 'update', 'patch'], apiGroups: [''], resources: ['nodes'] },
-    { verbs: ['update', 'patch'], apiGroups: [''], resources: ['nodes/status'] },
-    { verbs: ['create', 'update', 'patch'], apiGroups: ['', 'events.k8s.io'], resources: ['events'] },
-    {
-      verbs: ['create', 'get', 'list', 'watch', 'update', 'patch', 'delete'],
-      apiGroups: ['coordination.k8s.io'],
-      resources: ['leases'],
-    },
-    { verbs: ['get', 'list', 'watch'], apiGroups: ['node.k8s.io'], resources: ['runtimeclasses'] },
-    { verbs: ['create'], apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'] },
-    { verbs: ['create'], apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'] },
-    {
-      verbs: ['create', 'get', 'list', 'watch'],
-      apiGroups: ['certificates.k8s.io'],
-      resources: ['certificatesigningrequests'],
-    },
-  ],
-  nonResourceRules: [],
 });

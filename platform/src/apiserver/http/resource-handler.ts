@@ -1,6 +1,6 @@
 /** Resource requests: authorised, then handed to the verb they name. Nothing here depends on which kind it is. */
 import type { Kind, Target } from '@sampan/api/kind.ts';
-import { type Attributes, type Authorizer, demand } from '../auth/authorizer.ts';
+import { type Attributes, type Authorizer, demand, namedBy } from '../auth/authorizer.ts';
 import { type Action, decodeAction } from '../meta/action.ts';
 import { badRequest, methodNotAllowed, unknownPath } from '../meta/failures.ts';
 import type { Stored } from '../meta/object.ts';
@@ -59,10 +59,9 @@ export async function handleResource(parts: ResourceParts, exchange: Exchange, i
 
 export function attributesOf({ user, query }: Exchange, info: ResourceRequest): Attributes {
   const { verb, group, version, resource, subresource, namespace = '' } = info;
-  // A list or watch of one object by its name is that object's, for rules that name objects.
-  const name =
-    info.name || /(?:^|,)metadata\.name==?([^,=!]+)(?:,|$)/.exec(query.get('fieldSelector') ?? '')?.[1] || '';
-  return { user, verb, group, version, resource, subresource, namespace, name };
+  const fieldSelector = query.get('fieldSelector') ?? undefined;
+  const name = info.name || namedBy(fieldSelector);
+  return { user, verb, group, version, resource, subresource, namespace, name, fieldSelector };
 }
 
 async function handleAction(call: Call, action: Action): Promise<void> {

@@ -4,12 +4,12 @@
  */
 import { type KubeClient, type KubeObject, type ResourceRef, resources } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
+import { type ObjectKey, referencesOf } from '@sampan/api/kinds/pod/references.ts';
 import type { ConfigMap, Pod, Secret, Service } from 'kubernetes-types/core/v1.js';
 import type { Clock } from '../../base/clock.ts';
 import { Informer } from '../../base/informer.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ObjectSource } from '../../volumes/sources.ts';
-import { type ObjectKey, referencesOf } from './references.ts';
 
 interface Watched {
   informer: Informer<KubeObject>;

@@ -12,8 +12,8 @@ import { copyOf, type Stored } from '../../meta/object.ts';
 import { type Caller, read, type VerbContext } from '../../verbs/context.ts';
 import { create } from '../../verbs/create.ts';
 import { rewrite } from '../../verbs/rewrite.ts';
-import { nodeAuthorizer } from '../authorizer.ts';
-import { nodesGroup, systemUser } from '../user.ts';
+import { nodeRules } from '../node/node-authorizer.ts';
+import { systemUser } from '../user.ts';
 import { componentBindings, componentRoles } from './component-roles.ts';
 import { notCovered } from './rules.ts';
 import { userBindings, userRoles } from './user-roles.ts';
@@ -24,8 +24,7 @@ const autoupdate = 'rbac.authorization.kubernetes.io/autoupdate';
 export async function ensureBootstrapPolicy(context: VerbContext): Promise<void> {
   const { group, version, resource } = rbacResources.clusterroles;
   if (!context.kinds.find(group, version, resource)) return;
-  const node = await nodeAuthorizer.rulesFor({ name: '', groups: [nodesGroup] }, '');
-  const roles = [...userRoles(), ...componentRoles(node.resourceRules)];
+  const roles = [...userRoles(), ...componentRoles(nodeRules.resourceRules)];
   const bindings = [...userBindings(), ...componentBindings()];
   await Promise.all([
     ...roles.map((role) => ensure(context, rbacResources.clusterroles, role, mendRole)),
