@@ -41,7 +41,7 @@ export function networkSuite(driver: string, { make }: SuiteOptions): void {
     }) => {
       const attachment = await network.attach(requestOf('a'));
       assert.equal(attachment.sandboxId, 'a');
-      assert.match(attachment.tapName, /^.{1,15}$/);
+      assert.match(attachment.tapName!, /^.{1,15}$/);
       assert.match(attachment.mac, /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/);
       assert.equal(Number.parseInt(attachment.mac.slice(0, 2), 16) & 3, 2, 'locally administered, not multicast');
       assert.equal(attachment.ipv4.gateway, network.hostAddress());

@@ -8,7 +8,7 @@
  *                 └──── guest halts, panics, VMM dies, destroy ────▶ gone
  *
  * A machine is its directory: whoever holds the directory finds the machine again after any crash. Every driver
- * passes vmm/vmm-suite.ts. Drivers: qemu, fake (later: firecracker, cloud-hypervisor).
+ * passes vmm/vmm-suite.ts. Drivers: qemu, namespace, fake (later: firecracker, cloud-hypervisor).
  */
 
 /** What must be equal for two machines to come from one template. */
@@ -52,6 +52,14 @@ export interface Share {
 /** A machine has at most so many. */
 export const maxShares = 4;
 
+/** Which of the host's own namespaces a machine on the host has in place of fresh ones. */
+export interface MachineNamespaces {
+  /** 'own': fresh; 'host'; or the path of one. Default own. */
+  network?: 'own' | 'host' | `/${string}`;
+  pid?: 'own' | 'host';
+  ipc?: 'own' | 'host';
+}
+
 export interface MachineSpec {
   /** Unique; a DNS label. */
   id: string;
@@ -62,6 +70,8 @@ export interface MachineSpec {
   nic?: NicAttachment;
   /** At most maxShares. A driver without `shares` among its capabilities refuses them: Unsupported. */
   shares?: Share[];
+  /** Only for drivers whose machines run on the host's kernel (namespace); others refuse it: Unsupported. */
+  namespaces?: MachineNamespaces;
   /** Host CPU ceiling of the whole VMM in millicores; absent: shape.vcpus * 1000. Starting needs more than running, so it comes after a grace. */
   cpuLimitMillicores?: number;
 }
@@ -103,6 +113,8 @@ export interface Machine {
   readonly origin: 'template' | 'cold';
   /** Unix socket that carries the agent channel (guest/PROTOCOL.md); one connection at a time, the newest wins. */
   readonly channelPath: string;
+  /** The machine's network namespace, where the host can reach it (namespace driver). */
+  readonly netnsPath?: string;
   /** Resolves once when the machine is gone, however it went. Never rejects. */
   readonly exited: Promise<MachineExit>;
   /** Puts a disk into an empty slot of the running machine. Throws FailedPrecondition when the slot is taken. */

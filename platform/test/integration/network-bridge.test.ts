@@ -9,16 +9,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { isReason } from '@sampan/api/errors.ts';
 import { run } from '../../src/base/child.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { type BridgeNetworkOptions, createBridgeNetwork } from '../../src/network/bridge/bridge-network.ts';
 import { deviceList } from '../../src/network/bridge/links.ts';
-import type { Network } from '../../src/network/network.ts';
+import type { Network, PortMapping } from '../../src/network/network.ts';
 import { networkSuite, requestOf } from '../../src/network/network-suite.ts';
 import {
   type Namespace,
   newGreeter,
   newGuest,
+  newNamespace,
   newWorld,
   tcpGreeting,
   uplinkAddress,
@@ -126,13 +128,13 @@ function hostTests(): void {
     const kept = await network.attach(requestOf('kept'));
     await network.close();
     await run('ip', ['tuntap', 'add', 'dev', 'stest-ffff', 'mode', 'tap', 'vnet_hdr']);
-    await run('ip', ['link', 'delete', 'dev', kept.tapName]);
+    await run('ip', ['link', 'delete', 'dev', kept.tapName!]);
     await writeFile(join(home, 'network/leases/10.64.0.9'), '');
     const again = await restarted();
     await again.start();
     assert.ok(!(await deviceList()).has('stest-ffff'));
     assert.deepEqual(await again.attach(requestOf('kept')), kept);
-    assert.ok((await deviceList()).has(kept.tapName));
+    assert.ok((await deviceList()).has(kept.tapName!));
     assert.deepEqual(await readdir(join(home, 'network/leases')), [kept.ipv4.address]);
   });
 
@@ -217,6 +219,73 @@ console.log((await resolver.resolve4('${name}').catch((error) => [error.code])).
     assert.equal(await guests[0]!.node(script(`${dashed}.default.pod.cluster.local`)), addresses[1]);
     assert.equal(await guests[0]!.node(script(`${dashed}.other.pod.cluster.local`)), 'ENOTFOUND');
     assert.equal(await guests[0]!.node(script('kubernetes.default.svc.cluster.local')), lab.network.hostAddress());
+  });
+
+  test('a Pod in a network namespace of the host has a configured eth0, and may not forge', async () => {
+    await using pod = await newNamespace();
+    const netnsPath = `/proc/${pod.pid}/ns/net`;
+    const request = { ...requestOf('namespace'), netnsPath };
+    const attachment = await lab.network.attach(request);
+    assert.equal(attachment.tapName, undefined);
+    assert.equal(attachment.netnsPath, netnsPath);
+    assert.equal(await ask(pod, addresses[1]!, 80), `hello ${attachment.ipv4.address}`);
+    assert.equal(await ask(pod, worldAddress, 8080), `hello ${uplinkAddress}`);
+    await pod.ip('address flush dev eth0');
+    assert.deepEqual(await lab.network.attach(request), attachment);
+    assert.equal(await ask(pod, addresses[1]!, 80), `hello ${attachment.ipv4.address}`);
+    await pod.ip(`address replace ${addresses[0]}/16 dev eth0`);
+    await pod.ip(`route replace default via ${attachment.ipv4.gateway} src ${addresses[0]}`);
+    await pod.ip(`address del ${attachment.ipv4.address}/16 dev eth0`);
+    assert.notEqual(await ask(pod, addresses[1]!, 80), `hello ${addresses[0]}`);
+    await lab.network.detach('namespace');
+    await assert.rejects(pod.ip('link show dev eth0'));
+  });
+
+  test('a port of the host leads to a Pod, from outside, from the host and from other Pods, until the Pod goes', async () => {
+    const portMappings: PortMapping[] = [
+      { protocol: 'tcp', hostPort: 9090, containerPort: 80 },
+      { protocol: 'tcp', hostPort: 9091, containerPort: 80, hostIp: '127.0.0.1' },
+    ];
+    await using pod = await newNamespace();
+    await using _ = await newGreeter(pod.pid, 80);
+    const netnsPath = `/proc/${pod.pid}/ns/net`;
+    await lab.network.attach({ ...requestOf('ports'), netnsPath, portMappings });
+    const here = async (host: string, port: number) =>
+      (await run(process.execPath, ['--input-type=module', '-e', tcpGreeting(host, port)])).stdout.trim();
+    assert.equal(await ask(world, uplinkAddress, 9090), `hello ${worldAddress}`);
+    assert.match(await ask(guests[0]!, uplinkAddress, 9090), /^hello /);
+    assert.match(await here('127.0.0.1', 9090), /^hello /);
+    assert.match(await here('127.0.0.1', 9091), /^hello /);
+    assert.equal(await ask(world, uplinkAddress, 9091), 'refused');
+    const again = await lab.restarted();
+    await lab.network.close();
+    await again.start();
+    assert.equal(await ask(world, uplinkAddress, 9090), `hello ${worldAddress}`);
+    await again.detach('ports');
+    assert.equal(await ask(world, uplinkAddress, 9090), 'refused');
+    await again.close();
+    await lab.network.start();
+  });
+
+  test('a port of the host that is taken is refused by name, by whoever has it', async () => {
+    const attach = (id: string, hostPort: number, hostIp?: string) =>
+      lab.network.attach({ ...requestOf(id), portMappings: [{ protocol: 'tcp', hostPort, containerPort: 1, hostIp }] });
+    await attach('first', 7070, '127.0.0.1');
+    for (const [port, ip] of [
+      [7070, undefined],
+      [7070, '127.0.0.1'],
+      [6443, undefined],
+    ] as const)
+      await assert.rejects(
+        attach('second', port, ip),
+        (error) => isReason(error, 'AlreadyExists') && error.message.includes(`${port}/tcp`),
+      );
+    assert.ok(!(await lab.network.list()).some((one) => one.sandboxId === 'second'));
+    await attach('second', 7070, uplinkAddress);
+    await lab.network.detach('first');
+    await lab.network.detach('second');
+    await attach('third', 7070);
+    await lab.network.detach('third');
   });
 
   test('a Pod that takes the address of another is not heard', async () => {

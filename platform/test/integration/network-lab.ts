@@ -59,7 +59,7 @@ const guestScript = fileURLToPath(new URL('../fixtures/tap-guest.pl', import.met
 /** A guest as the agent configures one. */
 export async function newGuest(attachment: Attachment): Promise<Namespace> {
   const namespace = await newNamespace();
-  const pump = spawn('perl', [guestScript, attachment.tapName, String(namespace.pid), attachment.mac], {
+  const pump = spawn('perl', [guestScript, attachment.tapName!, String(namespace.pid), attachment.mac], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   await Promise.race([

@@ -150,7 +150,7 @@ export class RuntimeLab implements AsyncDisposable {
         readdir(path).catch(() => [] as string[]),
       ),
     );
-    return [...names.flat(), ...(await this.network.list()).map(({ tapName }) => tapName)];
+    return [...names.flat(), ...(await this.network.list()).map(({ sandboxId }) => sandboxId)];
   }
 
   /** Lets go of everything; Pods go on. */

@@ -1,7 +1,7 @@
 /**
  * The first form of the network: one flat bridge per instance, NAT to the host's network, a resolver on the gateway address.
  *
- * Owns the bridge sam-TAG, taps sTAG-*, nft tables sampan_TAG, <run>/network. Several instances stand side by side in one host.
+ * Owns the bridge sam-TAG, taps and veths sTAG-*, nft tables sampan_TAG, <run>/network. Several instances stand side by side in one host.
  * Does not own net.ipv4.ip_forward: it is switched on and stays on, since others may have come to rely on it.
  *
  *   new ──start──▶ up ──close──▶ closed (Pods go on; start() of the next server converges)
@@ -20,10 +20,12 @@ import { createResolver, type Resolver } from '../resolver/resolver.ts';
 import { claimSubnet, gatewayOf, withHostLock } from './claim.ts';
 import { type Binding, Firewall } from './firewall.ts';
 import { closeForeignFirewalls, openForeignFirewalls } from './foreign-firewall.ts';
+import { checkListeners, checkMappings, hostPortRules, type MappedPorts } from './host-ports.ts';
 import { type Lease, Leases } from './leases.ts';
 import { addressesOf, changeLinks, deviceList, uplinkMtu } from './links.ts';
 import { type DeviceNames, deviceNames, macOf, tapName } from './names.ts';
 import { contains, formatAddress, formatSubnet, parseAddress, type Subnet } from './subnet.ts';
+import { checkNetnsPath, makeVeth } from './veth.ts';
 
 export interface BridgeNetworkOptions {
   /** The instance's run directory; <run>/network is this driver's. */
@@ -93,7 +95,8 @@ class BridgeNetwork implements Network {
     const { allowHostPorts = [], redirectHttpsTo } = this.#options;
     const rules = { names: this.#names, subnet: formatSubnet(subnet), gateway, allowHostPorts, redirectHttpsTo };
     const firewall = new Firewall(rules, log);
-    await firewall.start(leases.all().map((lease) => this.#bindingOf(subnet, lease)));
+    const bindings = leases.all().map((lease) => this.#bindingOf(subnet, lease));
+    await firewall.start(bindings, hostPortRules(mappedPorts(leases)));
     await openForeignFirewalls(this.#names);
     const resolver = await this.#startResolver(subnet, leases);
     void this.#watchForeignFirewalls();
@@ -127,6 +130,8 @@ class BridgeNetwork implements Network {
     }
     await writeFile('/proc/sys/net/ipv4/ip_forward', '1');
     await writeFile(`/proc/sys/net/ipv4/conf/${bridge}/send_redirects`, '0');
+    // Connections to a host port on 127.0.0.1 leave by the bridge; what Pods send to such addresses the firewall rejects.
+    await writeFile(`/proc/sys/net/ipv4/conf/${bridge}/route_localnet`, '1');
     await writeFile(`/proc/sys/net/ipv6/conf/${bridge}/disable_ipv6`, '1').catch(() => {});
     return mtu;
   }
@@ -167,17 +172,47 @@ class BridgeNetwork implements Network {
     return this.#serial.run(request.sandboxId, async () => {
       const up = this.#running('attach');
       const known = up.leases.ofSandbox(request.sandboxId);
-      const lease = known ?? up.leases.take(request);
+      const lease = known ?? (await this.#newLease(up, request));
       const binding = this.#bindingOf(up.subnet, lease);
-      if (known && (await deviceList()).has(binding.tapName)) return this.#attachmentOf(up, lease);
+      const isThere = known && (await deviceList()).has(binding.tapName);
+      if (isThere && !lease.netnsPath) return this.#attachmentOf(up, lease);
       try {
-        await Promise.all([this.#makeTap(binding, up.mtu), up.firewall.bind(binding)]);
+        await Promise.all([
+          lease.netnsPath ? this.#makeVeth(up, lease, lease.netnsPath) : this.#makeTap(binding, up.mtu),
+          up.firewall.bind(binding),
+          lease.portMappings?.length ? this.#openHostPorts(up) : undefined,
+        ]);
       } catch (error) {
         // What cannot be undone now stays leased, so list() names it and detach can finish.
         if (!known) await this.#undo(up, lease).catch(() => {});
         throw error;
       }
       return this.#attachmentOf(up, lease);
+    });
+  }
+
+  /** Its host ports are asked for and taken in one turn, so that two Pods cannot both find one free. */
+  #newLease(up: Up, request: AttachRequest): Promise<Lease> | Lease {
+    const { sandboxId, netnsPath, portMappings = [] } = request;
+    if (netnsPath) checkNetnsPath(netnsPath);
+    if (portMappings.length === 0) return up.leases.take(request);
+    return this.#serial.run('host-ports', async () => {
+      checkMappings({ sandboxId, address: '', portMappings }, mappedPorts(up.leases));
+      await checkListeners(portMappings);
+      return up.leases.take(request);
+    });
+  }
+
+  #openHostPorts(up: Up): Promise<void> {
+    return this.#serial.run('host-ports', () => up.firewall.setHostPorts(hostPortRules(mappedPorts(up.leases))));
+  }
+
+  #makeVeth(up: Up, lease: Lease, netnsPath: string): Promise<void> {
+    const { tapName: hostDevice, mac, address } = this.#bindingOf(up.subnet, lease);
+    return makeVeth({
+      ...{ hostDevice, bridge: this.#names.bridge, netnsPath, mac, mtu: up.mtu },
+      address: `${address}/${up.subnet.prefixLength}`,
+      gateway: formatAddress(gatewayOf(up.subnet)),
     });
   }
 
@@ -202,11 +237,22 @@ class BridgeNetwork implements Network {
   async #undo(up: Up, lease: Lease): Promise<void> {
     const binding = this.#bindingOf(up.subnet, lease);
     const present = (await deviceList()).has(binding.tapName);
-    await Promise.all([
-      present ? changeLinks([`link delete dev ${binding.tapName}`]) : undefined,
-      up.firewall.unbind(binding),
-    ]);
-    up.leases.release(lease);
+    await Promise.all([present ? this.#removeLink(binding.tapName) : undefined, up.firewall.unbind(binding)]);
+    if (!lease.portMappings?.length) return up.leases.release(lease);
+    await this.#serial.run('host-ports', async () => {
+      const others = mappedPorts(up.leases).filter((one) => one.sandboxId !== lease.sandboxId);
+      await up.firewall.setHostPorts(hostPortRules(others));
+      up.leases.release(lease);
+    });
+  }
+
+  /** A veth may go at any moment with the namespace its other end is in. */
+  async #removeLink(name: string): Promise<void> {
+    try {
+      await changeLinks([`link delete dev ${name}`]);
+    } catch (error) {
+      if ((await deviceList()).has(name)) throw error;
+    }
   }
 
   async list(): Promise<Attachment[]> {
@@ -257,6 +303,14 @@ class BridgeNetwork implements Network {
     const { tapName: tap, mac, address } = this.#bindingOf(up.subnet, lease);
     const gateway = formatAddress(gatewayOf(up.subnet));
     const ipv4 = { address, prefixLength: up.subnet.prefixLength, gateway };
-    return { sandboxId: lease.sandboxId, tapName: tap, mac, ipv4, mtu: up.mtu, nameservers: [gateway] };
+    const place = lease.netnsPath ? { netnsPath: lease.netnsPath } : { tapName: tap };
+    return { sandboxId: lease.sandboxId, ...place, mac, ipv4, mtu: up.mtu, nameservers: [gateway] };
   }
 }
+
+const mappedPorts = (leases: Leases): MappedPorts[] =>
+  leases
+    .all()
+    .flatMap(({ sandboxId, address, portMappings }) =>
+      portMappings?.length ? [{ sandboxId, address: formatAddress(address), portMappings }] : [],
+    );

@@ -19,6 +19,8 @@ export interface FirewallRules {
   allowHostPorts: number[];
   /** Where connections to the gateway's port 443 go (https://kubernetes.default.svc); one of allowHostPorts. */
   redirectHttpsTo?: number;
+  /** Rules of the chain of host ports (host-ports.ts). */
+  hostPortRules?: string[];
 }
 
 /** One tap and the only sender addresses that may come out of it. */
@@ -44,12 +46,21 @@ export function routingRules(rules: FirewallRules): string {
     'ip',
     rules.names.table,
     `
+  chain host_ports {
+    ${(rules.hostPortRules ?? []).join('\n    ')}
+  }
   chain to_services {
     type nat hook prerouting priority dstnat
     ${redirect}
+    fib daddr type local jump host_ports
+  }
+  chain from_host {
+    type nat hook output priority -100
+    fib daddr type local jump host_ports
   }
   chain nat {
     type nat hook postrouting priority srcnat
+    oifname "${bridge}" ip saddr { ${subnet}, 127.0.0.0/8 } ct status dnat masquerade
     ip saddr ${subnet} ip daddr != ${subnet} oifname != "${bridge}" masquerade
   }
   chain host {
@@ -67,6 +78,7 @@ export function routingRules(rules: FirewallRules): string {
     type filter hook forward priority filter
     iifname "${bridge}" oifname "${bridge}" accept
     oifname "${bridge}" ct state established,related accept
+    oifname "${bridge}" ct status dnat accept
     oifname "${bridge}" drop
     iifname "${bridge}" ip saddr != ${subnet} drop
     iifname "${bridge}" ip daddr 169.254.0.0/16 reject
@@ -117,8 +129,8 @@ export class Firewall {
   }
 
   /** Puts all rules in place, whatever was there. Without nft's bridge family Pods can forge addresses: said once, not fatal. */
-  async start(bindings: Binding[]): Promise<void> {
-    await nft(routingRules(this.#rules));
+  async start(bindings: Binding[], hostPortRules: string[] = []): Promise<void> {
+    await nft(routingRules({ ...this.#rules, hostPortRules }));
     try {
       await nft(spoofingRules(this.#rules.names, bindings));
       this.#spoofing = true;
@@ -129,6 +141,12 @@ export class Firewall {
         'this kernel has no nftables bridge family with concatenated sets: Pods of this host can forge sender addresses among themselves',
       );
     }
+  }
+
+  /** Replaces all of them, in one transaction. */
+  async setHostPorts(hostPortRules: string[]): Promise<void> {
+    const chain = `ip ${this.#rules.names.table} host_ports`;
+    await nft([`flush chain ${chain}`, ...hostPortRules.map((rule) => `add rule ${chain} ${rule}`), ''].join('\n'));
   }
 
   async bind(binding: Binding): Promise<void> {

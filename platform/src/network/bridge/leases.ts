@@ -16,9 +16,21 @@ const leaseSchema = z.object({
   podNamespace: z.string().max(256),
   podName: z.string().max(256),
   podUid: z.string().max(256),
+  netnsPath: z.string().max(4096).optional(),
+  portMappings: z
+    .array(
+      z.object({
+        protocol: z.enum(['tcp', 'udp', 'sctp']),
+        containerPort: z.number().int(),
+        hostPort: z.number().int(),
+        hostIp: z.string().max(64).optional(),
+      }),
+    )
+    .max(1024)
+    .optional(),
 });
 
-export interface Lease extends AttachRequest {
+export interface Lease extends Omit<AttachRequest, 'annotations'> {
   address: number;
 }
 

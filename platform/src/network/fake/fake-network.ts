@@ -41,12 +41,12 @@ export class FakeNetwork implements Network {
     if (this.#state.attachments.size >= this.#capacity) {
       throw new SampanError('ResourceExhausted', `all ${this.#capacity} addresses of the Pod subnet are in use`);
     }
-    const attachment = this.#newAttachment(request.sandboxId);
+    const attachment = this.#newAttachment(request);
     this.#state.attachments.set(request.sandboxId, attachment);
     return attachment;
   }
 
-  #newAttachment(sandboxId: string): Attachment {
+  #newAttachment({ sandboxId, netnsPath }: AttachRequest): Attachment {
     const used = new Set([...this.#state.attachments.values()].map((other) => other.ipv4.address));
     for (;;) {
       const offset = 2 + (this.#state.next++ % this.#capacity);
@@ -55,7 +55,8 @@ export class FakeNetwork implements Network {
       if (used.has(address)) continue;
       const mac = `02:00:0a:7f:${high.toString(16).padStart(2, '0')}:${low.toString(16).padStart(2, '0')}`;
       const ipv4 = { address, prefixLength: 16, gateway };
-      return { sandboxId, tapName: `fake-${offset.toString(16)}`, mac, ipv4, mtu: 1500, nameservers: [gateway] };
+      const place = netnsPath ? { netnsPath } : { tapName: `fake-${offset.toString(16)}` };
+      return { sandboxId, ...place, mac, ipv4, mtu: 1500, nameservers: [gateway] };
     }
   }
 

@@ -21,6 +21,22 @@ export const guestPaths = {
   cgroup: '/pod',
 } as const;
 
+/** The guest's interface. Nothing but this is ever on it: the guest makes up no address of its own and heeds no router's advice. */
+export interface GuestNetwork {
+  mac: string;
+  mtu: number;
+  /** IPv4. */
+  address: string;
+  prefixLength: number;
+  /** Of the default route; absent: there is none. */
+  gateway?: string;
+  ipv6?: { address: string; prefixLength: number; gateway?: string };
+  /** Further addresses, of both families. */
+  moreAddresses?: { address: string; prefixLength: number }[];
+  /** `destination` is address/length; without a gateway it is on the link. */
+  routes?: { destination: string; gateway?: string }[];
+}
+
 /** What a guest must be told after it was cloned (or booted): makes two Pods of one template differ. */
 export interface SandboxSetup {
   hostname: string;
@@ -31,7 +47,7 @@ export interface SandboxSetup {
   entropy: string;
   /** Wall clock, nanoseconds since the epoch, decimal. */
   timeUnixNanos: string;
-  network?: { mac: string; address: string; prefixLength: number; gateway: string; mtu: number };
+  network?: GuestNetwork;
   /** Content of /etc/resolv.conf. */
   resolvConf: string;
   sysctls: Record<string, string>;

@@ -192,8 +192,8 @@ test('what a VM has no notion of is refused by name', () => {
   for (const [config, message] of refusals)
     assert.throws(() => checkContainerConfig(config), { reason: 'Unsupported', message });
   const metadata = { name: 'p', namespace: 'd', uid: 'u' };
-  assert.throws(() => checkSandboxConfig({ metadata, portMappings: [{ hostPort: 80, containerPort: 80 }] }), {
-    message: /hostPort 80/,
+  assert.throws(() => checkSandboxConfig({ metadata, portMappings: [{ hostPort: 80, containerPort: 70_000 }] }), {
+    message: /hostPort 80: 70000/,
   });
   assert.throws(() => checkSandboxConfig({ metadata, linux: { sysctls: { '../x': '1' } } }), { reason: 'Invalid' });
   checkSandboxConfig({

@@ -1,6 +1,7 @@
 /** Refuses by name what CRI can say and this runtime does not do: nothing is ever dropped in silence. Pure. */
 import { SampanError } from '@sampan/api/errors.ts';
 import * as cri from '../generated/cri.ts';
+import { portMappings } from './port-mappings.ts';
 
 export function unsupported(field: string, why: string): SampanError {
   return new SampanError('Unsupported', `${field}: ${why}`);
@@ -15,12 +16,7 @@ export function checkSandboxConfig(config: cri.PodSandboxConfig): void {
   const security = linux?.securityContext;
   checkSelinux(security?.selinuxOptions);
   checkNamespaces(security?.namespaceOptions);
-  const hostPort = config.portMappings?.find((mapping) => (mapping.hostPort ?? 0) > 0);
-  if (hostPort)
-    throw unsupported(
-      `hostPort ${hostPort.hostPort}`,
-      'ports of the host are not given to Pods; use port-forward or a Service',
-    );
+  portMappings(config.portMappings);
   for (const [name, value] of Object.entries(linux?.sysctls ?? {})) {
     if (!/^[a-z0-9][a-z0-9_./-]{0,252}$/.test(name) || name.includes('..'))
       throw new SampanError('Invalid', `sysctl "${name}" is not a sysctl's name`);

@@ -19,6 +19,7 @@ import {
   type SandboxRecord,
   saveSandbox,
 } from '../../records/sandbox-record.ts';
+import { portMappings } from '../../spec/port-mappings.ts';
 import { checkSandboxConfig } from '../../spec/refuse.ts';
 import { machineShape } from './machine-shape.ts';
 import { Sandbox } from './sandbox.ts';
@@ -61,6 +62,8 @@ async function build(context: Context, sandbox: Sandbox): Promise<void> {
       podNamespace: metadata!.namespace!,
       podName: metadata!.name!,
       podUid: metadata!.uid!,
+      portMappings: portMappings(record.config.portMappings),
+      annotations: record.config.annotations,
     }),
     // Pins outlive a reboot, as the disk does: the disk comes first, it is what tells of them then.
     hintedImages(context, sandbox, making),
@@ -75,7 +78,7 @@ async function build(context: Context, sandbox: Sandbox): Promise<void> {
       directory: context.paths.machine(record.id),
       shape: record.shape,
       disks: [scratch, ...images],
-      nic: { tapName: network.tapName, mac: network.mac },
+      nic: { tapName: network.tapName!, mac: network.mac, netnsPath: network.netnsPath },
     });
     await context.step('sandbox-ready');
     record.state = 'ready';

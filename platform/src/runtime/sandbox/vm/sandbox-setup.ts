@@ -1,6 +1,7 @@
 /** What a guest is told when it begins to be a Pod: pure but for fresh entropy and the time. */
 import { randomBytes } from 'node:crypto';
-import type { SandboxSetup } from '../../agent/agent.ts';
+import type { Attachment } from '../../../network/network.ts';
+import type { GuestNetwork, SandboxSetup } from '../../agent/agent.ts';
 import * as cri from '../../generated/cri.ts';
 import type { SandboxRecord } from '../../records/sandbox-record.ts';
 
@@ -13,8 +14,8 @@ export function sandboxSetup(record: SandboxRecord, hostname: string, nowNanos: 
     machineId: record.id.slice(0, 32),
     entropy: randomBytes(64).toString('base64'),
     timeUnixNanos: nowNanos.toString(),
-    ...(network ? { network: { mac: network.mac, mtu: network.mtu, ...network.ipv4 } } : {}),
-    resolvConf: resolvConf(config.dnsConfig, network?.nameservers ?? []),
+    ...(network ? { network: guestNetwork(network) } : {}),
+    resolvConf: resolvConf(config.dnsConfig ?? network?.dns, network?.nameservers ?? []),
     sysctls: config.linux?.sysctls ?? {},
     sharePidNamespace: pid === cri.NamespaceMode.POD,
     disks: ['scratch', ...Object.values(record.images)],
@@ -22,7 +23,11 @@ export function sandboxSetup(record: SandboxRecord, hostname: string, nowNanos: 
   };
 }
 
-/** resolv.conf(5). A Pod without a dnsConfig gets the network's resolver. */
+function guestNetwork({ mac, mtu, ipv4, ipv6, moreAddresses, routes }: Attachment): GuestNetwork {
+  return { mac, mtu, ...ipv4, ipv6, moreAddresses, routes };
+}
+
+/** resolv.conf(5). A Pod without a dnsConfig gets what the network says. */
 export function resolvConf(dns: cri.DNSConfig | undefined, nameservers: string[]): string {
   const servers = dns?.servers?.length ? dns.servers : nameservers;
   const lines = servers.map((server) => `nameserver ${server}`);

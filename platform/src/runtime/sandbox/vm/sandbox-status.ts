@@ -7,13 +7,13 @@ import type { Sandbox } from './sandbox.ts';
 
 export function podSandboxStatusOf(sandbox: Sandbox): cri.PodSandboxStatus {
   const { record } = sandbox;
-  const address = record.network?.ipv4.address;
+  const { ipv4, ipv6 } = (record.state === 'ready' && record.network) || {};
   return {
     id: record.id,
     metadata: record.config.metadata,
     state: stateOf(sandbox),
     createdAt: record.createdAtNanos,
-    network: { ip: address && record.state === 'ready' ? address : '', additionalIps: [] },
+    network: { ip: ipv4?.address ?? '', additionalIps: ipv6 ? [{ ip: ipv6.address }] : [] },
     linux: { namespaces: { options: record.config.linux?.securityContext?.namespaceOptions ?? {} } },
     labels: record.config.labels ?? {},
     annotations: record.config.annotations ?? {},
