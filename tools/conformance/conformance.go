@@ -1,6 +1,10 @@
 //go:build tools
 
-// Package conformance pins the modules that Kubernetes' own end-to-end tests are built from.
+// Package conformance pins the modules that Kubernetes' own end-to-end tests and what runs in their images are built from.
 package conformance
 
-import _ "k8s.io/kubernetes/test/e2e"
+import (
+	_ "k8s.io/kubernetes/test/e2e"
+	_ "k8s.io/kubernetes/test/images/agnhost"
+	_ "k8s.io/kubernetes/test/images/nonewprivs"
+)

@@ -1,91 +1,79 @@
 /**
  * npm run conformance: builds Kubernetes' end-to-end test binary from Go modules (once; it stays in the user's cache), runs the
- * conformance tests that need no machines against our API server, and writes docs/conformance.md. Exits 1 when a test that passed
- * before no longer does. `--minutes N` bounds the run (default 20), `--focus TEXT` runs what matches and leaves the page alone.
+ * conformance tests in scope against our API server and on machines, keeps their outcomes in results.json and writes
+ * docs/conformance.md from it. Exits 1 when a test that passed before no longer does.
+ *
+ *   --on api|machines  only those that run there (default: both)
+ *   --focus TEXT       only those whose name holds it; several may be given
+ *   --again            only those that did not pass the last time
+ *   --minutes N        the most a group of tests may take (default 240)
+ *   --parallel N       tests at a time (default 1; on machines 2)
+ *   --logs DIRECTORY   keeps what the tests said
  */
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
-import { startClientsLab } from '../../platform/test/integration/clients-lab.ts';
-import { readJunit, readPassed, writePage } from './report.ts';
-import { excluded } from './scope.ts';
+import { openCluster } from './clusters.ts';
+import { runE2e } from './e2e.ts';
+import { goProgram, kubernetesVersion } from './go-programs.ts';
+import { writePage } from './report.ts';
+import { broken, merge, readResults, writeResults } from './results.ts';
+import { excluded, type Place, placeOf } from './scope.ts';
 
-const version = 'v1.33.4';
-const page = join(import.meta.dirname, '../../docs/conformance.md');
-const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'sampan-test/bin');
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '20' }, focus: { type: 'string' } },
+  options: {
+    on: { type: 'string', multiple: true, default: ['api', 'machines'] },
+    focus: { type: 'string', multiple: true },
+    again: { type: 'boolean', default: false },
+    minutes: { type: 'string', default: '240' },
+    parallel: { type: 'string' },
+    logs: { type: 'string' },
+  },
 });
 
-async function run(
-  command: string,
-  args: string[],
-  quiet = false,
-  cwd?: string,
-): Promise<{ code: number; stdout: string }> {
-  const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', quiet ? 'ignore' : 'inherit'] });
-  let stdout = '';
-  child.stdout.on('data', (chunk) => {
-    if (quiet) stdout += chunk;
-    else process.stdout.write(chunk);
-  });
-  const code = await new Promise<number>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (exit) => resolve(exit ?? -1));
-  });
-  return { code, stdout };
+const binary = await goProgram('e2e');
+const listed = execFileSync(binary, ['--list-conformance-tests'], {
+  maxBuffer: 16 << 20,
+  stdio: ['ignore', 'pipe', 'ignore'],
+});
+const all = (parse(listed.toString()) as { codename: string }[]).map(({ codename }) => codename);
+const known = await readResults();
+const wanted = all
+  .filter((name) => !excluded(name) && (!values.focus || values.focus.some((text) => name.includes(text))))
+  .filter((name) => !values.again || known[name]?.outcome !== 'passed');
+
+const logs = values.logs ?? (await mkdtemp(join(tmpdir(), 'sampan-conformance-')));
+const lost: string[] = [];
+for (const place of values.on as Place[]) {
+  const names = wanted.filter((name) => placeOf(name) === place);
+  if (names.length > 0) await runOn(place, names);
 }
+if (!values.logs) await rm(logs, { recursive: true, force: true });
+for (const name of lost) console.error(`passed before, and no longer does: ${name}`);
+process.exit(lost.length > 0 ? 1 : 0);
 
-async function build(): Promise<string> {
-  const path = join(cache, `e2e-${version}.test`);
-  if (existsSync(path)) return path;
-  await mkdir(cache, { recursive: true });
-  console.log('building k8s.io/kubernetes/test/e2e; this takes several minutes, once');
-  const fresh = `${path}.${process.pid}`;
-  const args = ['-n', '19', 'go', 'test', '-c', '-ldflags', '-s -w', '-o', fresh, 'k8s.io/kubernetes/test/e2e'];
-  const { code } = await run('nice', args, false, import.meta.dirname);
-  if (code !== 0) throw new Error('the test binary does not build: see above');
-  await rename(fresh, path);
-  return path;
-}
-
-const binary = await build();
-const { stdout } = await run(binary, ['--list-conformance-tests'], true);
-const all = (parse(stdout) as { codename: string }[]).map(({ codename }) => codename);
-const wanted = all.filter((name) => !excluded(name) && (!values.focus || name.includes(values.focus)));
-console.log(`${wanted.length} of ${all.length} conformance tests`);
-
-const reports = await mkdtemp(join(tmpdir(), 'sampan-conformance-'));
-let outcomes: ReturnType<typeof readJunit>;
-{
-  await using lab = await startClientsLab({
-    apiServer: { host: '10.64.0.1', port: 6443 },
-    more: { serviceNetwork: { others: ['10.64.0.1'] } },
-  });
-  await run(binary, [
-    `--kubeconfig=${lab.kubeconfig}`,
-    '--provider=skeleton',
-    '--minStartupPods=0',
-    '--ginkgo.no-color',
-    `--ginkgo.timeout=${values.minutes}m`,
-    `--ginkgo.focus=(${wanted.map(escapeRegExp).join('|')})`,
-    `--report-dir=${reports}`,
-  ]);
-  outcomes = readJunit(await readFile(join(reports, 'junit_01.xml'), 'utf8'));
-}
-await rm(reports, { recursive: true, force: true });
-
-const before = existsSync(page) ? readPassed(await readFile(page, 'utf8')) : [];
-const broken = before.filter((name) => outcomes.some((outcome) => outcome.name === name && !outcome.passed));
-if (!values.focus) await writeFile(page, writePage(version, all, outcomes));
-console.log(`${outcomes.filter(({ passed }) => passed).length} of ${outcomes.length} passed`);
-for (const name of broken) console.error(`passed before, and now fails: ${name}`);
-process.exit(broken.length > 0 ? 1 : 0);
-
-function escapeRegExp(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+async function runOn(place: Place, names: string[]): Promise<void> {
+  console.log(`${names.length} of ${all.length} conformance tests on ${place}; logs in ${logs}`);
+  const outcomes = await (async () => {
+    await using cluster = await openCluster[place]();
+    return await runE2e({
+      binary,
+      kubeconfig: cluster.kubeconfig,
+      names,
+      minutes: Number(values.minutes),
+      parallel: Number(values.parallel ?? (place === 'machines' ? 2 : 1)),
+      directory: join(logs, place),
+    });
+  })();
+  // Read again: a run elsewhere may have written meanwhile.
+  const before = await readResults();
+  const after = merge(before, names, outcomes);
+  await writeResults(after);
+  await writeFile(join(import.meta.dirname, '../../docs/conformance.md'), writePage(kubernetesVersion, all, after));
+  lost.push(...broken(before, after));
+  for (const { name, message } of outcomes.filter(({ passed }) => !passed)) console.log(`failed: ${name}: ${message}`);
+  console.log(`${outcomes.filter(({ passed }) => passed).length} of ${names.length} passed`);
 }

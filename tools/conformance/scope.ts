@@ -1,12 +1,14 @@
-/** Which of Kubernetes' conformance tests are run against the API alone, and why the others are not. First match counts. */
+/** Which of Kubernetes' conformance tests are run, and where: against the API alone or on machines; and why the others are not. Pure. */
 
-export interface Exclusion {
+export type Place = 'api' | 'machines';
+
+interface Exclusion {
   pattern: RegExp;
   reason: string;
 }
 
-/** What this build does not serve, or what asks for more than an API with controllers and a node without machines. */
-export const exclusions: Exclusion[] = [
+/** What this build does not serve. First match counts. */
+const exclusions: Exclusion[] = [
   { pattern: /[Ww]ebhook|CustomResourceFieldSelectors/, reason: 'admission and conversion webhooks are not served' },
   { pattern: /ValidatingAdmissionPolicy/, reason: 'validating admission policies are not served' },
   { pattern: /Aggregator/, reason: 'aggregated API servers are not served' },
@@ -18,27 +20,39 @@ export const exclusions: Exclusion[] = [
     reason: 'ReplicationController is not served',
   },
   { pattern: /Daemon ?[Ss]et/, reason: 'DaemonSet is not served' },
-  { pattern: /\[sig-cli\]/, reason: 'tried with kubectl 1.27 to 1.33 by tests of our own; needs machines and images' },
-  { pattern: /\[sig-(node|storage|scheduling)\]/, reason: 'needs machines, and images made for it' },
-  { pattern: /StatefulSet|\bJob\b|CronJob/, reason: 'counts on what its Pods do: needs machines' },
-  { pattern: /Deployment should not disrupt|proportional scaling|serve a basic image/, reason: 'needs machines' },
-  { pattern: /ServiceAccounts should mount|projected service account token|OIDC/, reason: 'needs machines' },
+  { pattern: /\[sig-cli\]/, reason: 'tried with kubectl 1.27 to 1.33 by tests of our own' },
+  { pattern: /CSIInlineVolumes|CSINodes|CSIStorageCapacity|VolumeAttachment/, reason: 'CSI drivers are not served' },
+  {
+    pattern: /SchedulerPreemption \[Serial\] (?!PriorityClass)/,
+    reason: 'priority orders who waits; nobody is preempted',
+  },
   {
     pattern:
       /\[sig-network\](?!.*(EndpointSlice.*(should have|should support|create and delete)|API operations|Endpoints lifecycle|secure master|ExternalName|status|EndpointSliceMirroring|delete a collection of services|Service endpoint))/,
     reason: 'Services carry no traffic yet',
   },
+  { pattern: /KubeletManagedEtcHosts/, reason: 'asks for a Pod on the network of the host: a machine has its own' },
+  { pattern: /using 0\.0\.0\.0 hostIP/, reason: 'ports of the host are not given to Pods' },
+  { pattern: /guestbook/, reason: 'Services carry no traffic yet' },
   { pattern: /at least two untainted nodes/, reason: 'one machine is one node' },
-  { pattern: /\[sig-network\] DNS/, reason: 'asks from within Pods: needs machines' },
   { pattern: /compacted away/, reason: 'waits for the store to forget, longer than a run may take' },
-  {
-    pattern:
-      /\[sig-apps\].*(serve a basic image|guestbook|should use the image|scale subresource.*image|tolerations|private image)/,
-    reason: 'needs machines',
-  },
+];
+
+/** What counts on what Pods do. First match counts; what none matches is tried against the API alone. */
+const needMachines: RegExp[] = [
+  /\[sig-apps\] (StatefulSet|Job|CronJob)/,
+  /\[sig-apps\].*(serve a basic image|should use the image|should not disrupt|proportional scaling|private image)/,
+  /ServiceAccounts should (mount|guarantee)|projected service account token|OIDC/,
+  /\[sig-node\] (?!Lease|PodTemplates|Node Lifecycle|RuntimeClass should support|ConfigMap should (fail|run)|Secrets should (fail|patch))/,
+  /\[sig-storage\] (?!.*CSI Conformance)(?!.*should be immutable)/,
+  /\[sig-scheduling\] SchedulerPredicates/,
 ];
 
 /** The reason why a test is not run; undefined for those that are. */
 export function excluded(name: string): string | undefined {
   return exclusions.find(({ pattern }) => pattern.test(name))?.reason;
+}
+
+export function placeOf(name: string): Place {
+  return needMachines.some((pattern) => pattern.test(name)) ? 'machines' : 'api';
 }

@@ -1,0 +1,31 @@
+/** Outcomes out of the JUnit file that Kubernetes' tests write. Pure. */
+import type { Outcome } from './results.ts';
+
+/** Tests that ran; skipped ones are left out. */
+export function readJunit(xml: string): Outcome[] {
+  const cases = xml.matchAll(
+    /<testcase name="\[It\] ([^"]*)"[^>]*?status="(\w+)" time="([\d.]+)"[^>]*?(?:\/>|>([\s\S]*?)<\/testcase>)/g,
+  );
+  return [...cases]
+    .filter(([, , status]) => status !== 'skipped' && status !== 'pending')
+    .map(([, name = '', status, seconds, inner = '']) => ({
+      name: plainName(unescapeXml(name)),
+      passed: status === 'passed',
+      message: firstLine(unescapeXml(/<(?:failure|error) message="([^"]*)"/.exec(inner)?.[1] ?? status ?? '')),
+      seconds: Number(seconds),
+    }));
+}
+
+/** Without the labels that ginkgo appends: what the list of conformance tests calls it. */
+function plainName(name: string): string {
+  return name.replace(/ \[[^\]]*, [^\]]*\]$/, '').trim();
+}
+
+const firstLine = (text: string): string => text.split('\n').slice(0, 1).join('').slice(0, 300);
+
+function unescapeXml(text: string): string {
+  const named: Record<string, string> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' };
+  return text.replace(/&(?:#x?([0-9a-fA-F]+)|(\w+));/g, (whole, code, name) =>
+    name ? (named[name] ?? whole) : String.fromCodePoint(Number.parseInt(code, whole.includes('#x') ? 16 : 10)),
+  );
+}
