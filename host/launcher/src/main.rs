@@ -8,6 +8,7 @@
 //!                                  before `release` or `keep`, the VMM is killed: it cannot outlive a server that died;
 //!                                  DIRECTORY/holder names the holder itself
 //!   tsc                            print the rate of the time stamp counter, kHz
+//!   mount ...                      make a directory of the host appear in a share (see mount.rs)
 //!   pass SOCKET                    serve `send` commands for the QMP monitor of a VMM that runs already
 //!
 //! The VMM sees an empty network namespace, its own process namespace, a read-only root with nothing but the system's
@@ -18,6 +19,7 @@ mod descriptors;
 mod identity;
 mod jail;
 mod memory;
+mod mount;
 mod netlink;
 mod options;
 mod process;
@@ -53,6 +55,7 @@ fn dispatch(arguments: &[String]) -> Result<(), String> {
             socket: Some(socket),
             vmm: None,
         }),
+        Command::Mount(wanted) => mount::mount(&wanted),
         Command::Tsc => serve::say(&tsc::khz()?.to_string()),
         Command::Version => {
             println!("sampan-launch {}", env!("CARGO_PKG_VERSION"));

@@ -1,5 +1,7 @@
 //! The command line. Unknown or repeated single options are refused by name.
 
+use crate::mount::{self, ShareMount};
+
 /// A descriptor the VMM shall find under a fixed number.
 #[derive(Debug, PartialEq)]
 pub enum Give {
@@ -72,6 +74,7 @@ pub fn parse(arguments: &[String]) -> Result<Command, String> {
         Some("hold") => parse_launch(&arguments[1..]).map(Command::Hold),
         Some("pass") if arguments.len() == 2 => Ok(Command::Pass(arguments[1].clone())),
         Some("tsc") => Ok(Command::Tsc),
+        Some("mount") => mount::parse(&arguments[1..]).map(Command::Mount),
         Some("--version") => Ok(Command::Version),
         _ => Err(usage.into()),
     }

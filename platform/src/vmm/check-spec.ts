@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 import { checkDisks } from './slots.ts';
-import { type DiskAttachment, type MachineSpec, maxShares, type Share } from './vmm.ts';
+import { type DiskAttachment, type MachineSpec, maxShares, type Share, type ShareMount } from './vmm.ts';
 
 /** File name of the channel's socket in a machine's directory. */
 export const channelName = 'agent';
@@ -81,4 +81,12 @@ export function checkTap({ id, nic }: MachineSpec): void {
       'FailedPrecondition',
       `machine ${id}: there is no tap device ${nic.tapName}; the network makes it first`,
     );
+}
+
+/** Throws Invalid naming what is wrong. */
+export function checkShareMount(machine: string, { name, hostPath }: ShareMount): void {
+  if (!/^[a-z0-9-]{1,64}$/.test(name))
+    throw new SampanError('Invalid', `machine ${machine}: "${name}" is no name in a share`);
+  if (!hostPath.startsWith('/') || /\0/.test(hostPath))
+    throw new SampanError('Invalid', `machine ${machine}: "${hostPath}" is no absolute path`);
 }

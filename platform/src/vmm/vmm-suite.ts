@@ -1,7 +1,9 @@
 /** What every VMM driver must do. A driver's test calls this with a way to make one; `restarted` stands for the server's restart. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { isReason } from '@sampan/api/errors.ts';
 import type { DiskAttachment, Machine, MachineSpec, Vmm } from './vmm.ts';
@@ -163,6 +165,39 @@ export function vmmSuite(driver: string, { make, timeoutMs = 60_000 }: VmmSuiteO
       const next = await under.restarted();
       const found = await next.find(machine.directory);
       await assert.rejects(found!.attachDisk(image), taken);
+    });
+
+    it('a share is of the machine from its start, and the host’s tree can be put into it', async (under) => {
+      const { shares } = await under.vmm.capabilities();
+      const directory = mkdtempSync(join(tmpdir(), 'sampan-share-'));
+      const share = { tag: 'host', directory: join(directory, 'share'), readOnly: true };
+      const spec = { ...specOf(under, 'one'), shares: [share] };
+      const mount = { tag: 'host', name: 'm0', hostPath: directory, readOnly: false, propagation: 'private' } as const;
+      try {
+        if (!shares) {
+          await assert.rejects(under.vmm.create(spec), (error) => isReason(error, 'Unsupported'));
+          return;
+        }
+        await assert.rejects(under.vmm.create(spec), (error) => isReason(error, 'FailedPrecondition'));
+        mkdirSync(share.directory);
+        await under.vmm.prepareTemplate(suiteShape);
+        const machine = await under.vmm.create(spec);
+        assert.equal(machine.origin, 'cold');
+        await machine.mountInShare!(mount);
+        await machine.mountInShare!(mount);
+        for (const [change, reason] of [
+          [{ tag: 'other' }, 'NotFound'],
+          [{ name: '../m1' }, 'Invalid'],
+          [{ name: 'm1', hostPath: 'relative' }, 'Invalid'],
+        ] as const)
+          await assert.rejects(machine.mountInShare!({ ...mount, ...change }), (error) => isReason(error, reason));
+        const found = await (await under.restarted()).find(spec.directory);
+        await found!.mountInShare!({ ...mount, name: 'm2' });
+        await under.kill(found!);
+        assert.equal((await found!.exited).kind, 'killed');
+      } finally {
+        rmSync(directory, { recursive: true, force: true });
+      }
     });
 
     it('a machine pauses and resumes, and tells what it uses', async (under) => {

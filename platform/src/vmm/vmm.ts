@@ -49,6 +49,23 @@ export interface Share {
   readOnly: boolean;
 }
 
+/** A directory or file of the host that appears in a share of a running machine, at the share's root. */
+export interface ShareMount {
+  /** The share's. */
+  tag: string;
+  /** 1 to 64 of a-z, 0-9 and '-'; unique in the share. */
+  name: string;
+  /** Absolute; links are followed, as any process of the host would. A directory or a regular file. */
+  hostPath: string;
+  /** Holds for this mount, not for what the host has mounted below it. */
+  readOnly: boolean;
+  /**
+   * 'private': what the host mounts or unmounts below later is not seen; 'slave': it is, where the host's own mount has shared propagation.
+   * Mounts never go from the guest to the host.
+   */
+  propagation: 'private' | 'slave';
+}
+
 /** A machine has at most so many. */
 export const maxShares = 4;
 
@@ -111,6 +128,8 @@ export interface Machine {
   readonly shape: MachineShape;
   /** 'template' or 'cold': how it was started. */
   readonly origin: 'template' | 'cold';
+  /** The machine's process on the host, for whoever must name one; absent where there is none (fake). */
+  readonly pid?: number;
   /** Unix socket that carries the agent channel (guest/PROTOCOL.md); one connection at a time, the newest wins. */
   readonly channelPath: string;
   /** The machine's network namespace, where the host can reach it (namespace driver). */
@@ -119,6 +138,11 @@ export interface Machine {
   readonly exited: Promise<MachineExit>;
   /** Puts a disk into an empty slot of the running machine. Throws FailedPrecondition when the slot is taken. */
   attachDisk(disk: DiskAttachment): Promise<void>;
+  /**
+   * Puts a part of the host's tree into a share; it goes with the machine. Idempotent by tag and name. There in drivers that have shares. Throws
+   * NotFound (no such share, nothing at hostPath), Unsupported (neither directory nor file).
+   */
+  mountInShare?(mount: ShareMount): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
   stats(): Promise<MachineStats>;

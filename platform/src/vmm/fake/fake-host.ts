@@ -7,15 +7,16 @@ import { mkdir } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { channelName } from '../check-spec.ts';
-import type { DiskAttachment, MachineExit, MachineSpec } from '../vmm.ts';
+import type { DiskAttachment, MachineExit, MachineSpec, ShareMount } from '../vmm.ts';
 
-export type FakeOperation = 'create' | 'attachDisk' | 'pause' | 'resume' | 'prepareTemplate';
+export type FakeOperation = 'create' | 'attachDisk' | 'mountInShare' | 'pause' | 'resume' | 'prepareTemplate';
 
 export interface FakeMachineState {
   readonly spec: MachineSpec;
   readonly origin: 'template' | 'cold';
   readonly exited: Promise<MachineExit>;
   disks: DiskAttachment[];
+  shareMounts: ShareMount[];
   state: 'running' | 'paused' | 'gone';
   console: string;
   settled: boolean;
@@ -80,6 +81,7 @@ export class FakeHost {
       exited: promise,
       end: resolve,
       disks: [...spec.disks],
+      shareMounts: [],
       state: 'running',
       console: '',
       settled: false,

@@ -1,9 +1,9 @@
 /** The fake driver of vmm.ts: machines that run nothing, in process, on a FakeHost that tests command. */
 import { SampanError } from '@sampan/api/errors.ts';
 import { SerialByKey } from '../../base/serial.ts';
-import { channelName, checkDiskFiles, checkShareDirectories, checkSpec } from '../check-spec.ts';
+import { channelName, checkDiskFiles, checkShareDirectories, checkShareMount, checkSpec } from '../check-spec.ts';
 import { checkDisks } from '../slots.ts';
-import type { DiskAttachment, Machine, MachineShape, MachineSpec, Vmm, VmmCapabilities } from '../vmm.ts';
+import type { DiskAttachment, Machine, MachineShape, MachineSpec, ShareMount, Vmm, VmmCapabilities } from '../vmm.ts';
 import { FakeHost, type FakeMachineState } from './fake-host.ts';
 
 export class FakeVmm implements Vmm {
@@ -123,6 +123,16 @@ class FakeMachine implements Machine {
         `machine ${this.id}: slot ${disk.slot} has a disk already; wanted an empty one`,
       );
     this.state.disks.push(disk);
+  }
+
+  async mountInShare(mount: ShareMount): Promise<void> {
+    checkShareMount(this.id, mount);
+    this.#assertHere('mountInShare');
+    this.#host.throwIfTold('mountInShare');
+    if (!this.state.spec.shares?.some(({ tag }) => tag === mount.tag))
+      throw new SampanError('NotFound', `machine ${this.id} has no share ${mount.tag}`);
+    const same = ({ tag, name }: ShareMount) => tag === mount.tag && name === mount.name;
+    if (!this.state.shareMounts.some(same)) this.state.shareMounts.push(mount);
   }
 
   async pause(): Promise<void> {

@@ -16,8 +16,11 @@ const schema = z.object({
   cgroups: z.array(z.string().startsWith('/')).max(8),
   /** Slots with a disk. */
   slots: z.array(z.string()).max(16),
-  /** Tags; each has a server with files shareN and shareN.log beside this one. */
-  shares: z.array(z.string()).max(maxShares).optional(),
+  /** Each has a server with files shareN and shareN.log beside this one. */
+  shares: z
+    .array(z.object({ tag: z.string(), directory: z.string().startsWith('/') }))
+    .max(maxShares)
+    .optional(),
   cpuLimit: z.object({ millicores: z.number().positive(), fromMs: z.number() }),
 });
 

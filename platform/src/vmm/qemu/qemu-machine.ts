@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { readTextIfExists } from '../../base/files.ts';
 import { SerialByKey } from '../../base/serial.ts';
-import { checkDiskFiles } from '../check-spec.ts';
+import { checkDiskFiles, checkShareMount } from '../check-spec.ts';
 import { checkDisks } from '../slots.ts';
-import type { DiskAttachment, Machine, MachineExit, MachineShape, MachineStats } from '../vmm.ts';
+import type { DiskAttachment, Machine, MachineExit, MachineShape, MachineStats, ShareMount } from '../vmm.ts';
 import { putDisk, sendDisk } from './disk-slots.ts';
 import { Launcher } from './launcher.ts';
 import { socketNames } from './launcher-arguments.ts';
@@ -17,7 +17,7 @@ import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
 import { consoleBytes } from './qemu-arguments.ts';
 import type { QemuContext } from './qemu-context.ts';
 import type { QmpClient } from './qmp.ts';
-import { firstDead, shareServerWords } from './share-servers.ts';
+import { firstDead, mountInShare, shareServerWords } from './share-servers.ts';
 import { cpuNanosOf, isAlive, killAndWait, type ProcessId, pssBytesOf } from './vmm-process.ts';
 
 const shareWatchMs = 500;
@@ -65,6 +65,10 @@ export class QemuMachine implements Machine {
     if (this.#record.shares?.length) void this.#watchShares(this.#record.shares);
   }
 
+  get pid(): number {
+    return this.process.pid;
+  }
+
   get gone(): boolean {
     return this.#finishing !== undefined;
   }
@@ -98,6 +102,15 @@ export class QemuMachine implements Machine {
       }
       this.#record = { ...this.#record, slots: [...this.#record.slots, disk.slot] };
       await writeMachineRecord(this.directory, this.#record);
+    });
+  }
+
+  async mountInShare(mount: ShareMount): Promise<void> {
+    checkShareMount(this.id, mount);
+    const { id, directory } = this;
+    await this.#serial.run('shares', async () => {
+      this.#assertHere('mountInShare');
+      await mountInShare(this.#context.launcherPath, { id, directory, shares: this.#record.shares ?? [] }, mount);
     });
   }
 
@@ -188,14 +201,14 @@ export class QemuMachine implements Machine {
   }
 
   /** Whoever waits for a file of a share waits for ever once its server is gone, and the VMM does not tell: so the machine ends. */
-  async #watchShares(tags: readonly string[]): Promise<void> {
+  async #watchShares(shares: NonNullable<MachineRecord['shares']>): Promise<void> {
     const { clock, log } = this.#context;
     try {
       for (;;) {
-        const dead = await firstDead(this.directory, tags);
+        const dead = await firstDead(this.directory, shares);
         // With the VMM they all go.
         if (dead !== undefined && (await this.alive())) {
-          await this.kill(await shareServerWords(this.directory, tags, dead));
+          await this.kill(await shareServerWords(this.directory, shares, dead));
           return;
         }
         await clock.sleep(shareWatchMs, this.#stop.signal);

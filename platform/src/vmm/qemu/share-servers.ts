@@ -1,11 +1,18 @@
 /** The servers of a machine's shares, found by the files that the launcher wrote (host/launcher/src/share.rs). */
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SampanError } from '@sampan/api/errors.ts';
+import { run } from '../../base/child.ts';
 import { readTextIfExists } from '../../base/files.ts';
+import type { ShareMount } from '../vmm.ts';
+import type { MachineRecord } from './machine-record.ts';
 import { isAlive, readProcessFile } from './vmm-process.ts';
 
+type SharesOfRecord = NonNullable<MachineRecord['shares']>;
+
 /** Index of the first share whose server is gone. */
-export async function firstDead(directory: string, tags: readonly string[]): Promise<number | undefined> {
-  for (const index of tags.keys()) {
+export async function firstDead(directory: string, shares: SharesOfRecord): Promise<number | undefined> {
+  for (const index of shares.keys()) {
     const process = await readProcessFile(directory, `share${index}`);
     if (!process || !(await isAlive(process))) return index;
   }
@@ -13,8 +20,38 @@ export async function firstDead(directory: string, tags: readonly string[]): Pro
 }
 
 /** What to tell of it: with the server's own last words, which a guest may have caused. */
-export async function shareServerWords(directory: string, tags: readonly string[], index: number): Promise<string> {
+export async function shareServerWords(directory: string, shares: SharesOfRecord, index: number): Promise<string> {
   const log = await readTextIfExists(join(directory, `share${index}.log`)).catch(() => undefined);
   const words = log?.trim().split('\n').at(-1)?.slice(-300);
-  return `the file server of share ${tags[index]} ended${words ? `: ${words}` : ''}`;
+  return `the file server of share ${shares[index]?.tag} ended${words ? `: ${words}` : ''}`;
+}
+
+/** Machine.mountInShare: a place of the right kind in the share's directory, and the launcher mounts over it where the server is. */
+export async function mountInShare(
+  launcherPath: string,
+  machine: { id: string; directory: string; shares: SharesOfRecord },
+  mount: ShareMount,
+): Promise<void> {
+  const index = machine.shares.findIndex(({ tag }) => tag === mount.tag);
+  const share = machine.shares[index];
+  if (!share) throw new SampanError('NotFound', `machine ${machine.id} has no share ${mount.tag}`);
+  await makePlace(join(share.directory, mount.name), mount.hostPath);
+  const server = await readProcessFile(machine.directory, `share${index}`);
+  if (!server || !(await isAlive(server)))
+    throw new SampanError('InternalError', `machine ${machine.id}: share ${mount.tag} has no server`);
+  const access = mount.readOnly ? 'r' : 'rw';
+  await run(launcherPath, ['mount', String(server.pid), mount.name, access, mount.propagation, mount.hostPath]);
+}
+
+async function makePlace(place: string, hostPath: string): Promise<void> {
+  const kind = await stat(hostPath).catch((error: NodeJS.ErrnoException) => {
+    throw new SampanError('NotFound', `${hostPath} cannot be mounted: ${error.code}`);
+  });
+  if (kind.isDirectory()) await mkdir(place, { recursive: true, mode: 0o755 });
+  else if (kind.isFile()) await writeFile(place, '', { flag: 'a', mode: 0o644 });
+  else
+    throw new SampanError(
+      'Unsupported',
+      `${hostPath} is neither a directory nor a file: a socket or device means nothing to another kernel`,
+    );
 }

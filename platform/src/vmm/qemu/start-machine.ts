@@ -102,7 +102,7 @@ function recordOf(context: QemuContext, { spec, template, cpuGraceMs }: StartMac
     uid: uidFor(spec.id),
     cgroups: context.cgroups.paths(spec.id),
     slots: spec.disks.map((disk) => disk.slot),
-    ...(spec.shares?.length ? { shares: spec.shares.map(({ tag }) => tag) } : {}),
+    ...(spec.shares?.length ? { shares: spec.shares.map(({ tag, directory }) => ({ tag, directory })) } : {}),
     cpuLimit: {
       millicores: spec.cpuLimitMillicores ?? spec.shape.vcpus * 1000,
       fromMs: context.clock.now() + cpuGraceMs,
