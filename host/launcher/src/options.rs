@@ -57,6 +57,7 @@ pub enum Command {
     Run(Launch),
     Hold(Launch),
     Pass(String),
+    Mount(ShareMount),
     Tsc,
     Version,
 }
