@@ -20,7 +20,8 @@ export const openCluster: Record<Place, () => Promise<Cluster>> = {
 
   /** A whole instance, which has all images: nothing is pulled from anywhere. */
   async machines() {
-    await prepare([...runtimePackages, ...testPackages], { quiet: true });
+    for (const { name, directory } of await prepare([...runtimePackages, ...testPackages], { quiet: true }))
+      process.env[`SAMPAN_${name.toUpperCase()}_DIR`] ??= directory;
     const archive = await conformanceImages();
     const instance = await startInstance('conformance');
     try {

@@ -18,6 +18,7 @@ import { toStatus } from '../meta/status.ts';
 import type { Pki } from '../pki/pki.ts';
 import { type Exchange, sendStatus } from './exchange.ts';
 import { handleNodeProxy, isNodeProxy } from './node-proxy.ts';
+import { handlePodProxy, isPodProxy } from './pod-proxy.ts';
 import { resourceRequestOf } from './request-info.ts';
 import { handleResource, type ResourceParts } from './resource-handler.ts';
 import { handleStreaming, isStreaming, type StreamingParts } from './streaming-handler.ts';
@@ -140,6 +141,7 @@ export class FrontDoor {
     }
     if (isStreaming(info)) return handleStreaming(this.#options, exchange, info);
     if (isNodeProxy(info)) return handleNodeProxy(this.#options, exchange, info);
+    if (isPodProxy(info)) return handlePodProxy(this.#options, exchange, info);
     if (info.verb === 'watch') return handleResource(this.#options, exchange, info);
     if (this.#inFlight >= maxInFlight) throw tooMany();
     this.#inFlight += 1;

@@ -16,12 +16,13 @@ import type { StreamSession } from '../../runtime/runtime.ts';
 import type { StreamingHook } from '../streaming-hook.ts';
 import { type CommandChannels, serveCommand } from './command.ts';
 import { handleLog } from './log.ts';
-import { readAttachOptions, readExecOptions, readPorts } from './options.ts';
+import { readAttachOptions, readExecOptions, readLogOptions, readPorts } from './options.ts';
 import { openSpdyCommand, spdyCommandProtocols } from './spdy-command.ts';
 import { serveSpdyPortForward, spdyPortForwardProtocols } from './spdy-port-forward.ts';
 import { beginSpdy, chooseProtocol, offeredStreamProtocols, upgradeKind } from './upgrade.ts';
 import { acceptWebSocket, offeredSubprotocols } from './websocket/accept.ts';
 import { openWebSocketCommand, webSocketCommandProtocols } from './websocket/command.ts';
+import { serveWebSocketLog, webSocketLogProtocols } from './websocket/log.ts';
 import {
   serveWebSocketPortForward,
   spdyTunnelProtocol,
@@ -29,11 +30,11 @@ import {
 } from './websocket/port-forward.ts';
 
 export interface StreamingUpgrade {
-  kind: 'exec' | 'attach' | 'portforward';
+  kind: 'exec' | 'attach' | 'portforward' | 'log';
   pod: PodKey;
   /** Default: that of the query; '' for portforward. */
   container?: string;
-  /** PodExecOptions, PodAttachOptions or PodPortForwardOptions as the client put them. */
+  /** PodExecOptions, PodAttachOptions, PodPortForwardOptions or PodLogOptions as the client put them. */
   query: URLSearchParams;
   request: IncomingMessage;
   socket: Duplex;
@@ -49,10 +50,8 @@ export function createStreamingHook({ log, clock = systemClock }: { log: Logger;
   return {
     log: ({ pod, container, query, gateway }, response) =>
       handleLog({ pod, container, query, response, gateway, log, clock }),
-    upgrade: async ({ call, pod, container, query, request, gateway }, socket, head) => {
-      if (call === 'log') throw new SampanError('BadRequest', 'a log is asked for without an upgrade');
-      return handleStreamingUpgrade({ kind: call, pod, container, query, request, socket, head, gateway, log, clock });
-    },
+    upgrade: ({ call, pod, container, query, request, gateway }, socket, head) =>
+      handleStreamingUpgrade({ kind: call, pod, container, query, request, socket, head, gateway, log, clock }),
   };
 }
 
@@ -65,6 +64,10 @@ export async function handleStreamingUpgrade(upgrade: StreamingUpgrade): Promise
   const { socket } = call;
   if (socket instanceof Socket) socket.setKeepAlive(true, 30_000).setNoDelay(true);
   const kind = upgradeKind(call.request);
+  if (call.kind === 'log') {
+    if (kind === 'spdy') throw new SampanError('BadRequest', 'a log is sent over WebSocket or without an upgrade');
+    return webSocketLog(call);
+  }
   if (call.kind !== 'portforward') await (kind === 'spdy' ? spdyCommand(call) : webSocketCommand(call));
   else await (kind === 'spdy' ? spdyPortForward(call) : webSocketPortForward(call));
 }
@@ -114,6 +117,19 @@ async function webSocketPortForward(call: Call): Promise<void> {
   }
   const tunnel = createWebSocketStream(await acceptWebSocket(call, protocol));
   await serveSpdyPortForward({ connection: { duplex: tunnel, log, clock }, pod, gateway });
+}
+
+async function webSocketLog(call: Call): Promise<void> {
+  const { pod, gateway, query, clock, log } = call;
+  const options = readLogOptions(query, call.container ?? query.get('container') ?? '', clock.now());
+  const protocol = chooseSubprotocol(call, webSocketLogProtocols);
+  const left = new AbortController();
+  call.socket.once('close', () => left.abort());
+  const lines = await gateway.logs(pod, options, left.signal);
+  const socket = await acceptWebSocket(call, protocol);
+  await serveWebSocketLog(socket, protocol, lines).catch((error) => {
+    if (!left.signal.aborted) log.warn({ pod: pod.name, error: messageOf(error) }, 'a log broke off');
+  });
 }
 
 async function spdyPortForward(call: Call): Promise<void> {
