@@ -10,12 +10,15 @@ use serde_json::Value;
 use crate::failure::{Context, Failure, Outcome};
 use crate::{params, sys};
 
+mod six;
+
 pub struct Plan {
     mac: [u8; 6],
     address: Ipv4Addr,
     mask: Ipv4Addr,
     gateway: Option<Ipv4Addr>,
     mtu: u32,
+    extras: six::Extras,
 }
 
 impl Plan {
@@ -28,9 +31,10 @@ impl Plan {
         Ok(Plan {
             mac: parse_mac(params::text(network, "mac")?)?,
             address: parse_address("address", params::text(network, "address")?)?,
-            mask: Ipv4Addr::from(if prefix == 0 { 0 } else { u32::MAX << (32 - prefix) }),
+            mask: mask_of(prefix),
             gateway: gateway.map(|gateway| parse_address("gateway", gateway)).transpose()?,
             mtu: params::optional_number(network, "mtu")?.unwrap_or(1500) as u32,
+            extras: six::Extras::parse(network)?,
         })
     }
 
@@ -38,6 +42,11 @@ impl Plan {
         let network = |address: Ipv4Addr| u32::from(address) & u32::from(self.mask);
         network(gateway) != network(self.address)
     }
+}
+
+/// `prefix` is at most 32.
+pub fn mask_of(prefix: u64) -> Ipv4Addr {
+    Ipv4Addr::from(if prefix == 0 { 0 } else { u32::MAX << (32 - prefix) })
 }
 
 fn parse_address(name: &str, text: &str) -> Outcome<Ipv4Addr> {
@@ -56,8 +65,7 @@ pub fn configure(interface: &str, plan: &Plan) -> Outcome<()> {
             socket.set_mac(interface, plan.mac)?;
         }
         socket.set_mtu(interface, plan.mtu)?;
-        socket.set_address(interface, libc::SIOCSIFADDR as _, plan.address)?;
-        socket.set_address(interface, libc::SIOCSIFNETMASK as _, plan.mask)?;
+        socket.set_ipv4(interface, plan.address, plan.mask)?;
         if let Some(gateway) = plan.gateway {
             if plan.gateway_is_beyond(gateway) {
                 socket.add_route(interface, gateway, Ipv4Addr::BROADCAST, None)?;
@@ -66,7 +74,8 @@ pub fn configure(interface: &str, plan: &Plan) -> Outcome<()> {
         }
         Ok(())
     };
-    steps().context(|| format!("configure {}", interface))
+    steps().context(|| format!("configure {}", interface))?;
+    six::configure(interface, &plan.extras)
 }
 
 /// Before the machine may be frozen: the interface is up, with all that costs, and has nothing to say.
@@ -86,10 +95,10 @@ pub fn bring_up(interface: &str) -> io::Result<()> {
     Socket::open()?.set_up(interface)
 }
 
-struct Socket(OwnedFd);
+pub struct Socket(OwnedFd);
 
 impl Socket {
-    fn open() -> io::Result<Socket> {
+    pub fn open() -> io::Result<Socket> {
         let fd = sys::check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) })?;
         Ok(Socket(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
@@ -135,7 +144,13 @@ impl Socket {
         self.ask(which, &mut request)
     }
 
-    fn add_route(&self, interface: &str, to: Ipv4Addr, mask: Ipv4Addr, by: Option<Ipv4Addr>) -> io::Result<()> {
+    /// `interface` may be an alias such as eth0:1: a further address.
+    pub fn set_ipv4(&self, interface: &str, address: Ipv4Addr, mask: Ipv4Addr) -> io::Result<()> {
+        self.set_address(interface, libc::SIOCSIFADDR as _, address)?;
+        self.set_address(interface, libc::SIOCSIFNETMASK as _, mask)
+    }
+
+    pub fn add_route(&self, interface: &str, to: Ipv4Addr, mask: Ipv4Addr, by: Option<Ipv4Addr>) -> io::Result<()> {
         const RTF_UP: u16 = 1;
         const RTF_GATEWAY: u16 = 2;
         let device = sys::c_string(interface)?;

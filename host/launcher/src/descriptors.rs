@@ -30,7 +30,7 @@ pub fn open_all(wanted: &[Give], directory: &str) -> Result<Opened, String> {
         let fd = match give {
             Give::File { writable, path, .. } => file(path, *writable)?,
             Give::Listen { path, .. } => listen(path)?,
-            Give::Tap { name, .. } => tap::open(name)?,
+            Give::Tap { name, namespace, .. } => tap::open(name, namespace.as_deref())?,
             Give::SpareTap { .. } => {
                 let spare = tap::SpareTap::create()?;
                 let fd = duplicate(&spare.fd)?;

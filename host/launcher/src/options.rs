@@ -9,8 +9,8 @@ pub enum Give {
     File { fd: i32, writable: bool, path: String },
     /// `--listen FD:PATH`: a listening unix socket, mode 0600, made here.
     Listen { fd: i32, path: String },
-    /// `--tap FD:NAME`: the tap device NAME of the caller's network namespace.
-    Tap { fd: i32, name: String },
+    /// `--tap FD:NAME[:PATH]`: the tap device NAME of the network namespace PATH, or of the caller's.
+    Tap { fd: i32, name: String, namespace: Option<String> },
     /// `--spare-tap FD`: a tap that is tied to no real device (see tap.rs); with hold it may be tied to one later.
     SpareTap { fd: i32 },
     /// `--memory FD:BYTES`: fresh anonymous memory that can be sealed (see memory.rs); only with hold.
@@ -74,8 +74,8 @@ pub fn parse(arguments: &[String]) -> Result<Command, String> {
         }
         Some("hold") => parse_launch(&arguments[1..]).map(Command::Hold),
         Some("pass") if arguments.len() == 2 => Ok(Command::Pass(arguments[1].clone())),
-        Some("tsc") => Ok(Command::Tsc),
         Some("mount") => mount::parse(&arguments[1..]).map(Command::Mount),
+        Some("tsc") => Ok(Command::Tsc),
         Some("--version") => Ok(Command::Version),
         _ => Err(usage.into()),
     }
@@ -156,7 +156,13 @@ fn parse_give(name: &str, value: &str) -> Result<Give, String> {
         "--spare-tap" if rest.is_empty() => Ok(Give::SpareTap { fd }),
         "--memory" => Ok(Give::Memory { fd, bytes: number(name, rest)? }),
         "--listen" if !rest.is_empty() => Ok(Give::Listen { fd, path: rest.into() }),
-        "--tap" if !rest.is_empty() => Ok(Give::Tap { fd, name: rest.into() }),
+        "--tap" => match rest.split_once(':').map_or((rest, None), |(name, path)| (name, Some(path))) {
+            (name, None) if !name.is_empty() => Ok(Give::Tap { fd, name: name.into(), namespace: None }),
+            (name, Some(path)) if !name.is_empty() && path.starts_with('/') => {
+                Ok(Give::Tap { fd, name: name.into(), namespace: Some(path.into()) })
+            }
+            _ => wanted("FD:NAME or FD:NAME:/PATH"),
+        },
         _ => wanted("FD:VALUE"),
     }
 }
@@ -175,13 +181,14 @@ mod tests {
 
     #[test]
     fn reads_every_kind_of_descriptor() {
-        let line = "hold --directory /d --uid 200001 --file 10:rw:/a:b --listen 11:/s --tap 12:t0 --spare-tap 13 --memory 14:4096 -- /q -x";
+        let line = "hold --directory /d --uid 200001 --file 10:rw:/a:b --listen 11:/s --tap 12:t0:/run/n:1 --spare-tap 13 --memory 14:4096 -- /q -x";
         let launch = match parse(&words(line)) {
             Ok(Command::Hold(launch)) => launch,
             other => panic!("{:?}", other),
         };
         assert_eq!(launch.give.iter().map(Give::fd).collect::<Vec<_>>(), [10, 11, 12, 13, 14]);
         assert_eq!(launch.give[0], Give::File { fd: 10, writable: true, path: "/a:b".into() });
+        assert_eq!(launch.give[2], Give::Tap { fd: 12, name: "t0".into(), namespace: Some("/run/n:1".into()) });
         assert_eq!(launch.program, ["/q", "-x"]);
     }
 
@@ -194,6 +201,7 @@ mod tests {
         assert!(refusal("run --directory /d --uid 7 --memory 5:10 -- /q").contains("hold"));
         assert!(refusal("run --directory /d --uid 7 -- q").contains("absolute"));
         assert!(refusal("run --directory /d --uid 7 --tap 1:a -- /q").contains("1"));
+        assert!(refusal("run --directory /d --uid 7 --tap 5:a:b -- /q").contains("/PATH"));
         assert!(refusal("run --directory /d --uid 7 --share 40:rw:/a -- /q").contains("--share-server"));
         assert!(refusal("run --directory /d --uid 7 --share-server /v --share 40:rw:/a,b -- /q").contains("comma"));
     }

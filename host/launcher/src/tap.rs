@@ -28,8 +28,29 @@ struct InterfaceRequest {
     padding: [u8; 22],
 }
 
-/// Opens an existing tap device by name.
-pub fn open(name: &str) -> Result<OwnedFd, String> {
+/// Opens an existing tap device by name, in the network namespace of that path or in this process's own. A descriptor of
+/// /dev/net/tun belongs to the namespace it was opened in.
+pub fn open(name: &str, namespace: Option<&str>) -> Result<OwnedFd, String> {
+    match namespace {
+        None => open_here(name),
+        Some(path) => {
+            let own = sys::open("/proc/thread-self/ns/net", libc::O_RDONLY, 0)?;
+            let other = sys::open(path, libc::O_RDONLY, 0)?;
+            enter(&other, path)?;
+            let opened = open_here(name);
+            // Nothing that follows may happen in the wrong namespace.
+            enter(&own, "the launcher's own")?;
+            opened.map_err(|message| format!("{} ({})", message, path))
+        }
+    }
+}
+
+fn enter(namespace: &OwnedFd, name: &str) -> Result<(), String> {
+    let result = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+    sys::check(result, &format!("enter the network namespace {}", name)).map(|_| ())
+}
+
+fn open_here(name: &str) -> Result<OwnedFd, String> {
     exists(name)?;
     let fd = open_tun()?;
     tie(&fd, name)?;
