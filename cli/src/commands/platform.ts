@@ -1,4 +1,4 @@
-/** Commands about the platform itself: up, down, status, doctor, kubeconfig, test, bench. */
+/** Commands about the platform itself: up, down, cri, status, doctor, kubeconfig, test, bench. */
 import type { Command } from 'commander';
 import { currentInstance, kubeconfigPath } from '../instance.ts';
 
@@ -22,6 +22,23 @@ export function platformCommands(program: Command): void {
       '\nExamples:\n  ./sampan down           the server stops, Pods keep running, up adopts them\n  ./sampan down --pods    everything stops',
     )
     .action(async (options: { pods?: boolean }) => (await import('./down.ts')).down(options));
+  program
+    .command('cri')
+    .description('serve CRI v1 on a unix socket for a kubelet or crictl, in the foreground, without an API server')
+    .option('--listen <endpoint>', 'the unix socket', 'unix:///run/sampan/cri.sock')
+    .option('--home <directory>', 'where state is kept (default: SAMPAN_HOME, /var/lib/sampan)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ./sampan cri
+  ./sampan cri --listen unix:///tmp/cri.sock --home /tmp/cri       beside a platform that runs already
+  crictl --runtime-endpoint unix:///run/sampan/cri.sock ps         from another terminal
+  kubelet --container-runtime-endpoint=unix:///run/sampan/cri.sock ...
+
+It says when it is ready. Ctrl-C or SIGTERM stops it; Pods go on and are taken up by the next start.`,
+    )
+    .action(async (options: { listen: string; home?: string }) => (await import('./cri.ts')).cri(options));
   program
     .command('status')
     .description('say whether the platform runs, and what runs on it')

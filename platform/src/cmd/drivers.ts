@@ -31,11 +31,7 @@ export interface Drivers {
 export async function openDrivers(instance: Instance, log: Logger): Promise<Drivers> {
   const [{ store, isShared }, images, network, vmm] = await Promise.all([
     openStore(instance.home, log.child({ part: 'store' })),
-    createErofsImageStore({
-      directory: join(instance.home, 'images'),
-      log: log.child({ part: 'images' }),
-      insecureRegistries: listOf(process.env.SAMPAN_INSECURE_REGISTRIES),
-    }),
+    openImages(instance, log),
     openNetwork(instance, log),
     openVmm(instance, log),
   ]);
@@ -43,14 +39,22 @@ export async function openDrivers(instance: Instance, log: Logger): Promise<Driv
   return { store: encrypted, isStoreShared: isShared, images, network, vmm };
 }
 
-export async function openNetwork(instance: Instance, log: Logger): Promise<Network> {
+export function openImages(instance: Instance, log: Logger): Promise<ImageStore & ImageGarbageCollector> {
+  return createErofsImageStore({
+    directory: join(instance.home, 'images'),
+    log: log.child({ part: 'images' }),
+    insecureRegistries: listOf(process.env.SAMPAN_INSECURE_REGISTRIES),
+  });
+}
+
+/** Pods reach our API server at their gateway, unless there is none. */
+export async function openNetwork(instance: Instance, log: Logger, { api = true } = {}): Promise<Network> {
   const { port } = instance.listen;
   return createBridgeNetwork({
     run: instance.run,
     tag: instance.tag,
     log: log.child({ part: 'network' }),
-    allowHostPorts: [port],
-    redirectHttpsTo: port,
+    ...(api ? { allowHostPorts: [port], redirectHttpsTo: port } : {}),
   });
 }
 

@@ -214,7 +214,7 @@ async function freePort(): Promise<number> {
 }
 
 /** Everything on this host that carries the instance's tag or directories: there must be nothing after teardown. */
-function findLeaks(instance: TestInstance): string[] {
+export function findLeaks(instance: { run: string; home: string; tag: string }): string[] {
   const leaks: string[] = [];
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
     const line = readOr(`/proc/${pid}/cmdline`).replaceAll('\0', ' ');
