@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the host's own programs into OUTDIR: sampan-launch (static). Run again with nothing changed, it ends at once.
+# Builds the host's own programs into OUTDIR: sampan-launch, sampan-runtime (static). Run again with nothing changed, it ends at once.
 set -eu
 out=${1:?usage: host/build.sh OUTDIR}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -8,8 +8,8 @@ for tool in cargo cc; do
   command -v "$tool" >/dev/null 2>&1 || { echo "host/build.sh: $tool is not installed (apt-get install cargo gcc libc6-dev)" >&2; exit 1; }
 done
 
-key=$(cd "$here" && cat build.sh launcher/Cargo.toml launcher/Cargo.lock launcher/src/*.rs | sha256sum | cut -c1-16)
-if [ -x "$out/sampan-launch" ] && [ "$(cat "$out/version" 2>/dev/null)" = "$key" ]; then
+key=$(cd "$here" && cat build.sh ./*/Cargo.toml ./*/Cargo.lock ./*/src/* | sha256sum | cut -c1-16)
+if [ -x "$out/sampan-launch" ] && [ -x "$out/sampan-runtime" ] && [ "$(cat "$out/version" 2>/dev/null)" = "$key" ]; then
   echo "host programs $key are built"
   exit 0
 fi
@@ -17,18 +17,21 @@ fi
 mkdir -p "$out"
 build=$(mktemp -d "$out/.build.XXXXXX")
 trap 'rm -rf "$build"' EXIT
-# Debian's own copy of the crate (librust-libc-dev), where it is the version of Cargo.lock: then the build needs no network.
+# Debian's own copies of the crates (librust-libc-dev, librust-serde-json-dev), where they are the versions of Cargo.lock: then the build needs
+# no network.
 crates=/usr/share/cargo/registry
-version=$(sed -n '/name = "libc"/{n;s/version = "\(.*\)"/\1/p;}' "$here/launcher/Cargo.lock")
 set --
-[ -d "$crates/libc-$version" ] &&
+[ -d $crates/libc-0.2.139 ] && [ -d $crates/serde_json-1.0.87 ] && [ -d $crates/serde-1.0.152 ] &&
   set -- --config='source.crates-io.replace-with="debian"' --config="source.debian.directory=\"$crates\""
 
-echo "building sampan-launch ($key)"
-cd "$here/launcher"
 # glibc's target links statically too; no musl toolchain is asked of the machine.
-RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR="$build" \
-  cargo build --release --locked --quiet "$@" --target "$(rustc -vV | sed -n 's/^host: //p')"
-find "$build" -path '*/release/sampan-launch' -type f -exec mv {} "$out/.sampan-launch.new" \;
-mv "$out/.sampan-launch.new" "$out/sampan-launch"
+triple=$(rustc -vV | sed -n 's/^host: //p')
+for made in launcher/sampan-launch oci/sampan-runtime; do
+  program=${made#*/}
+  echo "building $program ($key)"
+  (cd "$here/${made%/*}" && RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR="$build" \
+    cargo build --release --locked --quiet "$@" --target "$triple")
+  mv "$build/$triple/release/$program" "$out/.$program.new"
+  mv "$out/.$program.new" "$out/$program"
+done
 echo "$key" > "$out/version"

@@ -29,7 +29,7 @@ const runtime: PackageNeed[] = [
   { name: 'kmod', reason: "reads the guest kernel's module order", probe: 'modinfo' },
   { name: 'cpio', reason: "packs the guest's initramfs", probe: 'cpio' },
   { name: 'xz-utils', reason: 'unpacks Debian packages for the miniOS', probe: 'xz' },
-  { name: 'cargo', reason: 'builds the guest agent and the VMM launcher', probe: 'cargo' },
+  { name: 'cargo', reason: "builds the guest agent and the host's programs", probe: 'cargo' },
   { name: 'gcc', reason: 'links them', probe: 'cc' },
   { name: 'make', reason: 'builds a static crun for the guest', probe: 'make' },
   { name: 'patch', reason: "applies the distribution's patches to it", probe: 'patch' },
@@ -52,6 +52,9 @@ const test: PackageNeed[] = [
   { name: 'umoci', reason: 'unpacks an image, to compare ours with', probe: 'umoci' },
   { name: 'openssl', reason: 'makes certificates for a registry over TLS', probe: 'openssl' },
   etcdPackage,
+  { name: 'podman', reason: 'runs containers through our OCI command line', probe: 'podman' },
+  { name: 'conmon', reason: 'holds the containers of Podman', probe: 'conmon' },
+  { name: 'catatonit', reason: "the first process of Podman's pods", probe: 'catatonit' },
   { name: 'libcap2-bin', reason: 'reads file capabilities of an unpacked image', probe: 'getcap' },
   {
     name: 'python3-kubernetes',
@@ -66,7 +69,7 @@ const debian12: PackageLists = {
     { name: 'librust-libc-dev', reason: 'a crate of both', probe: '/usr/share/cargo/registry/libc-0.2.139' },
     {
       name: 'librust-serde-json-dev',
-      reason: 'a crate of the guest agent',
+      reason: 'a crate of the guest agent and the OCI command',
       probe: '/usr/share/cargo/registry/serde_json-1.0.87',
     },
   ],
