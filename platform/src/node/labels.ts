@@ -20,6 +20,8 @@ export const annotation = {
   images: 'sampan.dev/images',
   /** Bytes of disk for all of the Pod's containers together. */
   ephemeralStorage: 'sampan.dev/ephemeral-storage',
+  /** "true": containers will mount directories of the host, so the machine is made for it. */
+  hostMounts: 'sampan.dev/host-mounts',
   /** Before a volume's name: what an emptyDir is made of. */
   volume: 'sampan.dev/volume.',
   /** Before a volume's name, in statistics: bytes an emptyDir holds. */

@@ -9,6 +9,8 @@ const plugins = {
   projected: 'projected',
   downwardAPI: 'downward-api',
   emptyDir: 'empty-dir',
+  // Stands elsewhere: where the Pod says.
+  hostPath: 'host-path',
 } as const;
 
 export type VolumeKind = keyof typeof plugins;
@@ -22,5 +24,6 @@ export function kindOf(volume: Volume): VolumeKind | undefined {
 }
 
 export function volumePath(podDirectory: string, kind: VolumeKind, name: string): string {
+  if (kind === 'hostPath') throw new Error("a hostPath volume is not in the Pod's directory");
   return join(podDirectory, 'volumes', `kubernetes.io~${plugins[kind]}`, name);
 }

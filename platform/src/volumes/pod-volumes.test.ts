@@ -110,8 +110,8 @@ describe('the volumes of a Pod', () => {
 
   test('a kind of volume there is none of is refused by name', async () => {
     await assert.rejects(
-      render({ name: 'v', hostPath: { path: '/etc' } }),
-      /volumes of kind hostPath are not supported/,
+      render({ name: 'v', nfs: { server: 's', path: '/etc' } }),
+      /volumes of kind nfs are not supported/,
     );
   });
 

@@ -9,6 +9,7 @@ import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Volume } from 'kubernetes-types/core/v1.js';
 import type { Clock } from '../base/clock.ts';
 import { writeVolume } from './atomic-writer.ts';
+import { checkHostPath } from './host-path.ts';
 import { kindOf, type VolumeKind, volumePath } from './paths.ts';
 import { renderConfigMap } from './render/config-map.ts';
 import { renderDownwardApi } from './render/downward-api.ts';
@@ -71,6 +72,10 @@ export class PodVolumes {
     try {
       const kind = kindOf(volume);
       if (!kind) throw unsupported(volume);
+      if (kind === 'hostPath') {
+        await checkHostPath(volume.hostPath!);
+        return undefined;
+      }
       const path = volumePath(directory, kind, volume.name);
       const gid = facts.pod.spec?.securityContext?.fsGroup;
       if (kind === 'emptyDir') {
@@ -88,7 +93,7 @@ export class PodVolumes {
   async #render(
     facts: PodFacts,
     volume: Volume,
-    kind: Exclude<VolumeKind, 'emptyDir'>,
+    kind: Exclude<VolumeKind, 'emptyDir' | 'hostPath'>,
   ): Promise<{ payload: Payload; refreshAtMs?: number }> {
     const { objects } = this.#options;
     const namespace = facts.pod.metadata?.namespace ?? '';
@@ -119,6 +124,6 @@ function unsupported(volume: Volume): SampanError {
   const kind = Object.keys(volume).find((key) => key !== 'name');
   return new SampanError(
     'Unsupported',
-    `volumes of kind ${kind} are not supported by this node; it has configMap, secret, projected, downwardAPI and emptyDir`,
+    `volumes of kind ${kind} are not supported by this node; it has configMap, secret, projected, downwardAPI, emptyDir and hostPath`,
   );
 }

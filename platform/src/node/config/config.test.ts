@@ -133,6 +133,24 @@ describe('a container', () => {
     );
   });
 
+  test('mounts a path of the node with its sub path apart, and its machine is made for it', () => {
+    const volumes = [{ name: 'data', hostPath: { path: '/srv//data/', type: 'Directory' } }];
+    const volumeMounts = [
+      { name: 'data', mountPath: '/all', mountPropagation: 'HostToContainer' },
+      { name: 'data', mountPath: '/part', subPath: 'a//b/', readOnly: true },
+    ];
+    const { mounts } = containerOf({ volumeMounts }, { volumes }, new Map());
+    assert.deepEqual(
+      mounts?.slice(0, 2).map((mount) => [mount.hostPath, mount.containerPath, mount.readonly, mount.propagation]),
+      [
+        ['/srv/data', '/all', false, 1],
+        ['/srv/data/./a/b', '/part', true, 0],
+      ],
+    );
+    const { annotations } = sandboxOf({ containers: [], volumes });
+    assert.equal(annotations?.['sampan.dev/host-mounts'], 'true');
+  });
+
   test('that mounts over /etc/hosts gets no other', () => {
     const { mounts } = containerOf(
       { volumeMounts: [{ name: 'v', mountPath: '/etc/hosts', subPath: 'hosts' }] },

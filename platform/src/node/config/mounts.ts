@@ -4,6 +4,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import type { Container, Pod, VolumeMount } from 'kubernetes-types/core/v1.js';
 import type * as cri from '../../runtime/generated/cri.ts';
 import { MountPropagation } from '../../runtime/generated/cri.ts';
+import { hostPathOf } from '../../volumes/host-path.ts';
 import { kindOf, volumePath } from '../../volumes/paths.ts';
 import type { PodPaths } from '../paths.ts';
 import { expand } from './expand.ts';
@@ -38,16 +39,21 @@ function volumeMount({ pod, container, paths, env }: MountInput, mount: VolumeMo
   const kind = volume && kindOf(volume);
   if (!volume || !kind)
     throw new SampanError('Invalid', `cannot find volume "${mount.name}" to mount into container "${container.name}"`);
-  const base = volumePath(paths.directory, kind, volume.name);
   const subPath = subPathOf(mount, env);
   const propagation = mount.mountPropagation ?? 'None';
   return {
     containerPath: isAbsolute(mount.mountPath) ? mount.mountPath : join('/', mount.mountPath),
-    hostPath: subPath ? join(base, subPath) : base,
+    hostPath: volume.hostPath
+      ? sharedPath(hostPathOf(volume.hostPath), normalize(subPath))
+      : join(volumePath(paths.directory, kind, volume.name), subPath),
     readonly: mount.readOnly === true,
     propagation: propagations[propagation as keyof typeof propagations] ?? MountPropagation.PROPAGATION_PRIVATE,
   };
 }
+
+/** The runtime resolves what is behind `/./` inside the volume: a link that somebody put there leads nowhere else (runtime/volumes/volume-path.ts). */
+const sharedPath = (volume: string, subPath: string): string =>
+  subPath === '.' ? volume : `${volume === '/' ? '' : volume}/./${subPath.replace(/\/$/, '')}`;
 
 const propagations = {
   None: MountPropagation.PROPAGATION_PRIVATE,

@@ -38,6 +38,7 @@ export function sandboxConfig(input: SandboxConfigInput): cri.PodSandboxConfig {
       [annotation.images]: JSON.stringify(input.presentImages),
       [annotation.grace]: String(graceSecondsOf(pod)),
       ...ephemeralStorage(pod),
+      ...(pod.spec?.volumes?.some((volume) => volume.hostPath) ? { [annotation.hostMounts]: 'true' } : {}),
     },
     linux: {
       securityContext: sandboxSecurity(pod),

@@ -32,6 +32,24 @@ const cases: [what: string, spec: object, said: string[]][] = [
     ],
   ],
   [
+    'paths of the host that are none, climb, are relative, of no type',
+    {
+      volumes: [
+        { name: 'a', hostPath: { path: '' } },
+        { name: 'b', hostPath: { path: '/srv/../etc' } },
+        { name: 'c', hostPath: { path: 'srv' } },
+        { name: 'd', hostPath: { path: '/srv', type: 'Folder' } },
+        { name: 'e', hostPath: { path: '/srv', type: 'DirectoryOrCreate' } },
+      ],
+    },
+    [
+      'volumes[0].hostPath.path: Required value',
+      `volumes[1].hostPath.path: Invalid value: "/srv/../etc": must not contain '..'`,
+      'volumes[2].hostPath.path: Invalid value: "srv": must be an absolute path',
+      'volumes[3].hostPath.type: Unsupported value: "Folder": supported values: "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"',
+    ],
+  ],
+  [
     'files of the downward API of two sources, of none, of no container',
     {
       volumes: [

@@ -1,11 +1,11 @@
 /** The Pod's volumes. Kinds of source that we do not have are refused by name in unsupported.ts; here they only count. */
-import type { KeyToPath, Pod, Volume } from 'kubernetes-types/core/v1.js';
+import type { HostPathVolumeSource, KeyToPath, Pod, Volume } from 'kubernetes-types/core/v1.js';
 import type { Cause } from '../../../errors.ts';
-import { duplicate, forbidden, invalidFor, notSupported, required } from '../../../field-errors.ts';
+import { duplicate, forbidden, invalid, invalidFor, notSupported, required } from '../../../field-errors.ts';
 import { dnsLabelProblems } from '../../../names.ts';
 import { tryParseQuantity } from '../../../quantity.ts';
 import { validateDownwardFile, validateKeyToPath } from './files.ts';
-import { checkFileMode } from './paths.ts';
+import { checkFileMode, hasBackstep } from './paths.ts';
 import { validateProjected } from './projected.ts';
 
 export function validateVolumes(pod: Pod): Cause[] {
@@ -28,7 +28,7 @@ function validateSource(volume: Volume, field: string): Cause[] {
   const kinds = Object.keys(volume).filter((key) => key !== 'name');
   if (kinds.length === 0) return [required(field, 'must specify a volume type')];
   const causes = kinds.slice(1).map((kind) => forbidden(`${field}.${kind}`, 'may not specify more than 1 volume type'));
-  const { emptyDir, secret, configMap, downwardAPI, projected } = volume;
+  const { emptyDir, secret, configMap, downwardAPI, projected, hostPath } = volume;
   if (emptyDir) causes.push(...validateEmptyDir(emptyDir, `${field}.emptyDir`));
   if (secret) {
     if (!secret.secretName) causes.push(required(`${field}.secret.secretName`));
@@ -42,7 +42,23 @@ function validateSource(volume: Volume, field: string): Cause[] {
     causes.push(...checkFileMode(downwardAPI.defaultMode, `${field}.downwardAPI.defaultMode`));
     for (const file of downwardAPI.items ?? []) causes.push(...validateDownwardFile(file, `${field}.downwardAPI`));
   }
+  if (hostPath) causes.push(...validateHostPath(hostPath, `${field}.hostPath`));
   if (projected) causes.push(...validateProjected(projected, `${field}.projected`));
+  return causes;
+}
+
+const hostPathTypes = [
+  '',
+  ...['BlockDevice', 'CharDevice', 'Directory', 'DirectoryOrCreate', 'File', 'FileOrCreate', 'Socket'],
+];
+
+function validateHostPath({ path, type = '' }: HostPathVolumeSource, field: string): Cause[] {
+  const causes: Cause[] = [];
+  if (!path) causes.push(required(`${field}.path`));
+  else if (hasBackstep(path)) causes.push(invalid(`${field}.path`, path, "must not contain '..'"));
+  // Kubernetes lets it pass and no container comes of it.
+  else if (!path.startsWith('/')) causes.push(invalid(`${field}.path`, path, 'must be an absolute path'));
+  if (!hostPathTypes.includes(type)) causes.push(notSupported(`${field}.type`, type, hostPathTypes));
   return causes;
 }
 
