@@ -39,3 +39,9 @@ test('a body that says it is too large is refused before it comes', async () => 
   const request = incoming({ 'content-length': String(maxBodyBytes + 1) });
   await assert.rejects(readBody(request, new FakeClock()), (error) => isReason(error, 'RequestEntityTooLarge'));
 });
+
+test('a key that stands twice in YAML is told by its line, as Go tells it', () => {
+  assert.throws(() => parseBody(Buffer.from('\na: 1\nb:\n  c: 1\n  c: 2\n'), 'application/yaml'), {
+    message: /line 5: key "c" already set in map/,
+  });
+});

@@ -35,3 +35,12 @@ test('a form nobody here can write is refused', () => {
     );
   }
 });
+
+test('what is no object of the API is shown as it is, or not at all', () => {
+  const table = 'application/json;as=Table;v=v1;g=meta.k8s.io';
+  assert.equal(representationOf(`${table},application/json`, true).as, 'Object');
+  assert.throws(
+    () => representationOf(table, true),
+    (error) => isReason(error, 'NotAcceptable'),
+  );
+});

@@ -33,13 +33,14 @@ export function parseAccept(header: string | undefined): MediaRange[] {
   return ranges.filter((range) => quality(range) > 0).sort((a, b) => quality(b) - quality(a));
 }
 
-/** Throws NotAcceptable when nothing the client takes is something this server can write. */
-export function representationOf(accept: string | undefined): Representation {
+/** Throws NotAcceptable when nothing the client takes is something this server can write; `wholeOnly`: no Table, no metadata alone. */
+export function representationOf(accept: string | undefined, wholeOnly = false): Representation {
   for (const { type, parameters } of parseAccept(accept)) {
     const format = formatOf(type);
     if (!format) continue;
     const { as, v: version = 'v1', g: group } = parameters;
     if (!as) return { ...plain, format };
+    if (wholeOnly) continue;
     const known = as === 'Table' || as === 'PartialObjectMetadata' || as === 'PartialObjectMetadataList';
     if (known && group === 'meta.k8s.io' && (version === 'v1' || version === 'v1beta1')) return { format, as, version };
   }

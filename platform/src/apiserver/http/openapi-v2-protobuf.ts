@@ -1,7 +1,8 @@
 /**
  * An OpenAPI v2 document in protobuf, the only form old kubectls take it in. Numbers are those of gnostic's openapi.v2 messages.
  */
-import { type DocumentV2, extensionsOf, type OperationV2, type ParameterV2, type SchemaV2 } from './openapi-v2.ts';
+import type { DocumentV2, OperationV2, ParameterV2 } from './openapi-v2.ts';
+import { extensionsOf, type SchemaV2 } from './openapi-v2-schema.ts';
 
 /** As answers name it; clients ask with an `@` for the third dot, which is no legal media type. */
 export const openApiV2ProtobufType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';

@@ -4,6 +4,7 @@ import { allKinds } from '@sampan/api/kinds/all.ts';
 import { openApiV3 } from '@sampan/api/schema/open-api.ts';
 import { openApiV2 } from './openapi-v2.ts';
 import { encodeOpenApiV2 } from './openapi-v2-protobuf.ts';
+import { schemaV2 } from './openapi-v2-schema.ts';
 import { WireReader } from './wire-reader.ts';
 
 const core = allKinds.filter(({ ref }) => ref.group === '');
@@ -33,4 +34,26 @@ test('the protobuf form holds every path and definition', () => {
   }
   assert.equal(counts.get(8), Object.keys(document.paths).length);
   assert.equal(counts.get(9), Object.keys(document.definitions).length);
+});
+
+test('schemas of custom kinds keep their bounds, and lose what kubectl of that time would stumble over', () => {
+  const gvk = { 'x-kubernetes-group-version-kind': [{ group: 'g', version: 'v1', kind: 'K' }] };
+  const open = { 'x-kubernetes-preserve-unknown-fields': true } as const;
+  const feeling = { type: 'string', enum: ['Great', 'Down'], default: 'Great', maxLength: 5 };
+  const text = { type: 'string' };
+  const shown = schemaV2({
+    type: 'object',
+    ...gvk,
+    required: ['a', 'n'],
+    properties: { a: feeling, n: { ...text, nullable: true } },
+  });
+  assert.deepEqual(shown, { type: 'object', ...gvk, required: ['a'], properties: { a: feeling, n: {} } });
+  assert.deepEqual(schemaV2({ type: 'object', ...open, properties: { a: text } }), open);
+  assert.deepEqual(schemaV2({ type: 'array', ...open, items: text }), open);
+  assert.deepEqual(schemaV2({ type: 'object', description: 'words', ...gvk, ...open, properties: { a: text } }), {
+    type: 'object',
+    ...gvk,
+  });
+  const either = { type: 'object', anyOf: [{ required: ['a'] }], properties: { a: text } };
+  assert.deepEqual(schemaV2(either), { type: 'object', properties: { a: text } });
 });

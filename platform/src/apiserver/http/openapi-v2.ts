@@ -1,17 +1,6 @@
 /** OpenAPI v2 out of the v3 documents: what kubectl up to 1.28 reads before `apply` and `explain`. */
 import type { OpenApiDocument } from '@sampan/api/schema/open-api.ts';
-
-export interface SchemaV2 {
-  $ref?: string;
-  description?: string;
-  type?: string;
-  format?: string;
-  required?: string[];
-  properties?: Record<string, SchemaV2>;
-  items?: SchemaV2;
-  additionalProperties?: SchemaV2;
-  [extension: `x-${string}`]: unknown;
-}
+import { extensionsOf, type SchemaV2, type SchemaV3, schemaV2 } from './openapi-v2-schema.ts';
 
 export interface ParameterV2 {
   name: string;
@@ -64,14 +53,6 @@ interface OperationV3 extends Omit<OperationV2, 'parameters' | 'responses'> {
 
 type PathItemV3 = Record<string, OperationV3> & { parameters?: ParameterV3[] };
 
-interface SchemaV3 extends Omit<SchemaV2, 'properties' | 'items' | 'additionalProperties'> {
-  properties?: Record<string, SchemaV3>;
-  items?: SchemaV3;
-  additionalProperties?: SchemaV3;
-  allOf?: SchemaV3[];
-  oneOf?: SchemaV3[];
-}
-
 function pathItem({ parameters: shared = [], ...operations }: PathItemV3): Record<string, OperationV2> {
   return Object.fromEntries(
     Object.entries(operations).map(([method, operation]) => [method, operationV2(operation as OperationV3, shared)]),
@@ -94,31 +75,4 @@ function operationV2(operation: OperationV3, shared: ParameterV3[]): OperationV2
     responses: Object.fromEntries(responses),
     ...extensionsOf(operation),
   };
-}
-
-/** v2 has no oneOf, and its references stand alone but for words. */
-function schemaV2(schema: SchemaV3): SchemaV2 {
-  const { $ref, allOf, oneOf, description, type, format, required } = schema;
-  const reference = $ref ?? allOf?.[0]?.$ref;
-  const words = description ? { description } : {};
-  if (reference)
-    return { $ref: reference.replace('#/components/schemas/', '#/definitions/'), ...words, ...extensionsOf(schema) };
-  return {
-    ...words,
-    type: type ?? (oneOf ? 'string' : undefined),
-    ...(format ? { format } : {}),
-    ...(required ? { required } : {}),
-    ...(schema.properties ? { properties: mapValues(schema.properties, schemaV2) } : {}),
-    ...(schema.items ? { items: schemaV2(schema.items) } : {}),
-    ...(schema.additionalProperties ? { additionalProperties: schemaV2(schema.additionalProperties) } : {}),
-    ...extensionsOf(schema),
-  };
-}
-
-export function extensionsOf(value: object): Record<`x-${string}`, unknown> {
-  return Object.fromEntries(Object.entries(value).filter(([name]) => name.startsWith('x-')));
-}
-
-function mapValues<A, B>(from: Record<string, A>, change: (value: A) => B): Record<string, B> {
-  return Object.fromEntries(Object.entries(from).map(([name, value]) => [name, change(value)]));
 }

@@ -69,10 +69,11 @@ async function handleAction(call: Call, action: Action): Promise<void> {
   if (info.verb !== 'create') throw methodNotAllowed(info);
   if (action.namespaced && info.namespace === undefined)
     throw badRequest('an empty namespace may not be set during creation');
+  const { format } = representationOf(exchange.request.headers.accept, true);
   const caller = callerOf(exchange);
   const body = decodeAction(action, await bodyOf(call), caller);
   const answer = await action.run({ context, namespace: info.namespace, name: info.name, body, caller });
-  await send(exchange, 201, answer, call.shown.format);
+  await send(exchange, 201, answer, format);
 }
 
 async function handleView(call: Call, kind: Kind): Promise<void> {

@@ -3,7 +3,7 @@
  * each with each. So depth is counted in the tokens before there is a tree, and keys are compared afterwards.
  */
 import { SampanError } from '@sampan/api/errors.ts';
-import { type Document, isMap, isScalar, Lexer, parseDocument, visit } from 'yaml';
+import { type Document, isMap, isNode, isScalar, Lexer, LineCounter, parseDocument, visit } from 'yaml';
 
 /** Whoever has more to say can say it in JSON. */
 const maxYamlBytes = 512 * 1024;
@@ -24,10 +24,11 @@ export function parseOneYaml(text: string): unknown {
     throw new SampanError('RequestEntityTooLarge', message);
   }
   checkTokens(text);
-  const document = parseDocument(text, { uniqueKeys: false, logLevel: 'error' });
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { uniqueKeys: false, logLevel: 'error', lineCounter });
   const [error] = document.errors;
   if (error) throw new SyntaxError(error.message);
-  checkKeys(document);
+  checkKeys(document, lineCounter);
   return document.toJS({ maxAliasCount: maxAliases });
 }
 
@@ -46,15 +47,22 @@ function checkTokens(text: string): void {
   }
 }
 
-function checkKeys(document: Document.Parsed): void {
+/** In the words of Go's parser, which clients look for. */
+function checkKeys(document: Document.Parsed, lines: LineCounter): void {
   visit(document, {
     Map(_, map) {
       if (!isMap(map)) return;
       const seen = new Set<unknown>();
       for (const { key } of map.items) {
         const name = isScalar(key) ? key.value : key;
-        if (seen.has(name) && name !== '<<') throw new SyntaxError(`Map keys must be unique: ${JSON.stringify(name)}`);
-        seen.add(name);
+        if (!seen.has(name) || name === '<<') {
+          seen.add(name);
+          continue;
+        }
+        const { line } = lines.linePos(isNode(key) ? (key.range?.[0] ?? 0) : 0);
+        throw new SyntaxError(
+          `yaml: unmarshal errors:\n  line ${line}: key ${JSON.stringify(name)} already set in map`,
+        );
       }
     },
   });

@@ -46,8 +46,8 @@ export function settleStructure({ check, object, caller, subject, doubled = [] }
   if (wrongTypes.length > 0) throw badRequest(`${subject}: ${wrongTypes.join(', ')}`);
   if (unknownFields.length === 0 && doubled.length === 0) return;
   const told = [
-    ...doubled.map((path) => `duplicate field "${path}"`),
     ...unknownFields.map((path) => `unknown field "${path}"`),
+    ...doubled.map((path) => `duplicate field "${path}"`),
   ];
   if (caller.fieldValidation === 'Strict') throw badRequest(`${subject}: strict decoding error: ${told.join(', ')}`);
   if (caller.fieldValidation === 'Warn') for (const text of told) caller.warn(text);
