@@ -1,0 +1,45 @@
+/** The client library of kubelet and crictl, and kubectl's streaming clients, against `sampan cri`: what they do stands in test/clients/cri. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { buildGoTool, type GoTool } from '../clients/go-tool.ts';
+import { buildImage } from '../fixtures/images/build-image.ts';
+import { type Registry, startRegistry } from '../fixtures/images/registry.ts';
+import { runProgram } from './clients-lab.ts';
+import { CriLab, missingForCri } from './support/cri-lab.ts';
+
+const missing = missingForCri();
+let tool: GoTool;
+let lab: CriLab;
+let registry: Registry;
+let image: string;
+
+before(
+  async () => {
+    if (missing) return;
+    tool = await buildGoTool('cri');
+    if (!tool.path) return;
+    registry = await startRegistry();
+    image = await registry.pushImage(await buildImage('busybox'), 'cri/busybox:1');
+    lab = await CriLab.open('cri-clients');
+  },
+  { timeout: 600_000 },
+);
+after(async () => {
+  await lab?.[Symbol.asyncDispose]();
+  await registry?.stop();
+});
+
+const programs: Record<string, string> = {
+  calls: 'kubelet’s own CRI client finds every call as it wants it: states, exit codes, statistics, log files, events, refusals',
+  streaming: 'exec, terminals, attach and port-forward work over SPDY and WebSocket with client-go',
+};
+
+for (const [name, sentence] of Object.entries(programs)) {
+  test(sentence, { skip: missing }, async (t) => {
+    if (!tool.path) return t.skip(tool.missing);
+    const { code, output } = await runProgram(tool.path, [lab.socketPath, image, lab.logDirectory(name), name], {
+      timeoutMs: 80_000,
+    });
+    assert.equal(code, 0, output);
+  });
+}
