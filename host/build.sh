@@ -9,7 +9,7 @@ for tool in cargo cc; do
 done
 
 key=$(cd "$here" && cat build.sh ./*/Cargo.toml ./*/Cargo.lock ./*/src/* | sha256sum | cut -c1-16)
-if [ -x "$out/sampan-launch" ] && [ -x "$out/sampan-runtime" ] && [ "$(cat "$out/version" 2>/dev/null)" = "$key" ]; then
+if [ -x "$out/sampan-launch" ] && [ -x "$out/sampan-runtime" ] && [ -x "$out/containerd-shim-sampan-v2" ] && [ "$(cat "$out/version" 2>/dev/null)" = "$key" ]; then
   echo "host programs $key are built"
   exit 0
 fi
@@ -26,7 +26,7 @@ set --
 
 # glibc's target links statically too; no musl toolchain is asked of the machine.
 triple=$(rustc -vV | sed -n 's/^host: //p')
-for made in launcher/sampan-launch oci/sampan-runtime; do
+for made in launcher/sampan-launch oci/sampan-runtime shim/containerd-shim-sampan-v2; do
   program=${made#*/}
   echo "building $program ($key)"
   (cd "$here/${made%/*}" && RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR="$build" \

@@ -71,6 +71,9 @@ impl Agent {
             "resizeTty" => self.resize_tty(params),
             "exec" => self.exec(caller, params),
             "dial" => self.dial(caller, params),
+            "freeze" => self.freeze(params),
+            "processes" => self.processes(params),
+            "signalSession" => self.signal_session(params),
             "resizeSession" => self.resize_session(params),
             other => Err(Failure::new("Unsupported", format!("this agent has no call {:?}", other))),
         }

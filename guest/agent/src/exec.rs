@@ -105,7 +105,7 @@ impl Agent {
         match (pid, caller) {
             (Some(pid), caller) => {
                 if let Some(caller) = caller {
-                    self.reply(caller, Ok(Answer::Done));
+                    self.reply(caller, Ok(Answer::With(json!({ "pid": pid }))));
                 }
                 if let Some(ended) = self.children.expect(pid, Job::Session(stream)) {
                     self.session_exited(stream, ended);
@@ -142,8 +142,13 @@ impl Agent {
     }
 }
 
-/// The container's own process with other arguments.
+/// The container's own process with other arguments; or, where the call has a whole `process` (runtime-spec), that one.
 fn process_of(own: &Value, call: &Value, tty: bool) -> Outcome<Value> {
+    if let Some(process) = call.get("process").filter(|process| process.is_object()) {
+        let mut process = process.clone();
+        process["terminal"] = json!(tty);
+        return Ok(process);
+    }
     let arguments = params::texts(call, "args")?;
     if arguments.is_empty() {
         return Err(Failure::bad("parameter args must not be empty"));

@@ -16,6 +16,7 @@ mod disks;
 mod exec;
 mod failure;
 mod files;
+mod freeze;
 mod input;
 mod net;
 mod output;

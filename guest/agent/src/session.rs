@@ -230,6 +230,23 @@ impl Agent {
         }
     }
 
+    /// To its first process, which a session that has just begun may not have yet: then the caller tries again.
+    pub fn signal_session(&mut self, call: &Value) -> Outcome<Answer> {
+        let stream = params::number(call, "stream")? as Key;
+        let signal = params::number(call, "signal")?;
+        if !(1..=64).contains(&signal) {
+            return Err(Failure::bad(format!("signal {} is not one of 1 to 64", signal)));
+        }
+        match self.sessions.get(&stream) {
+            Some(Session { kind: Kind::Process { pid, .. }, ended: None, opening: None, .. }) => {
+                let _ = sys::signal(*pid, signal as i32);
+                Ok(Answer::Done)
+            }
+            Some(session) if session.opening.is_some() => Err(Failure::precondition(format!("session {} has not begun", stream))),
+            _ => Ok(Answer::Done),
+        }
+    }
+
     pub fn resize_session(&mut self, call: &Value) -> Outcome<Answer> {
         let stream = params::number(call, "stream")? as Key;
         let size = (params::number(call, "columns")?, params::number(call, "rows")?);

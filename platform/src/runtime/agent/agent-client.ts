@@ -20,7 +20,7 @@ import type {
   VolumeFile,
 } from './agent.ts';
 import { AgentConnection, dialAgent } from './agent-connection.ts';
-import { containersSchema, startedSchema, statsSchema } from './agent-messages.ts';
+import { containersSchema, processesSchema, sessionSchema, startedSchema, statsSchema } from './agent-messages.ts';
 import { EventLog } from './event-log.ts';
 import { frameType } from './frames.ts';
 import { AgentSession } from './guest-session.ts';
@@ -142,6 +142,14 @@ class AgentClient implements Agent {
     await this.#call('updateResources', { id, resources });
   }
 
+  async freeze(id: string, frozen: boolean): Promise<void> {
+    await this.#call('freeze', { id, frozen });
+  }
+
+  async processes(id: string): Promise<number[]> {
+    return this.#parsed(processesSchema, await this.#call('processes', { id }));
+  }
+
   async listContainers(): Promise<GuestContainerStatus[]> {
     return this.#parsed(containersSchema, await this.#call('listContainers', {}));
   }
@@ -208,7 +216,9 @@ class AgentClient implements Agent {
   async #open(method: string, params: object): Promise<GuestSession> {
     const session = new AgentSession(this.#connection);
     try {
-      await this.#call(method, { ...params, stream: session.id });
+      const answer = await this.#call(method, { ...params, stream: session.id });
+      const pid = this.#parsed(sessionSchema, answer)?.pid;
+      if (pid !== undefined) session.pid = pid;
       return session;
     } catch (error) {
       session.abandon(error instanceof Error ? error : new Error(messageOf(error)));

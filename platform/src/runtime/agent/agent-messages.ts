@@ -65,6 +65,11 @@ export const statsSchema = z.object({
   network: z.object({ rxBytes: nanos, txBytes: nanos, rxErrors: nanos, txErrors: nanos }),
 });
 
+export const processesSchema = z.array(count).max(40_000);
+
+/** A connection has no process. */
+export const sessionSchema = z.object({ pid: count.optional() }).nullish();
+
 /** How a stream ended; an output's has nothing to tell. */
 export const closeSchema = z.object({
   exitCode: z.number().int().min(0).max(255).default(0),

@@ -184,12 +184,16 @@ export interface GuestStats {
 
 /** A process started in a container beside its own, or a TCP connection from inside the guest. Flow-controlled both ways. */
 export interface GuestSession extends AsyncDisposable {
+  /** Of the process, as the guest counts; absent for a connection. */
+  readonly pid?: number;
   readonly stdin: WritableStream<Uint8Array>;
   readonly stdout: ReadableStream<Uint8Array>;
   readonly stderr: ReadableStream<Uint8Array>;
   resize(columns: number, rows: number): Promise<void>;
   /** Resolves when the process has ended and its output was delivered. For a dialled connection: exitCode 0. */
   readonly exited: Promise<{ exitCode: number; signal: number }>;
+  /** To the process itself; ok when it has ended. */
+  signal(signal: number): Promise<void>;
   /** Kills the process (SIGKILL to its group) or closes the connection. Idempotent. */
   kill(): void;
 }
@@ -199,6 +203,8 @@ export interface ExecRequest {
   args: string[];
   env?: string[];
   cwd?: string;
+  /** The whole OCI `process` in place of the container's own with the above changed. */
+  process?: object;
   tty: boolean;
   stdin: boolean;
   /** Initial terminal size. */
@@ -232,6 +238,10 @@ export interface Agent {
   /** Kills what is left, unmounts, forgets. Idempotent. */
   removeContainer(id: string): Promise<void>;
   updateResources(id: string, resources: object): Promise<void>;
+  /** Holds all processes of a running container still, or lets them go on. Idempotent. */
+  freeze(id: string, frozen: boolean): Promise<void>;
+  /** Ids of a container's processes, as the guest counts them. */
+  processes(id: string): Promise<number[]>;
   /** Everything the guest knows of: how a restarted server finds its containers. */
   listContainers(): Promise<GuestContainerStatus[]>;
   stats(): Promise<GuestStats>;

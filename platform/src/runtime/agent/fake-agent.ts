@@ -232,6 +232,17 @@ class FakeAgent implements Agent {
     container.resources = resources;
   }
 
+  async freeze(id: string, frozen: boolean): Promise<void> {
+    const container = this.#alive().container(id);
+    if (container.state !== 'running')
+      throw new SampanError('FailedPrecondition', `container ${id} is ${container.state}, not running`);
+    container.frozen = frozen;
+  }
+
+  async processes(id: string): Promise<number[]> {
+    return this.#alive().container(id).state === 'running' ? [42] : [];
+  }
+
   async listContainers(): Promise<GuestContainerStatus[]> {
     return [...this.#alive().containers.values()].map((container) => container.status());
   }

@@ -24,6 +24,7 @@ export class FakeContainer {
   startedAt = 0n;
   exit: ExitInfo | undefined;
   oomKilled = false;
+  frozen = false;
   resources: object | undefined;
   terminal: { columns: number; rows: number } | undefined;
   ended: Promise<void> = Promise.resolve();
@@ -90,6 +91,8 @@ export class FakeContainer {
     if (!program) throw new SampanError('InternalError', `executable file \`${request.args[0]}\` not found in $PATH`);
     const env = { ...this.#process().env, ...variables(request.env ?? []) };
     const { args, stdin } = request;
+    const own = request.process as SpecProcess | undefined;
+    if (own) Object.assign(env, variables(own.env ?? []));
     return new FakeSession({ program, args, env, guest: this.#guest, mounts: this.request.mounts, stdin });
   }
 

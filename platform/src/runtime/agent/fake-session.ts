@@ -45,6 +45,12 @@ export class FakeSession implements GuestSession {
     this.size = { columns, rows };
   }
 
+  readonly pid = 43;
+
+  async signal(signal: number): Promise<void> {
+    this.#killed.abort(signal);
+  }
+
   kill(): void {
     this.#killed.abort(9);
   }

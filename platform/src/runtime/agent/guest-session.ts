@@ -78,6 +78,7 @@ class Inbox {
 
 export class AgentSession implements GuestSession, StreamHandler {
   readonly id: number;
+  pid?: number;
   readonly stdin: WritableStream<Uint8Array>;
   readonly exited: Promise<{ exitCode: number; signal: number }>;
   readonly #connection: AgentConnection;
@@ -120,6 +121,10 @@ export class AgentSession implements GuestSession, StreamHandler {
 
   async resize(columns: number, rows: number): Promise<void> {
     await this.#connection.call('resizeSession', { stream: this.id, columns, rows });
+  }
+
+  async signal(signal: number): Promise<void> {
+    await this.#connection.call('signalSession', { stream: this.id, signal });
   }
 
   kill(): void {

@@ -30,6 +30,10 @@ export interface CreateBundleSandbox {
   netnsPath?: string;
   /** Content of /etc/resolv.conf where the bundle mounts none; absent: the network's resolver. */
   resolvConf?: string;
+  /** Of the machine: a container's linux.sysctl may only name what is set here. */
+  sysctls?: Record<string, string>;
+  /** One PID namespace for all containers. */
+  sharePidNamespace?: boolean;
 }
 
 export interface BundleSandbox {
@@ -65,6 +69,8 @@ export interface CreateBundleContainer {
   rootfs: string;
   stdio: BundleStdio;
   tty: boolean;
+  /** The container of this sandbox whose PID namespace this one joins, where config.json names a PID namespace by path. */
+  pidNamespaceOf?: string;
 }
 
 export interface StartBundleExec {
@@ -141,10 +147,10 @@ export interface BundleUsage {
 }
 
 export type BundleEvent =
-  | { type: 'created' | 'started' | 'paused' | 'resumed' | 'oom' | 'deleted'; containerId: string }
-  | { type: 'exited'; containerId: string; exit: BundleExit }
+  | { type: 'created' | 'started' | 'paused' | 'resumed' | 'oom'; containerId: string }
+  | { type: 'exited' | 'deleted'; containerId: string; exit: BundleExit }
   | { type: 'exec-added' | 'exec-started'; containerId: string; execId: string; guestPid: number }
-  | { type: 'exec-exited'; containerId: string; execId: string; exit: BundleExit }
+  | { type: 'exec-exited'; containerId: string; execId: string; guestPid: number; exit: BundleExit }
   | { type: 'sandbox-ended'; sandboxId: string; message: string };
 
 /** Names a container, or with `execId` an exec process in it. */
@@ -183,7 +189,7 @@ export interface BundleRuntime {
   resize(process: ProcessRef, columns: number, rows: number): Promise<void>;
   /** No more stdin: the process reads its end. Idempotent. */
   closeStdin(process: ProcessRef): Promise<void>;
-  /** Resolves when the process ended and its output was delivered. */
+  /** Resolves when the process ended. Its output may still be on its way to a slow reader; delete waits for that. */
   wait(process: ProcessRef): Promise<BundleExit>;
   /** Throws FailedPrecondition while it runs or is paused, unless `force`. Its sandbox stays. Idempotent only through NotFound. */
   delete(containerId: string, options?: { force?: boolean }): Promise<BundleExit>;

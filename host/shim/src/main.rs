@@ -1,0 +1,68 @@
+//! containerd-shim-sampan-v2: containerd starts it for each task, and it ends in a few milliseconds.
+//!
+//!   start    tells the node-wide process of the task, prints the address of the task API that containerd is to connect to, and writes it to the bundle
+//!   delete   has the process give the task up, and prints a DeleteResponse (protobuf)
+//!
+//! Both follow containerd's "Runtime v2" (docs/runtime-v2.md: flags, environment, working directory). The process is found by
+//! <home>/runtime/shim.conf, which it wrote when it last ran; where it is not there any more, it is started anew as that file says.
+//! Owns nothing else: no task, no stdio, no process per container.
+
+mod conf;
+mod control;
+mod options;
+
+use std::io::Write;
+use std::process::exit;
+use std::time::{Duration, Instant};
+
+use conf::Conf;
+use options::{Action, Options};
+
+/// A process that starts opens its sockets only when it has taken up what runs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn main() {
+    let outcome = Options::from_environment().and_then(|options| carry_out(&options));
+    if let Err(words) = outcome {
+        eprintln!("containerd-shim-sampan-v2: {}", words);
+        exit(1);
+    }
+}
+
+fn carry_out(options: &Options) -> Result<(), String> {
+    match options.action {
+        Action::Version => {
+            println!("containerd-shim-sampan-v2 {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Action::Start => {
+            let address = ask("start", options)?;
+            // Whoever is started anew finds the task again by this file.
+            std::fs::write(options.bundle.join("address"), &address).map_err(|error| format!("write {}/address: {}", options.bundle.display(), error))?;
+            print(&address)
+        }
+        Action::Delete => print(&ask("delete", options)?),
+    }
+}
+
+fn ask(verb: &str, options: &Options) -> Result<Vec<u8>, String> {
+    let conf = Conf::read()?;
+    let line = [verb, &options.namespace, &options.id, &options.containerd, &options.bundle.to_string_lossy()].join("\t");
+    if let Some(answer) = control::ask(&conf.control, &line)? {
+        return Ok(answer);
+    }
+    conf.start()?;
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if let Some(answer) = control::ask(&conf.control, &line)? {
+            return Ok(answer);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(format!("the runtime was started but did not answer within {} s; its log is {}", PATIENCE.as_secs(), conf.log.display()))
+}
+
+fn print(bytes: &[u8]) -> Result<(), String> {
+    let mut out = std::io::stdout();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| format!("write the answer: {}", error))
+}

@@ -1,0 +1,125 @@
+/** What the calls of the bundle runtime work with: the seams below, records' places, what it holds, the order of events. */
+import { availableParallelism } from 'node:os';
+import { SampanError } from '@sampan/api/errors.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import { SerialByKey } from '../../base/serial.ts';
+import type { Attachment, Network } from '../../network/network.ts';
+import type { Machine, Vmm } from '../../vmm/vmm.ts';
+import type { ConnectAgent, GuestSession } from '../agent/agent.ts';
+import type { Deferred } from '../deferred.ts';
+import type { AgentLink } from '../sandbox/vm/agent-link.ts';
+import type { SizeDefaults } from '../sandbox/vm/machine-shape.ts';
+import { StartGate } from '../start-gate.ts';
+import type { BundleContainerRecord, BundleSandboxRecord } from './bundle-records.ts';
+import { BundlePaths } from './bundle-records.ts';
+import type { BundleExec, BundleExit, CreateBundleSandbox, SandboxHandler, StartBundleExec } from './bundle-runtime.ts';
+import { EventFeed } from './event-feed.ts';
+import type { OutputPump } from './output-pump.ts';
+import type { ShareMounts } from './share-mounts.ts';
+import type { InputEnd, OutputEnd } from './stdio-ends.ts';
+
+export interface BundleRuntimeOptions {
+  /** 'vm' always; other handlers where there is a driver. */
+  vmms: { vm: Vmm } & Partial<Record<SandboxHandler, Vmm>>;
+  network: Network;
+  /** Joins a machine to what already is in a network namespace. Absent: network 'netns' is refused. */
+  joinNetns?: NetnsJoiner;
+  connectAgent: ConnectAgent;
+  /** Volatile state, on tmpfs. */
+  run: string;
+  log: Logger;
+  clock?: Clock;
+  mounts?: ShareMounts;
+  defaults?: SizeDefaults;
+}
+
+/** A tap in a namespace that a CNI has filled, with the addresses that were there. */
+export interface NetnsJoiner {
+  attach(request: CreateBundleSandbox): Promise<Attachment>;
+  /** Idempotent; the namespace may be gone. */
+  detach(sandboxId: string): Promise<void>;
+}
+
+export interface LiveSandbox {
+  record: BundleSandboxRecord;
+  machine?: Machine;
+  link?: AgentLink;
+  /** Stop was asked for: the machine's end is no news. */
+  stopping: boolean;
+}
+
+export interface LiveContainer {
+  record: BundleContainerRecord;
+  exited: Deferred<BundleExit>;
+  /** Resolved once the agent has it: before, there is no output to read. */
+  made: Deferred<void>;
+  input?: InputEnd | undefined;
+  pump?: OutputPump | undefined;
+  execs: Map<string, LiveExec>;
+  oomKilled: boolean;
+}
+
+export interface LiveExec {
+  request: StartBundleExec;
+  exec: BundleExec;
+  exited: Deferred<BundleExit>;
+  input: InputEnd | undefined;
+  outputs: { stdout: OutputEnd; stderr: OutputEnd };
+  session?: GuestSession;
+  /** Output has been delivered. */
+  drained: Promise<void>;
+}
+
+export class BundleContext {
+  readonly options: Required<Omit<BundleRuntimeOptions, 'joinNetns'>> & Pick<BundleRuntimeOptions, 'joinNetns'>;
+  readonly paths: BundlePaths;
+  readonly sandboxes = new Map<string, LiveSandbox>();
+  readonly containers = new Map<string, LiveContainer>();
+  readonly locks = new SerialByKey();
+  readonly events = new EventFeed();
+  readonly startGate: StartGate;
+  readonly closing = new AbortController();
+
+  constructor(options: BundleContext['options']) {
+    this.options = options;
+    this.paths = new BundlePaths(options.run);
+    this.startGate = new StartGate({ places: availableParallelism() + 1, clock: options.clock });
+  }
+
+  nowNanos(): bigint {
+    return BigInt(Math.floor(this.options.clock.now() * 1000)) * 1000n;
+  }
+
+  /** Throws NotFound. */
+  sandbox(id: string): LiveSandbox {
+    const found = this.sandboxes.get(id);
+    if (!found) throw new SampanError('NotFound', `sandbox ${id} not found`);
+    return found;
+  }
+
+  /** Throws NotFound. */
+  container(id: string): LiveContainer {
+    const found = this.containers.get(id);
+    if (!found) throw new SampanError('NotFound', `container ${id} not found`);
+    return found;
+  }
+
+  /** Throws NotFound. */
+  exec(containerId: string, execId: string): LiveExec {
+    const found = this.container(containerId).execs.get(execId);
+    if (!found) throw new SampanError('NotFound', `container ${containerId} has no process ${execId}`);
+    return found;
+  }
+
+  /** The driver of a handler. Throws Unsupported naming it. */
+  vmm(handler: SandboxHandler): Vmm {
+    const vmm = this.options.vmms[handler];
+    if (!vmm) throw new SampanError('Unsupported', `runtime handler "${handler}" is not served here`);
+    return vmm;
+  }
+
+  containersOf(sandboxId: string): LiveContainer[] {
+    return [...this.containers.values()].filter(({ record }) => record.sandboxId === sandboxId);
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * What is kept of sandboxes and containers of bundles, on tmpfs below <run>/bundles: enough to find everything again.
+ *
+ *   sandboxes/<id>.json    written before anything is made for the sandbox, the last thing to go
+ *   containers/<id>.json   the same for a container
+ *   shares/<sandbox>/      the directory that the machine sees; <container>/rootfs and <container>/mount<n> are mounted below it
+ */
+
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { readTextIfExists, writeFileAtomic } from '../../base/files.ts';
+import { SerialByKey } from '../../base/serial.ts';
+import type { Attachment } from '../../network/network.ts';
+import type { MachineShape } from '../../vmm/vmm.ts';
+import { decodeRecord, encodeRecord } from '../records/record-json.ts';
+import type { BundleExit, BundleStdio, CreateBundleSandbox } from './bundle-runtime.ts';
+
+export interface BundleSandboxRecord {
+  id: string;
+  request: CreateBundleSandbox;
+  state: 'creating' | 'ready' | 'notready';
+  message: string;
+  createdAtNanos: bigint;
+  shape: MachineShape;
+  memoryLimitBytes: number;
+  attachment?: Attachment;
+}
+
+export interface BundleContainerRecord {
+  id: string;
+  sandboxId: string;
+  bundle: string;
+  rootfs: string;
+  stdio: BundleStdio;
+  tty: boolean;
+  annotations: Record<string, string>;
+  memoryLimitBytes: number;
+  /** 'creating': never answered; a crash here removes it. */
+  state: 'creating' | 'created' | 'running' | 'paused' | 'stopped';
+  createdAtNanos: bigint;
+  startedAtNanos: bigint;
+  guestPid: number;
+  exit?: BundleExit;
+}
+
+const sandboxEnvelope = z.looseObject({
+  id: z.string(),
+  request: z.looseObject({ id: z.string(), handler: z.enum(['vm', 'namespace']) }),
+  state: z.enum(['creating', 'ready', 'notready']),
+  createdAtNanos: z.bigint(),
+});
+const containerEnvelope = z.looseObject({
+  id: z.string(),
+  sandboxId: z.string(),
+  state: z.enum(['creating', 'created', 'running', 'paused', 'stopped']),
+  createdAtNanos: z.bigint(),
+});
+
+export class BundlePaths {
+  readonly run: string;
+
+  constructor(run: string) {
+    this.run = run;
+  }
+
+  root = () => join(this.run, 'bundles');
+  sandboxes = () => join(this.root(), 'sandboxes');
+  containers = () => join(this.root(), 'containers');
+  shares = () => join(this.root(), 'shares');
+  share = (sandboxId: string) => join(this.shares(), sandboxId);
+  /** A container's part of the share. */
+  part = (sandboxId: string, containerId: string) => join(this.share(sandboxId), containerId);
+  /** Short, for sockets lie in it. */
+  machine = (sandboxId: string) => join(this.run, 'vm', machineNameOf(sandboxId));
+
+  async make(): Promise<void> {
+    for (const directory of [this.sandboxes(), this.containers(), this.shares()])
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+  }
+}
+
+/** A machine's id is a DNS label of 24 digits; ids of clients are longer and freer. */
+export const machineNameOf = (sandboxId: string): string =>
+  createHash('sha256').update(`bundle ${sandboxId}`).digest('hex').slice(0, 24);
+
+/** Writes of one record one after the other, each with the state of its own moment. */
+const writes = new SerialByKey();
+
+const save = (directory: string, record: { id: string }): Promise<void> => {
+  const file = join(directory, `${record.id}.json`);
+  return writes.run(file, () => writeFileAtomic(file, encodeRecord(record), { mode: 0o600, durable: false }));
+};
+
+const remove = (directory: string, id: string): Promise<void> => {
+  const file = join(directory, `${id}.json`);
+  return writes.run(file, () => rm(file, { force: true }));
+};
+
+/** Whole records only; torn ones were never answered. */
+async function load<T>(directory: string, schema: z.ZodType): Promise<T[]> {
+  const names = await readdir(directory).catch(() => [] as string[]);
+  const records: T[] = [];
+  for (const name of names.filter((one) => one.endsWith('.json'))) {
+    const text = await readTextIfExists(join(directory, name));
+    try {
+      const value = decodeRecord(text ?? '');
+      if (schema.safeParse(value).success) records.push(value as T);
+    } catch {
+      // Torn.
+    }
+  }
+  return records;
+}
+
+export const saveBundleSandbox = (paths: BundlePaths, record: BundleSandboxRecord) => save(paths.sandboxes(), record);
+export const saveBundleContainer = (paths: BundlePaths, record: BundleContainerRecord) =>
+  save(paths.containers(), record);
+export const deleteBundleSandbox = (paths: BundlePaths, id: string) => remove(paths.sandboxes(), id);
+export const deleteBundleContainer = (paths: BundlePaths, id: string) => remove(paths.containers(), id);
+export const loadBundleSandboxes = (paths: BundlePaths) =>
+  load<BundleSandboxRecord>(paths.sandboxes(), sandboxEnvelope);
+export const loadBundleContainers = (paths: BundlePaths) =>
+  load<BundleContainerRecord>(paths.containers(), containerEnvelope);

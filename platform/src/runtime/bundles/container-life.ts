@@ -1,0 +1,200 @@
+/** Containers of bundles: create, start, kill, delete. Each call runs under the container's lock; how they end is container-end.ts. */
+import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import type { Agent } from '../agent/agent.ts';
+import { Deferred } from '../deferred.ts';
+import type { BundleContext, LiveContainer } from './bundle-context.ts';
+import { type BundleContainerRecord, saveBundleContainer } from './bundle-records.ts';
+import type { BundleContainer, BundleExit, CreateBundleContainer } from './bundle-runtime.ts';
+import { carryInput } from './carry-input.ts';
+import { endContainer, forgetContainer } from './container-end.ts';
+import { guestConfig } from './guest-config.ts';
+import { type OciConfig, readOciConfig } from './oci-config.ts';
+import { OutputPump } from './output-pump.ts';
+import { checkId, guestShare, shareTag } from './sandbox-life.ts';
+import { openInput, openOutput } from './stdio-ends.ts';
+
+const signals = { kill: 9, term: 15 };
+/** How long delete waits for a client to read what is left. */
+const drainMs = 10_000;
+
+export async function createContainer(
+  context: BundleContext,
+  request: CreateBundleContainer,
+): Promise<BundleContainer> {
+  checkId(request.id);
+  if (context.containers.has(request.id))
+    throw new SampanError('AlreadyExists', `container ${request.id} exists already`);
+  const sandbox = context.sandbox(request.sandboxId);
+  const config = await readOciConfig(request.bundle);
+  const { sysctls, sharePidNamespace } = sandbox.record.request;
+  const guest = guestConfig(config, {
+    sharePath: `${guestShare}/${request.id}`,
+    ...(sysctls ? { sysctls } : {}),
+    mayJoinPids: sharePidNamespace === true || request.pidNamespaceOf !== undefined,
+  });
+  const container: LiveContainer = {
+    record: newRecord(context, request, config),
+    exited: new Deferred(),
+    made: new Deferred(),
+    execs: new Map(),
+    oomKilled: false,
+  };
+  context.containers.set(request.id, container);
+  try {
+    await saveBundleContainer(context.paths, container.record);
+    await context.options.mounts.bind(context.paths.part(request.sandboxId, request.id), request.rootfs, guest.carried);
+    await openStdio(context, container, { isNew: true });
+    const agent = await agentOf(context, container);
+    await agent.createVolume({ id: shareTag, kind: 'share', tag: shareTag });
+    await agent.createContainer({
+      id: request.id,
+      rootfs: { volumeId: shareTag, subPath: `${request.id}/rootfs`, readOnly: guest.readOnlyRootfs },
+      spec: guest.spec,
+      mounts: [],
+      readOnlyRootfs: guest.readOnlyRootfs,
+      tty: request.tty,
+      stdin: Boolean(request.stdio.stdin),
+      stdinOnce: true,
+      ...(guest.joinsPids && request.pidNamespaceOf ? { pidNamespaceOf: request.pidNamespaceOf } : {}),
+    });
+    container.made.resolve();
+    container.record.state = 'created';
+    await saveBundleContainer(context.paths, container.record);
+    context.events.tell({ type: 'created', containerId: request.id });
+    return describeContainer(context, container);
+  } catch (error) {
+    await undo(context, container);
+    throw error;
+  }
+}
+
+function newRecord(
+  context: BundleContext,
+  { id, sandboxId, bundle, rootfs, stdio, tty }: CreateBundleContainer,
+  config: OciConfig,
+): BundleContainerRecord {
+  const memory = (config.linux?.resources?.memory ?? {}) as { limit?: number };
+  return {
+    ...{ id, sandboxId, bundle, rootfs, stdio, tty },
+    annotations: config.annotations ?? {},
+    memoryLimitBytes: Math.max(0, Number(memory.limit ?? 0)),
+    state: 'creating',
+    createdAtNanos: context.nowNanos(),
+    startedAtNanos: 0n,
+    guestPid: 0,
+  };
+}
+
+/** What cannot be undone now is found by recover(): the record stays. */
+async function undo(context: BundleContext, container: LiveContainer): Promise<void> {
+  const { id, sandboxId } = container.record;
+  await container.pump?.stop();
+  container.made.reject(new SampanError('NotFound', `container ${id} was given up`));
+  try {
+    const sandbox = context.sandboxes.get(sandboxId);
+    if (sandbox?.record.state === 'ready') await (await sandbox.link?.ready())?.removeContainer(id);
+    await forgetContainer(context, container);
+  } catch (error) {
+    context.options.log.error({ container: id, error: messageOf(error) }, 'cannot undo a container; a restart will');
+  }
+}
+
+/** Opens what the client named. Nothing is carried before there is an agent. */
+export async function openStdio(
+  context: BundleContext,
+  container: LiveContainer,
+  { isNew }: { isNew: boolean },
+): Promise<void> {
+  const { id, stdio, tty } = container.record;
+  // The client of a container that was there before may have gone for good.
+  const clock = isNew ? context.options.clock : undefined;
+  container.input = await openInput(stdio.stdin);
+  container.pump = new OutputPump({
+    containerId: id,
+    stdout: await openOutput(stdio.stdout, clock),
+    stderr: await openOutput(tty ? undefined : stdio.stderr, clock),
+    // Only a container that the agent has can be read from.
+    agent: async () => {
+      await container.made.promise;
+      return agentOf(context, container);
+    },
+    onError: (message) => context.options.log.warn({ container: id }, `its output is lost from here on: ${message}`),
+  });
+}
+
+/** The agent of the container's sandbox, once it is set up. Throws FailedPrecondition when the machine is gone. */
+export async function agentOf(context: BundleContext, { record }: LiveContainer): Promise<Agent> {
+  const { link, record: sandbox } = context.sandbox(record.sandboxId);
+  if (!link || sandbox.state === 'notready')
+    throw new SampanError('FailedPrecondition', `sandbox ${record.sandboxId} is not ready: ${sandbox.message}`);
+  return link.ready();
+}
+
+export async function startContainer(context: BundleContext, id: string): Promise<BundleContainer> {
+  const container = context.container(id);
+  const { record } = container;
+  if (record.state === 'stopped')
+    throw new SampanError('FailedPrecondition', `container ${id} has stopped; it cannot be started again`);
+  if (record.state === 'created') {
+    const agent = await agentOf(context, container);
+    const { startedAtUnixNanos } = await agent.startContainer(id);
+    // The agent may have told of the end before its answer came.
+    const live = (await agent.listContainers()).find((status) => status.id === id);
+    record.guestPid = live?.pid ?? 0;
+    record.startedAtNanos = startedAtUnixNanos;
+    if ((record.state as string) !== 'stopped') record.state = 'running';
+    await saveBundleContainer(context.paths, record);
+    context.events.tell({ type: 'started', containerId: id });
+    if (container.input) carryInput(context, container, container.input);
+  }
+  return describeContainer(context, container);
+}
+
+export async function killContainer(context: BundleContext, id: string, signal: number, all: boolean): Promise<void> {
+  const container = context.container(id);
+  const { record } = container;
+  if (record.state === 'stopped') throw new SampanError('NotFound', `container ${id}: process already finished`);
+  if (record.state === 'created') {
+    if (signal !== signals.kill && signal !== signals.term)
+      throw new SampanError('FailedPrecondition', `container ${id} is created, not running`);
+    const exit = { exitCode: 128 + signal, oomKilled: false, finishedAtUnixNanos: context.nowNanos() };
+    return endContainer(context, container, { ...exit, message: 'it was killed before it started' });
+  }
+  await (await agentOf(context, container)).signal(id, signal, all);
+}
+
+export async function deleteContainer(context: BundleContext, id: string, force: boolean): Promise<BundleExit> {
+  const container = context.container(id);
+  const { record } = container;
+  if (record.state !== 'stopped' && record.state !== 'created' && !force)
+    throw new SampanError('FailedPrecondition', `container ${id} is ${record.state}; kill it first`);
+  const isAlive = context.sandboxes.get(record.sandboxId)?.record.state === 'ready';
+  const agent = isAlive ? await agentOf(context, container).catch(() => undefined) : undefined;
+  if (record.state === 'stopped' && agent && container.pump)
+    await Promise.race([container.pump.done, context.options.clock.sleep(drainMs)]);
+  await agent?.removeContainer(id);
+  const finishedAtUnixNanos = context.nowNanos();
+  await endContainer(context, container, {
+    exitCode: record.state === 'created' ? 0 : 128 + signals.kill,
+    oomKilled: false,
+    finishedAtUnixNanos,
+    message: 'it was deleted',
+  });
+  await forgetContainer(context, container);
+  const exit = container.record.exit!;
+  context.events.tell({ type: 'deleted', containerId: id, exit });
+  return exit;
+}
+
+export function describeContainer(context: BundleContext, { record }: LiveContainer): BundleContainer {
+  const { id, sandboxId, bundle, rootfs, annotations, stdio, tty, guestPid } = record;
+  const machine = context.sandboxes.get(sandboxId)?.machine;
+  return {
+    ...{ id, sandboxId, bundle, rootfs, annotations, stdio, tty, guestPid },
+    state: record.state === 'creating' ? 'created' : record.state,
+    pid: record.state === 'stopped' ? 0 : (machine?.pid ?? process.pid),
+    createdAtUnixNanos: record.createdAtNanos,
+    startedAtUnixNanos: record.startedAtNanos,
+    ...(record.exit ? { exit: record.exit } : {}),
+  };
+}

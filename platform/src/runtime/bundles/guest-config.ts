@@ -1,0 +1,187 @@
+/**
+ * From a bundle's config.json, written for the host, to the config that crun gets inside the machine. A pure function.
+ *
+ *   kept      process, capabilities, seccomp, limits, masked and read-only paths, mounts of kernel file systems, tmpfs
+ *   replaced  cgroupsPath, namespaces and their paths (the machine is the sandbox), /dev/shm, root
+ *   carried   bind mounts of files and directories of the host, through the machine's share
+ *   refused   by name: whatever else would change what the container is (host namespaces, devices, labels, hooks, CPU numbers...)
+ */
+import { SampanError } from '@sampan/api/errors.ts';
+import { guestPaths } from '../agent/agent.ts';
+import type { OciConfig, OciMount } from './oci-config.ts';
+
+/** A bind mount that the share carries: `source` on the host appears in the share as `name`. */
+export interface CarriedMount {
+  name: string;
+  source: string;
+  readOnly: boolean;
+  destination: string;
+}
+
+export interface GuestConfig {
+  /** For the agent: without root; carried mounts name their place below `sharePath`. */
+  spec: Record<string, unknown>;
+  carried: CarriedMount[];
+  readOnlyRootfs: boolean;
+  /** It names a PID namespace to join. */
+  joinsPids: boolean;
+}
+
+export interface TranslateOptions {
+  /** Where the container's part of the share is seen in the guest. */
+  sharePath: string;
+  /** What the machine was given: a container may repeat it. */
+  sysctls?: Record<string, string>;
+  /** A PID namespace named by its path is one of this sandbox's. */
+  mayJoinPids?: boolean;
+}
+
+/** Throws Unsupported naming the field. */
+export function guestConfig(config: OciConfig, options: TranslateOptions): GuestConfig {
+  for (const foreign of ['windows', 'solaris', 'vm', 'zos'])
+    if (config[foreign]) throw refused(foreign, 'containers run Linux in a machine of ours');
+  refuseHooks(config);
+  const carried: CarriedMount[] = [];
+  const mounts = (config.mounts ?? []).map((mount) => translateMount(mount, carried, options));
+  const { root: _root, hostname: _hostname, domainname: _domainname, hooks: _hooks, ...rest } = config;
+  const spec = {
+    ...rest,
+    ociVersion: '1.0.2',
+    process: translateProcess(config.process),
+    mounts,
+    linux: translateLinux(config, options),
+  };
+  const joinsPids = (config.linux?.namespaces ?? []).some(({ type, path }) => type === 'pid' && path);
+  return { spec, carried, readOnlyRootfs: config.root?.readonly ?? false, joinsPids };
+}
+
+function refused(field: string, why: string): SampanError {
+  return new SampanError('Unsupported', `config.json: ${field}: ${why}`);
+}
+
+/** Hooks are programs of the host that expect the container's namespaces there. */
+function refuseHooks(config: OciConfig): void {
+  for (const [name, list] of Object.entries(config.hooks ?? {}))
+    if (list?.length)
+      throw refused(`hooks.${name}`, 'the namespaces a hook of the host works on are inside the machine');
+}
+
+/** Profiles that container engines name on every host with AppArmor: the machine is the stronger wall. Others were meant. */
+const engineProfiles = new Set(['', 'unconfined', 'cri-containerd.apparmor.d', 'docker-default', 'nerdctl-default']);
+
+function translateProcess(process: OciConfig['process']): Record<string, unknown> {
+  const { apparmorProfile = '', selinuxLabel, ...rest } = process;
+  if (!process.args?.length) throw new SampanError('Invalid', 'config.json: process.args is empty');
+  const isEngines = engineProfiles.has(apparmorProfile) || apparmorProfile.startsWith('containers-default-');
+  if (!isEngines) throw refused(`process.apparmorProfile ${apparmorProfile}`, 'the guest has no AppArmor');
+  if (selinuxLabel) throw refused('process.selinuxLabel', 'the guest has no SELinux');
+  return rest;
+}
+
+const kernelMounts = new Set(['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'cgroup', 'cgroup2', 'ramfs']);
+
+function translateMount(mount: OciMount, carried: CarriedMount[], options: TranslateOptions): OciMount {
+  const flags = mount.options ?? [];
+  const isBind = mount.type === 'bind' || flags.includes('bind') || flags.includes('rbind');
+  const { destination } = mount;
+  if (!isBind) {
+    if (!kernelMounts.has(mount.type ?? ''))
+      throw refused(`mounts ${destination}`, `a mount of type ${mount.type} is not carried into a machine`);
+    return mount;
+  }
+  const source = mount.source ?? '';
+  if (flags.some((flag) => flag === 'shared' || flag === 'rshared'))
+    throw refused(
+      `mounts ${destination}`,
+      'mounts made inside a machine cannot appear on the host (shared propagation)',
+    );
+  if (destination === '/dev/shm') return { ...mount, type: 'bind', source: guestPaths.shm };
+  if (destination === '/sys/fs/cgroup')
+    return {
+      destination,
+      type: 'cgroup',
+      source: 'cgroup',
+      options: ['nosuid', 'noexec', 'nodev', 'relatime', ...access(flags)],
+    };
+  if (/^\/(proc|sys|dev)(\/|$)/.test(source))
+    throw refused(`mounts ${destination}`, `${source} of the host is not carried into a machine`);
+  if (!source.startsWith('/')) throw refused(`mounts ${destination}`, `its source "${source}" is not absolute`);
+  const name = `mount${carried.length}`;
+  carried.push({ name, source, readOnly: flags.includes('ro'), destination });
+  // The guest's own mount follows what appears below it on the host, and never the other way.
+  const kept = flags.filter((flag) => !/^r?(slave|private|unbindable)$/.test(flag));
+  return { ...mount, type: 'bind', source: `${options.sharePath}/${name}`, options: [...kept, 'rslave'] };
+}
+
+const access = (flags: string[]): string[] => (flags.includes('ro') ? ['ro'] : []);
+
+/** The kernel's own, there in any guest. */
+const guestDevices = new Set([
+  '/dev/null', '/dev/zero', '/dev/full', '/dev/random', '/dev/urandom', '/dev/tty', '/dev/fuse', '/dev/net/tun', '/dev/console', '/dev/ptmx',
+]); // biome-ignore format: a table
+
+function translateLinux(config: OciConfig, options: TranslateOptions): Record<string, unknown> {
+  const linux = config.linux ?? {};
+  checkNamespaces(linux.namespaces ?? [], options);
+  if (linux.uidMappings?.length || linux.gidMappings?.length)
+    throw refused(
+      'linux.uidMappings',
+      'user namespaces are not used inside the machine, which keeps root apart itself',
+    );
+  if (linux.mountLabel) throw refused('linux.mountLabel', 'the guest has no SELinux');
+  for (const field of ['intelRdt', 'timeOffsets', 'netDevices', 'memoryPolicy'])
+    if (linux[field]) throw refused(`linux.${field}`, 'it names things of the host');
+  const device = linux.devices?.find(({ path }) => !guestDevices.has(path));
+  if (device) throw refused(`linux.devices ${device.path}`, 'devices of the host are not passed into a machine');
+  for (const [key, value] of Object.entries(linux.sysctl ?? {}))
+    if (options.sysctls?.[key] !== value)
+      throw refused(`linux.sysctl ${key}`, "it is the sandbox's to set; this sandbox was made without it");
+  const { cgroupsPath: _path, namespaces: _namespaces, sysctl: _sysctl, rootfsPropagation, ...rest } = linux;
+  return {
+    ...rest,
+    // The agent completes these: its own PID, mount and cgroup namespaces.
+    namespaces: [],
+    resources: translateResources(linux.resources ?? {}),
+    ...(rootfsPropagation && !/shared/.test(rootfsPropagation) ? { rootfsPropagation } : {}),
+  };
+}
+
+/** A namespace that is not listed is the host's (runtime-spec, config-linux.md). */
+function checkNamespaces(namespaces: { type: string; path?: string }[], options: TranslateOptions): void {
+  const given = new Map(namespaces.map(({ type, path }) => [type, path ?? '']));
+  for (const type of ['network', 'pid', 'ipc', 'mount'])
+    if (!given.has(type))
+      throw refused(`linux.namespaces`, `no ${type} namespace means the host's, which a machine does not reach`);
+  for (const type of ['user', 'time'])
+    if (given.has(type)) throw refused(`linux.namespaces ${type}`, 'it is not made inside a machine');
+  if (given.get('pid') && !options.mayJoinPids)
+    throw refused('linux.namespaces pid', `the processes of ${given.get('pid')} are not in this machine`);
+}
+
+type Resources = Record<string, unknown>;
+
+export function translateResources(resources: Resources): Resources {
+  const { cpu, blockIO, hugepageLimits, network, rdma, ...rest } = resources;
+  for (const [field, value] of Object.entries({ blockIO, network, rdma }))
+    if (hasContent(value)) throw refused(`linux.resources.${field}`, 'it names things of the host');
+  const pages = (hugepageLimits as { limit?: number; pageSize?: string }[] | null) ?? [];
+  const wanted = pages.find((one) => (one.limit ?? 0) > 0);
+  if (wanted) throw refused(`linux.resources.hugepageLimits ${wanted.pageSize}`, 'guests have no huge pages to give');
+  return { ...withoutNull(rest), ...(cpu ? { cpu: translateCpu(cpu as Resources) } : {}) };
+}
+
+function translateCpu(cpu: Resources): Resources {
+  const { cpus, mems, realtimeRuntime, realtimePeriod, ...rest } = cpu;
+  if (cpus) throw refused('linux.resources.cpu.cpus', 'a machine does not see the CPUs of its host');
+  if (mems) throw refused('linux.resources.cpu.mems', 'a machine does not see the memory nodes of its host');
+  if (realtimeRuntime || realtimePeriod) throw refused('linux.resources.cpu.realtimeRuntime', 'cgroup v2 has none');
+  return withoutNull(rest);
+}
+
+function hasContent(value: unknown): boolean {
+  if (!value || typeof value !== 'object') return Boolean(value);
+  return Object.values(value).some((item) => (Array.isArray(item) ? item.length > 0 : Boolean(item)));
+}
+
+const withoutNull = (value: Resources): Resources =>
+  Object.fromEntries(Object.entries(value).filter(([, item]) => item !== null));

@@ -1,0 +1,93 @@
+/**
+ * Finds everything again after the process before this one ended, however it did. What was never answered is taken away; machines that
+ * run are taken up, with their containers; what a dead machine held has ended with 137.
+ */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '@sampan/api/errors.ts';
+import { Deferred } from '../deferred.ts';
+import type { BundleContext, LiveContainer, LiveSandbox } from './bundle-context.ts';
+import {
+  type BundleContainerRecord,
+  deleteBundleContainer,
+  loadBundleContainers,
+  loadBundleSandboxes,
+  machineNameOf,
+  saveBundleSandbox,
+} from './bundle-records.ts';
+import type { BundleExit } from './bundle-runtime.ts';
+import { carryInput } from './carry-input.ts';
+import { endContainer, forgetContainer } from './container-end.ts';
+import { openStdio } from './container-life.ts';
+import { deleteSandbox, follow } from './sandbox-life.ts';
+
+export async function recoverBundles(context: BundleContext): Promise<void> {
+  await context.paths.make();
+  for (const record of await loadBundleSandboxes(context.paths))
+    context.sandboxes.set(record.id, { record, stopping: false });
+  for (const record of await loadBundleContainers(context.paths)) await adoptRecord(context, record);
+  for (const sandbox of [...context.sandboxes.values()]) await recoverSandbox(context, sandbox);
+  await removeOrphans(context);
+}
+
+async function adoptRecord(context: BundleContext, record: BundleContainerRecord): Promise<void> {
+  if (!context.sandboxes.has(record.sandboxId)) return deleteBundleContainer(context.paths, record.id);
+  const exited = new Deferred<BundleExit>();
+  if (record.exit) exited.resolve(record.exit);
+  const made = new Deferred<void>();
+  made.resolve();
+  context.containers.set(record.id, { record, exited, made, execs: new Map(), oomKilled: false });
+}
+
+async function recoverSandbox(context: BundleContext, sandbox: LiveSandbox): Promise<void> {
+  const { record } = sandbox;
+  // Never answered: whoever asked will ask again.
+  if (record.state === 'creating') return deleteSandbox(context, record.id);
+  for (const container of context.containersOf(record.id))
+    if (container.record.state === 'creating') await forgetContainer(context, container);
+  if (record.state === 'notready') return;
+  const machine = await context.vmm(record.request.handler).find(context.paths.machine(record.id));
+  if (!machine) return endAll(context, sandbox);
+  for (const container of context.containersOf(record.id)) await reopen(context, container);
+  follow(context, sandbox, machine, true);
+}
+
+/** The client's paths, where they are still there. */
+async function reopen(context: BundleContext, container: LiveContainer): Promise<void> {
+  try {
+    await openStdio(context, container, { isNew: false });
+    const { state } = container.record;
+    if (container.input && state !== 'created' && state !== 'stopped') carryInput(context, container, container.input);
+  } catch (error) {
+    context.options.log.warn(
+      { container: container.record.id },
+      `its stdio cannot be opened again: ${messageOf(error)}`,
+    );
+  }
+}
+
+async function endAll(context: BundleContext, { record }: LiveSandbox): Promise<void> {
+  record.state = 'notready';
+  record.message = 'the machine ended while the runtime was down';
+  await context.vmm(record.request.handler).destroy(context.paths.machine(record.id));
+  await saveBundleSandbox(context.paths, record);
+  for (const container of context.containersOf(record.id))
+    await endContainer(context, container, {
+      exitCode: 137,
+      oomKilled: false,
+      finishedAtUnixNanos: context.nowNanos(),
+      message: record.message,
+    });
+}
+
+/** Machines, shares and network attachments without a record: the record is written first and goes last, so nobody owns these. */
+async function removeOrphans(context: BundleContext): Promise<void> {
+  const { vmms, network, mounts } = context.options;
+  const names = new Set([...context.sandboxes.keys()].map(machineNameOf));
+  const machines = join(context.paths.run, 'vm');
+  for (const name of await readdir(machines).catch(() => [] as string[]))
+    if (!names.has(name)) for (const vmm of Object.values(vmms)) await vmm.destroy(join(machines, name));
+  for (const id of await readdir(context.paths.shares()).catch(() => [] as string[]))
+    if (!context.sandboxes.has(id)) await mounts.release(context.paths.share(id));
+  for (const { sandboxId } of await network.list()) if (!names.has(sandboxId)) await network.detach(sandboxId);
+}

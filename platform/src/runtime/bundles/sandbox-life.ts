@@ -1,0 +1,204 @@
+/**
+ * Sandboxes of bundles: a machine with a share, a network if asked for, and no disks.
+ *
+ *   record ──▶ share + network ──▶ machine ──▶ "ready" ──▶ (machine ends, stop) ──▶ "notready" ──delete──▶ gone
+ */
+
+import { randomBytes } from 'node:crypto';
+import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import type { Attachment } from '../../network/network.ts';
+import type { Machine } from '../../vmm/vmm.ts';
+import type { Agent, SandboxSetup } from '../agent/agent.ts';
+import { AgentLink } from '../sandbox/vm/agent-link.ts';
+import { machineShape } from '../sandbox/vm/machine-shape.ts';
+import type { BundleContext, LiveSandbox } from './bundle-context.ts';
+import { type BundleSandboxRecord, deleteBundleSandbox, machineNameOf, saveBundleSandbox } from './bundle-records.ts';
+import type { BundleSandbox, CreateBundleSandbox } from './bundle-runtime.ts';
+import { endContainer, forgetContainer, onAgentEvent, reconcile } from './container-end.ts';
+
+export const shareTag = 'bundle';
+/** Where the agent mounts a share (guest/PROTOCOL.md, 1). */
+export const guestShare = `/run/sampan/shares/${shareTag}`;
+const killedExit = 137;
+
+export async function createSandbox(context: BundleContext, request: CreateBundleSandbox): Promise<BundleSandbox> {
+  checkId(request.id);
+  if (context.sandboxes.has(request.id)) throw new SampanError('AlreadyExists', `sandbox ${request.id} exists already`);
+  const vmm = context.vmm(request.handler);
+  const sandbox: LiveSandbox = { record: newRecord(context, request), stopping: false };
+  context.sandboxes.set(request.id, sandbox);
+  try {
+    const { record } = sandbox;
+    await saveBundleSandbox(context.paths, record);
+    const share = context.paths.share(request.id);
+    const [attachment] = await Promise.all([attach(context, request), context.options.mounts.prepare(share)]);
+    if (attachment) record.attachment = attachment;
+    await saveBundleSandbox(context.paths, record);
+    const leave = await context.startGate.enter('machine');
+    const machine = await vmm
+      .create({
+        id: machineNameOf(request.id),
+        directory: context.paths.machine(request.id),
+        shape: record.shape,
+        disks: [],
+        shares: [{ tag: shareTag, directory: share, readOnly: false }],
+        ...(attachment?.tapName
+          ? {
+              nic: {
+                tapName: attachment.tapName,
+                mac: attachment.mac,
+                ...(attachment.netnsPath ? { netnsPath: attachment.netnsPath } : {}),
+              },
+            }
+          : {}),
+      })
+      .finally(leave);
+    record.state = 'ready';
+    follow(context, sandbox, machine, false);
+    await saveBundleSandbox(context.paths, record);
+    return describeSandbox(sandbox);
+  } catch (error) {
+    await deleteSandbox(context, request.id).catch((failure) =>
+      context.options.log.error(
+        { sandbox: request.id, error: messageOf(failure) },
+        'cannot undo a sandbox; a restart will',
+      ),
+    );
+    throw error;
+  }
+}
+
+export function checkId(id: string): void {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/.test(id))
+    throw new SampanError('Invalid', `id "${id.slice(0, 80)}": wanted 1-200 letters, digits, '.', '_' or '-'`);
+}
+
+function newRecord(context: BundleContext, request: CreateBundleSandbox): BundleSandboxRecord {
+  const { cpuMillicores, memoryBytes } = request.resources ?? {};
+  const resources = {
+    ...(cpuMillicores ? { cpuQuota: BigInt(cpuMillicores) * 100n, cpuPeriod: 100_000n } : {}),
+    ...(memoryBytes ? { memoryLimitInBytes: BigInt(memoryBytes) } : {}),
+  };
+  const { shape, memoryLimitBytes } = machineShape({ resources }, context.options.defaults);
+  const createdAtNanos = context.nowNanos();
+  return { id: request.id, request, state: 'creating', message: '', createdAtNanos, shape, memoryLimitBytes };
+}
+
+async function attach(context: BundleContext, request: CreateBundleSandbox): Promise<Attachment | undefined> {
+  const { network, joinNetns } = context.options;
+  if (request.network === 'none') return undefined;
+  if (request.network === 'netns') {
+    if (!joinNetns || !request.netnsPath)
+      throw new SampanError('Unsupported', `sandbox ${request.id}: this runtime joins no network namespaces`);
+    return joinNetns.attach(request);
+  }
+  return network.attach({
+    sandboxId: machineNameOf(request.id),
+    podNamespace: 'bundle',
+    podName: request.hostname,
+    podUid: machineNameOf(request.id),
+  });
+}
+
+/** Connects to the agent and watches the machine until both end. */
+export function follow(context: BundleContext, sandbox: LiveSandbox, machine: Machine, adopted: boolean): void {
+  const { clock, log, connectAgent } = context.options;
+  const { id, request } = sandbox.record;
+  sandbox.machine = machine;
+  sandbox.link = new AgentLink({
+    connect: connectAgent,
+    channelPath: machine.channelPath,
+    sandboxId: id,
+    setup: () => setupOf(sandbox.record, BigInt(clock.now()) * 1_000_000n),
+    adopted,
+    onEvent: (event) => onAgentEvent(context, sandbox, event),
+    onResumed: (agent: Agent) => reconcile(context, sandbox, agent),
+    onLost: (error) => {
+      void sandboxEnded(context, sandbox, `its agent was lost: ${messageOf(error)}`);
+      void context
+        .vmm(request.handler)
+        .destroy(machine.directory)
+        .catch(() => {});
+    },
+    clock,
+    log,
+  });
+  void machine.exited.then(({ kind, message }) => {
+    if (!context.closing.signal.aborted) return sandboxEnded(context, sandbox, `${kind}: ${message.slice(0, 1024)}`);
+  });
+}
+
+function setupOf(record: BundleSandboxRecord, nowNanos: bigint): SandboxSetup {
+  const { request, attachment } = record;
+  const servers = attachment?.nameservers ?? [];
+  return {
+    hostname: request.hostname || 'localhost',
+    machineId: `${machineNameOf(record.id)}00000000`,
+    entropy: randomBytes(64).toString('base64'),
+    timeUnixNanos: nowNanos.toString(),
+    ...(attachment ? { network: { mac: attachment.mac, mtu: attachment.mtu, ...attachment.ipv4 } } : {}),
+    resolvConf: request.resolvConf ?? servers.map((server) => `nameserver ${server}\n`).join(''),
+    sysctls: request.sysctls ?? {},
+    sharePidNamespace: request.sharePidNamespace ?? false,
+    disks: [],
+    memoryLimitBytes: record.memoryLimitBytes,
+  };
+}
+
+/** The machine is gone, and its containers with it. Idempotent. */
+async function sandboxEnded(context: BundleContext, sandbox: LiveSandbox, message: string): Promise<void> {
+  if (sandbox.stopping || sandbox.record.state !== 'ready') return;
+  context.options.log.warn({ sandbox: sandbox.record.id }, `a machine ended: ${message}`);
+  await settle(context, sandbox, `the machine ended: ${message}`);
+  context.events.tell({ type: 'sandbox-ended', sandboxId: sandbox.record.id, message });
+}
+
+async function settle(context: BundleContext, sandbox: LiveSandbox, message: string): Promise<void> {
+  const { record } = sandbox;
+  record.state = 'notready';
+  record.message = message;
+  sandbox.link?.close(new SampanError('ServiceUnavailable', `sandbox ${record.id}: ${message}`));
+  const finishedAtUnixNanos = context.nowNanos();
+  for (const container of context.containersOf(record.id))
+    await endContainer(context, container, { exitCode: killedExit, oomKilled: false, finishedAtUnixNanos, message });
+  await saveBundleSandbox(context.paths, record);
+}
+
+export async function stopSandbox(context: BundleContext, id: string): Promise<void> {
+  const sandbox = context.sandboxes.get(id);
+  if (!sandbox) return;
+  await context.locks.run(`sandbox ${id}`, async () => {
+    sandbox.stopping = true;
+    await context.vmm(sandbox.record.request.handler).destroy(context.paths.machine(id));
+    await settle(context, sandbox, sandbox.record.message || 'it was stopped');
+    await detach(context, sandbox.record);
+  });
+}
+
+/** By what the request says, not by what is known to be attached: a crash may have come between. */
+async function detach(context: BundleContext, { id, request }: BundleSandboxRecord): Promise<void> {
+  if (request.network === 'bridge') await context.options.network.detach(machineNameOf(id));
+  if (request.network === 'netns') await context.options.joinNetns?.detach(id);
+}
+
+export async function deleteSandbox(context: BundleContext, id: string): Promise<void> {
+  if (!context.sandboxes.has(id)) return;
+  await stopSandbox(context, id);
+  for (const container of context.containersOf(id)) await forgetContainer(context, container);
+  await context.options.mounts.release(context.paths.share(id));
+  await deleteBundleSandbox(context.paths, id);
+  context.sandboxes.delete(id);
+}
+
+export function describeSandbox({ record, machine }: LiveSandbox): BundleSandbox {
+  const address = record.attachment?.ipv4.address;
+  return {
+    id: record.id,
+    handler: record.request.handler,
+    state: record.state === 'ready' ? 'ready' : 'notready',
+    message: record.message,
+    createdAtUnixNanos: record.createdAtNanos,
+    ...(address ? { address } : {}),
+    pid: record.state === 'ready' ? (machine?.pid ?? process.pid) : 0,
+  };
+}
