@@ -1,6 +1,6 @@
 /**
  * The shim's end in the node-wide process. A control socket, on which containerd-shim-sampan-v2 says that containerd starts or gives up a task; and a door
- * for each containerd: a ttrpc socket with the task API, known by containerd's own socket.
+ * for each namespace of each containerd: a ttrpc socket with the task API, since a call of containerd's does not say its namespace.
  *
  *   <run>/shim/control.sock    start <namespace> <id> <containerd's ttrpc socket> <bundle>  ->  the door's address
  *                              delete ...  ->  a DeleteResponse
@@ -49,7 +49,8 @@ interface Door {
   path: string;
 }
 
-const doorFile = z.object({ containerd: z.string().max(4096) });
+const doorFile = z.object({ containerd: z.string().max(4096), namespace: z.string().max(76) });
+type Owner = z.infer<typeof doorFile>;
 const killedExit = 137;
 
 /** Bundles are recovered already. */
@@ -85,7 +86,7 @@ class Service implements ShimService {
     for (const name of await readdir(this.#directory)) {
       if (!name.endsWith('.json')) continue;
       const parsed = doorFile.safeParse(JSON.parse(await readFile(join(this.#directory, name), 'utf8')));
-      if (parsed.success) await this.#door(parsed.data.containerd);
+      if (parsed.success) await this.#door(parsed.data);
     }
     await this.#removeForsaken();
     this.#control = serveControl({
@@ -103,8 +104,8 @@ class Service implements ShimService {
   }
 
   async #start({ containerd, namespace, id }: { containerd: string; namespace: string; id: string }): Promise<Buffer> {
-    bundleId({ door: doorOf(containerd), namespace, id });
-    const { path } = await this.#door(containerd);
+    bundleId({ door: doorOf({ containerd, namespace }), namespace, id });
+    const { path } = await this.#door({ containerd, namespace });
     return Buffer.from(`unix://${path}`);
   }
 
@@ -121,7 +122,7 @@ class Service implements ShimService {
     bundle: string;
   }): Promise<Buffer> {
     const { bundles, mounts, clock } = this.#options;
-    const name = bundleId({ door: doorOf(containerd), namespace, id });
+    const name = bundleId({ door: doorOf({ containerd, namespace }), namespace, id });
     const known = bundles.list().some((one) => one.id === name);
     if (known) return removeTask({ bundles, mounts }, name, true);
     await bundles.deleteSandbox(name);
@@ -130,21 +131,21 @@ class Service implements ShimService {
     return deleteResponse.encode({ exitStatus: killedExit, exitedAt });
   }
 
-  #door(containerd: string): Promise<Door> {
-    const name = doorOf(containerd);
+  #door(owner: Owner): Promise<Door> {
+    const name = doorOf(owner);
     return this.#locks.run(name, async () => {
       const open = this.#doors.get(name);
       if (open) return open;
       const { clock, log, bundles, mounts, canJoinNetns, version } = this.#options;
-      const methods = taskMethods({ bundles, mounts: mounts, door: name, canJoinNetns, version });
+      const methods = taskMethods({ bundles, mounts, door: name, namespace: owner.namespace, canJoinNetns, version });
       const server = createServer((socket) => {
         this.#sockets.add(socket);
         socket.on('close', () => this.#sockets.delete(socket));
         serveTtrpc(socket, methods);
       });
       const path = join(this.#directory, `${name}.sock`);
-      const door = { server, path, forwarder: new EventForwarder({ socketPath: containerd, clock, log }) };
-      await writeFileAtomic(join(this.#directory, `${name}.json`), JSON.stringify({ containerd }), { durable: false });
+      const door = { server, path, forwarder: new EventForwarder({ socketPath: owner.containerd, clock, log }) };
+      await writeFileAtomic(join(this.#directory, `${name}.json`), JSON.stringify(owner), { durable: false });
       await listen(server, path);
       this.#doors.set(name, door);
       return door;
@@ -190,8 +191,9 @@ class Service implements ShimService {
   }
 }
 
-/** Eight digits of the containerd that owns a socket. */
-const doorOf = (containerd: string): string => createHash('sha256').update(containerd).digest('hex').slice(0, 8);
+/** Eight digits of whose socket it is. */
+const doorOf = ({ containerd, namespace }: Owner): string =>
+  createHash('sha256').update(`${namespace} ${containerd}`).digest('hex').slice(0, 8);
 
 async function listen(server: Server, path: string): Promise<void> {
   if (Buffer.byteLength(path) > 107) throw new SampanError('Invalid', `${path} is too long for a socket`);

@@ -5,7 +5,7 @@
 import { SampanError } from '@sampan/api/errors.ts';
 
 export interface TaskName {
-  /** Eight digits: the containerd. */
+  /** Eight digits: the containerd and the namespace. */
   door: string;
   namespace: string;
   id: string;

@@ -1,5 +1,5 @@
 /**
- * containerd's Task API v2 and v3 over the bundle runtime: one containerd, any number of namespaces and tasks. Each method may be called again:
+ * containerd's Task API v2 and v3 over the bundle runtime: one namespace of one containerd, any number of tasks. Each method may be called again:
  * a containerd that was restarted, or one whose call was cut off, asks anew.
  */
 import { SampanError } from '@sampan/api/errors.ts';
@@ -16,8 +16,9 @@ import { usageAny } from './task-usage.ts';
 export interface TaskServiceOptions {
   bundles: BundleRuntime;
   mounts: RootfsMounts;
-  /** Which containerd asks. */
+  /** Which containerd asks, for which of its namespaces. */
   door: string;
+  namespace: string;
   canJoinNetns: boolean;
   version: string;
 }
@@ -64,16 +65,17 @@ class TaskService {
     this.#options = options;
   }
 
-  #id(namespace: string, id: string): string {
-    return bundleId({ door: this.#options.door, namespace, id });
+  #id(id: string): string {
+    const { door, namespace } = this.#options;
+    return bundleId({ door, namespace, id });
   }
 
-  #ref({ namespace }: TtrpcCall, { id, execId }: Named): ProcessRef {
-    return { containerId: this.#id(namespace, id), ...(execId ? { execId } : {}) };
+  #ref({ id, execId }: Named): ProcessRef {
+    return { containerId: this.#id(id), ...(execId ? { execId } : {}) };
   }
 
   async named(call: TtrpcCall, work: (ref: ProcessRef) => Promise<void>): Promise<Buffer> {
-    await work(this.#ref(call, messages.processRequest.decode(call.payload)));
+    await work(this.#ref(messages.processRequest.decode(call.payload)));
     return done;
   }
 
@@ -82,13 +84,13 @@ class TaskService {
     const { bundles } = this.#options;
     if (request.checkpoint || request.parentCheckpoint)
       throw new SampanError('Unsupported', 'CreateTaskRequest.checkpoint: a task in a machine is not restored');
-    const id = this.#id(call.namespace, request.id);
+    const id = this.#id(request.id);
     const again = bundles.list().find((one) => one.id === id && one.bundle === request.bundle);
     if (again) return messages.pidResponse.encode({ pid: again.pid });
     const config = await readOciConfig(request.bundle);
     const plan = taskPlan(config, this.#options);
     const rootfs = await this.#options.mounts.make(request.bundle, request.rootfs, config.root?.path);
-    const sandboxId = plan.kind === 'own-machine' ? id : this.#id(call.namespace, plan.sandboxId);
+    const sandboxId = plan.kind === 'own-machine' ? id : this.#id(plan.sandboxId);
     try {
       if (plan.kind === 'own-machine' && !bundles.listSandboxes().some((one) => one.id === id))
         await bundles.createSandbox({ id, ...plan.sandbox });
@@ -108,7 +110,7 @@ class TaskService {
   }
 
   async start(call: TtrpcCall): Promise<Buffer> {
-    const { containerId, execId } = this.#ref(call, messages.processRequest.decode(call.payload));
+    const { containerId, execId } = this.#ref(messages.processRequest.decode(call.payload));
     const { bundles } = this.#options;
     if (execId) {
       const { guestPid } = await bundles.startExec(containerId, execId);
@@ -119,7 +121,7 @@ class TaskService {
   }
 
   async delete(call: TtrpcCall): Promise<Buffer> {
-    const { containerId, execId } = this.#ref(call, messages.processRequest.decode(call.payload));
+    const { containerId, execId } = this.#ref(messages.processRequest.decode(call.payload));
     const { bundles } = this.#options;
     if (execId) {
       const pid = bundles.exec(containerId, execId).guestPid;
@@ -130,7 +132,7 @@ class TaskService {
 
   async state(call: TtrpcCall): Promise<Buffer> {
     const request = messages.processRequest.decode(call.payload);
-    const { containerId, execId } = this.#ref(call, request);
+    const { containerId, execId } = this.#ref(request);
     const { bundles } = this.#options;
     const container = bundles.container(containerId);
     const process = execId ? bundles.exec(containerId, execId) : container;
@@ -148,20 +150,20 @@ class TaskService {
   }
 
   async pids(call: TtrpcCall): Promise<Buffer> {
-    const { containerId } = this.#ref(call, messages.processRequest.decode(call.payload));
+    const { containerId } = this.#ref(messages.processRequest.decode(call.payload));
     const pids = await this.#options.bundles.pids(containerId);
     return messages.pidsResponse.encode({ processes: pids.map((pid) => ({ pid })) });
   }
 
   async kill(call: TtrpcCall): Promise<Buffer> {
     const request = messages.killRequest.decode(call.payload);
-    await this.#options.bundles.kill(this.#ref(call, request), request.signal, request.all);
+    await this.#options.bundles.kill(this.#ref(request), request.signal, request.all);
     return done;
   }
 
   async exec(call: TtrpcCall): Promise<Buffer> {
     const request = messages.execRequest.decode(call.payload);
-    const { containerId } = this.#ref(call, request);
+    const { containerId } = this.#ref(request);
     const { stdin, stdout, stderr, terminal, execId } = request;
     await this.#options.bundles.addExec({
       ...{ containerId, execId, stdio: { stdin, stdout, stderr }, tty: terminal },
@@ -172,35 +174,35 @@ class TaskService {
 
   async resize(call: TtrpcCall): Promise<Buffer> {
     const request = messages.resizeRequest.decode(call.payload);
-    await this.#options.bundles.resize(this.#ref(call, request), request.width, request.height);
+    await this.#options.bundles.resize(this.#ref(request), request.width, request.height);
     return done;
   }
 
   async closeIo(call: TtrpcCall): Promise<Buffer> {
     const request = messages.closeRequest.decode(call.payload);
-    if (request.stdin) await this.#options.bundles.closeStdin(this.#ref(call, request));
+    if (request.stdin) await this.#options.bundles.closeStdin(this.#ref(request));
     return done;
   }
 
   async update(call: TtrpcCall): Promise<Buffer> {
     const request = messages.updateRequest.decode(call.payload);
-    const { containerId } = this.#ref(call, { id: request.id, execId: '' });
+    const { containerId } = this.#ref({ id: request.id, execId: '' });
     await this.#options.bundles.update(containerId, jsonOf(request.resources, 'UpdateTaskRequest.resources'));
     return done;
   }
 
   async wait(call: TtrpcCall): Promise<Buffer> {
-    const ref = this.#ref(call, messages.processRequest.decode(call.payload));
+    const ref = this.#ref(messages.processRequest.decode(call.payload));
     return messages.waitResponse.encode(exited(await this.#options.bundles.wait(ref)));
   }
 
   async stats(call: TtrpcCall): Promise<Buffer> {
-    const { containerId } = this.#ref(call, messages.processRequest.decode(call.payload));
+    const { containerId } = this.#ref(messages.processRequest.decode(call.payload));
     return messages.statsResponse.encode({ stats: usageAny(await this.#options.bundles.stats(containerId)) });
   }
 
   async connect(call: TtrpcCall): Promise<Buffer> {
-    const { containerId } = this.#ref(call, messages.processRequest.decode(call.payload));
+    const { containerId } = this.#ref(messages.processRequest.decode(call.payload));
     const { pid } = this.#options.bundles.container(containerId);
     return messages.connectResponse.encode({ shimPid: process.pid, taskPid: pid, version: this.#options.version });
   }

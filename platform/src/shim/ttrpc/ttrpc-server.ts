@@ -16,8 +16,6 @@ import {
 import { statusOf } from './ttrpc-status.ts';
 
 export interface TtrpcCall {
-  /** `containerd-namespace-ttrpc` of the metadata. */
-  namespace: string;
   payload: Buffer;
   /** Aborts when the client is gone or its time is over. */
   signal: AbortSignal;
@@ -28,7 +26,6 @@ export type TtrpcMethods = ReadonlyMap<string, (call: TtrpcCall) => Promise<Buff
 
 /** containerd waits with one call a process of a task. */
 const mostCalls = 65_536;
-const namespaceKey = 'containerd-namespace-ttrpc';
 
 export function serveTtrpc(socket: Socket, methods: TtrpcMethods): void {
   const gone = new AbortController();
@@ -58,13 +55,12 @@ export function serveTtrpc(socket: Socket, methods: TtrpcMethods): void {
 
 async function outcomeOf(message: TtrpcMessage, methods: TtrpcMethods, gone: AbortSignal): Promise<Buffer> {
   try {
-    const { service, method, payload, timeoutNano, metadata } = requestMessage.decode(message.payload);
+    const { service, method, payload, timeoutNano } = requestMessage.decode(message.payload);
     const handler = methods.get(`${service}/${method}`);
     if (!handler) throw new SampanError('Unsupported', `service ${service} has no method ${method} here`);
-    const namespace = metadata.find(({ key }) => key === namespaceKey)?.value ?? '';
     const signal =
       timeoutNano > 0n ? AbortSignal.any([gone, AbortSignal.timeout(Number(timeoutNano / 1_000_000n) + 1)]) : gone;
-    const answer = await handler({ namespace, payload: Buffer.from(payload), signal });
+    const answer = await handler({ payload: Buffer.from(payload), signal });
     if (answer.length > maxMessageBytes - 1024)
       throw new SampanError('RequestEntityTooLarge', `an answer of ${answer.length} bytes`);
     return responseMessage.encode({ payload: answer });
