@@ -4,7 +4,20 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { appendFile, chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  chmod,
+  copyFile,
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '../../platform/src/base/child.ts';
 import { testImageCache } from '../../platform/test/fixtures/images/build-image.ts';
@@ -25,7 +38,7 @@ const untilTold = ['sh', '-c', "trap 'exit 0' TERM INT; while :; do sleep 86400 
 
 /** What is in a layer, by its name. */
 const layers: Record<string, (root: string) => Promise<void>> = {
-  busybox: (root) => addBusybox(root, []),
+  busybox: fillBusybox,
   agnhost: fillAgnhost,
   htdocs: (root) => addPage(join(root, 'usr/local/apache2/htdocs'), 'It works!'),
   nginx: (root) => addPage(join(root, 'usr/share/nginx/html'), 'Welcome to nginx!'),
@@ -65,6 +78,25 @@ const images: ImageSpec[] = [
   },
   { name: 'registry.k8s.io/pause:3.10', layers: ['busybox'], config: { ...shell, Entrypoint: untilTold } },
 ];
+
+/** Every command in /bin, as tests name them; the shell is bash, for Debian 12's busybox drops variables with names such as "data-1". */
+async function fillBusybox(root: string): Promise<void> {
+  await addBusybox(root, []);
+  for (const folder of ['sbin', 'usr/bin', 'usr/sbin'])
+    for (const name of await readdir(join(root, folder)))
+      await link(join(root, folder, name), join(root, 'bin', name)).catch(() => {});
+  const work = await mkdtemp(join(tmpdir(), 'sampan-bash-'));
+  try {
+    await run('apt-get', ['download', 'bash-static'], { cwd: work });
+    const [archive = ''] = await readdir(work);
+    await run('dpkg-deb', ['-x', archive, 'unpacked'], { cwd: work });
+    await rm(join(root, 'bin/sh'));
+    await copyFile(join(work, 'unpacked/bin/bash-static'), join(root, 'bin/bash'));
+    await symlink('bash', join(root, 'bin/sh'));
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
 
 /** As its Dockerfile makes it, less CoreDNS and iperf, which no test in scope uses. */
 async function fillAgnhost(root: string): Promise<void> {

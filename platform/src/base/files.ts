@@ -14,6 +14,8 @@ export async function writeFileAtomic(
     const file = await open(temporary, 'wx', options.mode ?? 0o644);
     try {
       await file.writeFile(data);
+      // What is asked for is meant, whatever the umask.
+      if (options.mode !== undefined) await file.chmod(options.mode);
       if (options.durable !== false) await file.sync();
     } finally {
       await file.close();

@@ -71,7 +71,8 @@ export class PodWorkers {
     const { metadata, status } = state.object;
     if (state.gone || status?.startTime || metadata?.deletionTimestamp) return;
     const { capacity, clock, events, disk } = this.#options.context;
-    const others = this.all().filter((other) => !other.finished);
+    // The scheduler has given away the room of what is no longer in the API, though its machine may take another moment.
+    const others = this.all().filter((other) => !other.finished && !other.gone);
     const refusal =
       pressureRefusal(state.object, disk.isHigh ? ['DiskPressure'] : []) ??
       refusalOf(

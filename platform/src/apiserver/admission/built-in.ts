@@ -7,6 +7,7 @@ import { namespaceLifecycle } from './namespace-lifecycle.ts';
 import { nodeRestriction } from './node-restriction.ts';
 import { podPriority } from './pod-priority.ts';
 import { podSecurity } from './pod-security/pod-security.ts';
+import { runtimeClassAdmission } from './runtime-class.ts';
 import { serviceAccountAdmission } from './service-account.ts';
 import { type ServiceNetwork, serviceAddresses } from './service-addresses.ts';
 
@@ -20,6 +21,7 @@ export function builtInAdmission(services?: ServiceNetwork): AdmissionPlugin[] {
     podPriority,
     defaultTolerations,
     defaultStorageClass,
+    runtimeClassAdmission,
     serviceAddresses(services),
   ];
 }

@@ -48,7 +48,7 @@ function stateOf(view: PodView, record: ContainerRecord | undefined, name: strin
   // Until postStart is through a container is not said to run.
   if (record?.state === 'running' && !view.busy.has(startKey(name)))
     return { running: { startedAt: toTime(record.startedAtMs) } };
-  const reason = initContainers(view.pod).length > 0 && !record ? 'PodInitializing' : 'ContainerCreating';
+  const reason = initContainers(view.pod).length > 0 ? 'PodInitializing' : 'ContainerCreating';
   return { waiting: { reason } };
 }
 
