@@ -55,6 +55,8 @@ const test: PackageNeed[] = [
   { name: 'podman', reason: 'runs containers through our OCI command line', probe: 'podman' },
   { name: 'conmon', reason: 'holds the containers of Podman', probe: 'conmon' },
   { name: 'catatonit', reason: "the first process of Podman's pods", probe: 'catatonit' },
+  { name: 'containernetworking-plugins', reason: 'CNI plugins to make a network of', probe: '/usr/lib/cni/portmap' },
+  { name: 'iptables', reason: 'what they make rules with', probe: 'iptables' },
   { name: 'libcap2-bin', reason: 'reads file capabilities of an unpacked image', probe: 'getcap' },
   {
     name: 'python3-kubernetes',

@@ -31,6 +31,8 @@ export interface AttachRequest {
   portMappings?: PortMapping[];
   /** The Pod's annotations, for plugins that read them (kubernetes.io/ingress-bandwidth). */
   annotations?: Record<string, string>;
+  /** What the Pod is told of names, for plugins that serve them. */
+  dns?: { servers: string[]; searches: string[]; options: string[] };
 }
 
 export interface InterfaceAddress {

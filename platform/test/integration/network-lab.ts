@@ -59,9 +59,12 @@ const guestScript = fileURLToPath(new URL('../fixtures/tap-guest.pl', import.met
 /** A guest as the agent configures one. */
 export async function newGuest(attachment: Attachment): Promise<Namespace> {
   const namespace = await newNamespace();
-  const pump = spawn('perl', [guestScript, attachment.tapName!, String(namespace.pid), attachment.mac], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+  const place = attachment.netnsPath ? ['nsenter', `--net=${attachment.netnsPath}`] : [];
+  const [command = '', ...args] = [
+    ...place,
+    ...['perl', guestScript, attachment.tapName!, String(namespace.pid), attachment.mac],
+  ];
+  const pump = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   await Promise.race([
     once(pump.stdout!, 'data'),
     once(pump, 'exit').then(() => Promise.reject(new Error('no guest'))),
@@ -69,7 +72,9 @@ export async function newGuest(attachment: Attachment): Promise<Namespace> {
   const { address, prefixLength, gateway } = attachment.ipv4;
   await namespace.ip(`address add ${address}/${prefixLength} dev eth0`);
   await namespace.ip('link set eth0 up');
-  await namespace.ip(`route add default via ${gateway}`);
+  if (gateway) await namespace.ip(`route add default via ${gateway}`);
+  const { ipv6 } = attachment;
+  if (ipv6) await namespace.ip(`address add ${ipv6.address}/${ipv6.prefixLength} dev eth0 nodad`);
   return {
     ...namespace,
     [Symbol.asyncDispose]: async () => {
@@ -91,12 +96,12 @@ export interface Greeter extends AsyncDisposable {
   port: number;
 }
 
-/** A TCP server in a namespace (or here) that greets each caller with the caller's address. */
-export async function newGreeter(pid: number | undefined, port: number): Promise<Greeter> {
+/** A TCP server in a namespace (or here) that greets each caller with the caller's address. On `::` it serves both families. */
+export async function newGreeter(pid: number | undefined, port: number, host = '0.0.0.0'): Promise<Greeter> {
   const script = `
 import { createServer } from 'node:net';
 createServer((socket) => { socket.on('error', () => {}); socket.end('hello ' + socket.remoteAddress.replace('::ffff:', '')); })
-  .listen({ host: '0.0.0.0', port: ${port} }, () => console.log('ready'));
+  .listen({ host: '${host}', port: ${port} }, () => console.log('ready'));
 process.stdin.resume().on('end', () => process.exit());`;
   const enter = pid ? ['nsenter', '-t', String(pid), '-n'] : [];
   const [command = '', ...args] = [...enter, process.execPath, '--input-type=module', '-e', script];

@@ -15,7 +15,10 @@ import { connectAgent } from '../../src/runtime/agent/agent-client.ts';
 import { createRuntime } from '../../src/runtime/create-runtime.ts';
 import type * as cri from '../../src/runtime/generated/cri.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
+import type { Handler } from '../../src/runtime/sandbox/handlers.ts';
+import { FakeVmm } from '../../src/vmm/fake/fake-vmm.ts';
 import { findGuestArtifacts } from '../../src/vmm/guest-artifacts.ts';
+import { createNamespaceVmm } from '../../src/vmm/namespace/namespace-vmm.ts';
 import { createQemuVmm } from '../../src/vmm/qemu/qemu-vmm.ts';
 import type { MachineShape, Vmm } from '../../src/vmm/vmm.ts';
 
@@ -42,8 +45,12 @@ export interface LabOptions {
   home?: string;
   log?: Logger;
   onStep?: (step: string) => void | Promise<void>;
+  /** Of every sandbox; default vm. */
+  handler?: Handler;
   /** Parked clones; default none. */
   pool?: number;
+  /** Default: a bridge. */
+  network?: (run: string, log: Logger) => Promise<Network>;
 }
 
 export class RuntimeLab implements AsyncDisposable {
@@ -51,14 +58,20 @@ export class RuntimeLab implements AsyncDisposable {
   readonly runtime: Runtime;
   readonly vmm: Vmm;
   readonly network: Network;
+  readonly handler: Handler;
   /** busybox. */
   readonly imageId: string;
   #closed = false;
 
-  private constructor(instance: Instance, runtime: Runtime, parts: { vmm: Vmm; network: Network; imageId: string }) {
+  private constructor(
+    instance: Instance,
+    runtime: Runtime,
+    parts: { vmm: Vmm; network: Network; handler: Handler; imageId: string },
+  ) {
     this.instance = instance;
     this.runtime = runtime;
     this.vmm = parts.vmm;
+    this.handler = parts.handler;
     this.network = parts.network;
     this.imageId = parts.imageId;
   }
@@ -70,15 +83,20 @@ export class RuntimeLab implements AsyncDisposable {
     const { run, tag } = instance;
     const images = await createErofsImageStore({ directory: join(home, 'images'), log });
     const [image] = await images.import(imageArchive, { as: 'sampan.test/busybox:1' });
-    const network = await createBridgeNetwork({ run, tag, log });
+    const network = await (options.network?.(run, log) ?? createBridgeNetwork({ run, tag, log }));
     await network.start();
     const guest = await findGuestArtifacts(guestDirectory);
-    const vmm = await createQemuVmm({ run, guest, launcherPath, tag, log, pool: options.pool ?? 0 });
+    const { handler = 'vm' } = options;
+    const vmm =
+      handler === 'vm'
+        ? await createQemuVmm({ run, guest, launcherPath, tag, log, pool: options.pool ?? 0 })
+        : await createNamespaceVmm({ run, guest, tag, log });
+    const vmms = handler === 'vm' ? { vm: vmm } : { vm: new FakeVmm(), namespace: vmm };
     const { onStep } = options;
     const steps = onStep ? { onStep } : {};
-    const runtime = createRuntime({ vmm, images, network, connectAgent, run, home, log, ...steps });
+    const runtime = createRuntime({ vmms, images, network, connectAgent, run, home, log, ...steps });
     await runtime.recover();
-    return new RuntimeLab(instance, runtime, { vmm, network, imageId: image!.id });
+    return new RuntimeLab(instance, runtime, { vmm, network, handler, imageId: image!.id });
   }
 
   sandboxConfig(name: string, more: Partial<cri.PodSandboxConfig> = {}): cri.PodSandboxConfig {
@@ -95,7 +113,8 @@ export class RuntimeLab implements AsyncDisposable {
   logDirectory = (name: string): string => join(this.instance.home, 'logs', name);
 
   async sandbox(name: string, more: Partial<cri.PodSandboxConfig> = {}): Promise<string> {
-    return (await this.runtime.runPodSandbox({ config: this.sandboxConfig(name, more) })).podSandboxId!;
+    return (await this.runtime.runPodSandbox({ config: this.sandboxConfig(name, more), runtimeHandler: this.handler }))
+      .podSandboxId!;
   }
 
   async container(podSandboxId: string, script: string, more: Partial<cri.ContainerConfig> = {}): Promise<string> {

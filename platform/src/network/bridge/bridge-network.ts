@@ -15,17 +15,19 @@ import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
+import { checkListeners, checkMappings, type MappedPorts } from '../host-ports.ts';
+import { checkNetnsPath } from '../netns.ts';
 import type { Attachment, AttachRequest, Network } from '../network.ts';
 import { createResolver, type Resolver } from '../resolver/resolver.ts';
 import { claimSubnet, gatewayOf, withHostLock } from './claim.ts';
 import { type Binding, Firewall } from './firewall.ts';
 import { closeForeignFirewalls, openForeignFirewalls } from './foreign-firewall.ts';
-import { checkListeners, checkMappings, hostPortRules, type MappedPorts } from './host-ports.ts';
+import { hostPortRules } from './host-port-rules.ts';
 import { type Lease, Leases } from './leases.ts';
 import { addressesOf, changeLinks, deviceList, uplinkMtu } from './links.ts';
 import { type DeviceNames, deviceNames, macOf, tapName } from './names.ts';
 import { contains, formatAddress, formatSubnet, parseAddress, type Subnet } from './subnet.ts';
-import { checkNetnsPath, makeVeth } from './veth.ts';
+import { makeVeth } from './veth.ts';
 
 export interface BridgeNetworkOptions {
   /** The instance's run directory; <run>/network is this driver's. */
@@ -197,7 +199,7 @@ class BridgeNetwork implements Network {
     if (netnsPath) checkNetnsPath(netnsPath);
     if (portMappings.length === 0) return up.leases.take(request);
     return this.#serial.run('host-ports', async () => {
-      checkMappings({ sandboxId, address: '', portMappings }, mappedPorts(up.leases));
+      checkMappings({ sandboxId, portMappings }, mappedPorts(up.leases));
       await checkListeners(portMappings);
       return up.leases.take(request);
     });
@@ -308,7 +310,7 @@ class BridgeNetwork implements Network {
   }
 }
 
-const mappedPorts = (leases: Leases): MappedPorts[] =>
+const mappedPorts = (leases: Leases): (MappedPorts & { address: string })[] =>
   leases
     .all()
     .flatMap(({ sandboxId, address, portMappings }) =>

@@ -19,7 +19,7 @@ export interface FirewallRules {
   allowHostPorts: number[];
   /** Where connections to the gateway's port 443 go (https://kubernetes.default.svc); one of allowHostPorts. */
   redirectHttpsTo?: number;
-  /** Rules of the chain of host ports (host-ports.ts). */
+  /** Rules of the chain of host ports (host-port-rules.ts). */
   hostPortRules?: string[];
 }
 

@@ -30,7 +30,7 @@ const leaseSchema = z.object({
     .optional(),
 });
 
-export interface Lease extends Omit<AttachRequest, 'annotations'> {
+export interface Lease extends Omit<AttachRequest, 'annotations' | 'dns'> {
   address: number;
 }
 

@@ -2,9 +2,7 @@
  * A Pod's interface in a network namespace of the host: a veth pair, one end where a tap would be, the other the namespace's `eth0`.
  * Owns no state: the pair goes when either end goes, so with the namespace at the latest.
  */
-import { existsSync } from 'node:fs';
-import { SampanError } from '@sampan/api/errors.ts';
-import { run } from '../../base/child.ts';
+import { changeLinksIn, checkNetnsPath } from '../netns.ts';
 import { changeLinks, deviceList } from './links.ts';
 
 export interface VethOptions {
@@ -37,16 +35,4 @@ export async function makeVeth(options: VethOptions): Promise<void> {
       `route replace default via ${gateway} dev eth0`,
     ]),
   ]);
-}
-
-/** Runs `ip` commands in a network namespace. Throws InternalError with iproute2's words. */
-export async function changeLinksIn(netnsPath: string, commands: string[]): Promise<void> {
-  await run('nsenter', [`--net=${netnsPath}`, 'ip', '-batch', '-'], { input: `${commands.join('\n')}\n` });
-}
-
-/** Throws Invalid for what iproute2 would read as several words, FailedPrecondition when nothing is there. */
-export function checkNetnsPath(path: string): void {
-  if (!/^\/[\w./:@+-]{1,4000}$/.test(path))
-    throw new SampanError('Invalid', `"${path}" is no path of a network namespace`);
-  if (!existsSync(path)) throw new SampanError('FailedPrecondition', `there is no network namespace ${path}`);
 }

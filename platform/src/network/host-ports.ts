@@ -1,40 +1,22 @@
 /**
- * Ports of the host that lead to Pods (CRI's port mappings).
- *
- * Owns the chain `host_ports` of the table ip sampan_TAG, which firewall.ts makes and which sends everything here that is addressed to
- * the host itself. Does not own the mappings: they stand in the leases. The host's own sockets keep their ports: a port that
- * somebody listens on is refused.
+ * Which ports of the host a Pod may have (CRI's port mappings). Owns nothing: the mappings stand with their driver's attachments, and how
+ * packets get there is the driver's matter. The host's own sockets keep their ports: a port that somebody listens on is refused.
  */
 import { createSocket } from 'node:dgram';
-import { createServer } from 'node:net';
+import { createServer, isIPv4 } from 'node:net';
 import { SampanError } from '@sampan/api/errors.ts';
-import type { PortMapping } from '../network.ts';
+import type { PortMapping } from './network.ts';
 
-/** A sandbox's mappings and where they lead. */
 export interface MappedPorts {
   sandboxId: string;
-  address: string;
   portMappings: readonly PortMapping[];
 }
 
-/** Wildcards of both families: the Pod network carries IPv4 alone, so both mean every IPv4 address of the host. */
-const isWildcard = (hostIp: string | undefined): boolean => !hostIp || hostIp === '0.0.0.0' || hostIp === '::';
+/** Wildcards of both families: both mean every address that leads to Pods. */
+export const isWildcard = (hostIp: string | undefined): boolean => !hostIp || hostIp === '0.0.0.0' || hostIp === '::';
 
 const nameOf = ({ protocol, hostPort, hostIp }: PortMapping): string =>
   `${isWildcard(hostIp) ? '' : `${hostIp}:`}${hostPort}/${protocol}`;
-
-/** The rules of the chain; what is bound to one address goes before what is bound to all. Pure. */
-export function hostPortRules(sandboxes: readonly MappedPorts[]): string[] {
-  const rules = sandboxes.flatMap(({ address, portMappings }) =>
-    portMappings.map((mapping) => ({ mapping, to: `${address}:${mapping.containerPort}` })),
-  );
-  const specific = rules.filter(({ mapping }) => !isWildcard(mapping.hostIp));
-  const general = rules.filter(({ mapping }) => isWildcard(mapping.hostIp));
-  return [...specific, ...general].map(({ mapping: { protocol, hostPort, hostIp }, to }) => {
-    const at = isWildcard(hostIp) ? '' : `ip daddr ${hostIp} `;
-    return `${at}${protocol} dport ${hostPort} dnat to ${to}`;
-  });
-}
 
 /** Throws Unsupported or Invalid naming the mapping, AlreadyExists when another sandbox of this instance has the port. Pure. */
 export function checkMappings(wanted: MappedPorts, others: readonly MappedPorts[]): void {
@@ -43,8 +25,11 @@ export function checkMappings(wanted: MappedPorts, others: readonly MappedPorts[
     for (const port of [hostPort, containerPort])
       if (!Number.isInteger(port) || port < 1 || port > 65_535)
         throw new SampanError('Invalid', `host port ${nameOf(mapping)}: ${port} is no port`);
-    if (!isWildcard(hostIp) && !/^\d{1,3}(\.\d{1,3}){3}$/.test(hostIp ?? ''))
-      throw new SampanError('Unsupported', `host port ${nameOf(mapping)}: this network carries IPv4 alone`);
+    if (!isWildcard(hostIp) && !isIPv4(hostIp ?? ''))
+      throw new SampanError(
+        'Unsupported',
+        `host port ${nameOf(mapping)}: only IPv4 addresses of the host lead to Pods`,
+      );
     const earlier = wanted.portMappings.slice(0, index).find((other) => collide(mapping, other));
     if (earlier) throw new SampanError('Invalid', `host port ${nameOf(mapping)} is mapped twice`);
     const owner = others.find(

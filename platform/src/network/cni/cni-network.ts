@@ -1,0 +1,229 @@
+/**
+ * The cni driver of network.ts: the sandbox's network comes from any chain of CNI plugins.
+ *
+ *   attach: record ─▶ namespace ─▶ ADD of every plugin ─▶ record ─▶ tap beside eth0 (machines only) ─▶ record
+ *   detach: DEL of every plugin, with what ADD gave ─▶ namespace ─▶ record away
+ *
+ * Owns <run>/network/cni (records), <run>/netns (namespaces it made), the taps in them. Does not own what plugins make (bridges, rules,
+ * addresses): they are asked to undo it with the very configuration it was made with, whatever the files say by then. A record without an
+ * attachment is one that was never answered: start() undoes it.
+ */
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import { SerialByKey } from '../../base/serial.ts';
+import { checkListeners, checkMappings } from '../host-ports.ts';
+import { checkNetnsPath, isNetns, makeNetns, removeNetns } from '../netns.ts';
+import type { Attachment, AttachRequest, Network } from '../network.ts';
+import { type AttachmentRecord, readRecords, removeRecord, writeRecord } from './attachment-record.ts';
+import { capabilitiesOf, cniArgs } from './capabilities.ts';
+import { loadChain } from './cni-config.ts';
+import { podAddresses } from './cni-result.ts';
+import { hostAddressOf } from './host-address.ts';
+import {
+  addToNetwork,
+  type ChainRun,
+  checkNetwork,
+  collectGarbage,
+  networkFaults,
+  podInterface,
+  removeFromNetwork,
+} from './run-chain.ts';
+import { linkOf, makeTapBeside, tapDevice } from './tap-beside.ts';
+
+export interface CniNetworkOptions {
+  /** The instance's run directory. */
+  run: string;
+  log: Logger;
+  /** Default /etc/cni/net.d. */
+  configDirectory?: string;
+  /** Default /opt/cni/bin, then /usr/lib/cni. */
+  pluginDirectories?: string[];
+  /** How taps are joined: 'tc' falls back to 'bridge' by itself. */
+  join?: 'tc' | 'bridge';
+}
+
+export async function createCniNetwork(options: CniNetworkOptions): Promise<Network> {
+  return new CniNetwork(options);
+}
+
+class CniNetwork implements Network {
+  readonly #options: CniNetworkOptions;
+  readonly #configDirectory: string;
+  readonly #path: string[];
+  readonly #directory: string;
+  readonly #namespaces: string;
+  readonly #serial = new SerialByKey();
+  readonly #records = new Map<string, AttachmentRecord>();
+  #hostAddress: string | undefined;
+
+  constructor(options: CniNetworkOptions) {
+    this.#options = options;
+    this.#configDirectory = options.configDirectory ?? '/etc/cni/net.d';
+    this.#path = options.pluginDirectories ?? ['/opt/cni/bin', '/usr/lib/cni'];
+    this.#directory = join(options.run, 'network', 'cni');
+    this.#namespaces = join(options.run, 'netns');
+  }
+
+  start(): Promise<void> {
+    return this.#serial.run('start', async () => {
+      if (this.#hostAddress) return;
+      const chain = await loadChain(this.#configDirectory);
+      const faults = await networkFaults({ chain, path: this.#path });
+      if (faults.length > 0) throw new SampanError('FailedPrecondition', `CNI network ${chain.name}: ${faults[0]}`);
+      this.#hostAddress = await hostAddressOf();
+      const { records, broken } = await readRecords(this.#directory);
+      if (broken.length > 0) this.#options.log.error({ broken }, 'records of CNI attachments that cannot be read');
+      for (const record of records) this.#records.set(record.sandboxId, record);
+      for (const record of records) await this.#recover(record);
+      const garbage = await collectGarbage({ chain, path: this.#path }, [...this.#records.keys()]);
+      if (garbage.length > 0) this.#options.log.warn({ garbage }, 'CNI garbage collection');
+      this.#options.log.info({ network: chain.name, attached: this.#records.size }, 'CNI network is up');
+    });
+  }
+
+  /** What was never answered is undone; of the rest, what somebody else broke is told. */
+  async #recover(record: AttachmentRecord): Promise<void> {
+    const { sandboxId, result } = record;
+    if (!record.attachment || !result)
+      return this.#undo(record).catch((error) =>
+        this.#options.log.warn(
+          { sandboxId, error: messageOf(error) },
+          'a half-made CNI attachment cannot be undone yet',
+        ),
+      );
+    await checkNetwork(this.#runOf(record), result).catch((error) =>
+      this.#options.log.warn({ sandboxId, error: messageOf(error) }, 'a CNI attachment is not as it was made'),
+    );
+  }
+
+  attach(request: AttachRequest): Promise<Attachment> {
+    return this.#serial.run(request.sandboxId, async () => {
+      this.#running('attach');
+      const known = this.#records.get(request.sandboxId);
+      if (known?.attachment && (await isNetns(known.netnsPath))) return known.attachment;
+      if (known) await this.#undo(known);
+      const record = await this.#newRecord(request);
+      try {
+        return await this.#make(record);
+      } catch (error) {
+        // What cannot be undone now keeps its record, and the next start tries again.
+        await this.#undo(record).catch((failure) =>
+          this.#options.log.warn({ sandboxId: request.sandboxId, error: messageOf(failure) }, 'CNI DEL failed'),
+        );
+        throw error;
+      }
+    });
+  }
+
+  /** Its ports of the host are asked for and taken in one turn. */
+  async #newRecord(request: AttachRequest): Promise<AttachmentRecord> {
+    const { sandboxId, netnsPath, portMappings = [] } = request;
+    if (netnsPath) checkNetnsPath(netnsPath);
+    const chain = await loadChain(this.#configDirectory);
+    const record: AttachmentRecord = {
+      format: 1,
+      sandboxId,
+      netnsPath: netnsPath ?? join(this.#namespaces, sandboxId),
+      ownsNetns: netnsPath === undefined,
+      chain,
+      args: cniArgs(request),
+      capabilities: capabilitiesOf(request, chain),
+      portMappings,
+    };
+    const keep = async () => {
+      if (portMappings.length > 0) {
+        checkMappings({ sandboxId, portMappings }, [...this.#records.values()]);
+        await checkListeners(portMappings);
+      }
+      await writeRecord(this.#directory, record);
+      this.#records.set(sandboxId, record);
+    };
+    await (portMappings.length > 0 ? this.#serial.run('/host-ports', keep) : keep());
+    return record;
+  }
+
+  async #make(record: AttachmentRecord): Promise<Attachment> {
+    const { sandboxId, netnsPath, ownsNetns } = record;
+    if (ownsNetns) await makeNetns(netnsPath);
+    record.result = await addToNetwork(this.#runOf(record), async (result) => {
+      record.result = result;
+      await writeRecord(this.#directory, record);
+    });
+    const { dns, ...addresses } = podAddresses(record.result, podInterface);
+    const link = ownsNetns
+      ? await makeTapBeside(netnsPath, podInterface, this.#options.join)
+      : await linkOf(netnsPath, podInterface);
+    const { nameservers, ...names } = dns.nameservers.length > 0 ? dns : { ...dns, nameservers: await hostResolvers() };
+    record.attachment = {
+      ...{ sandboxId, ...(ownsNetns ? { tapName: tapDevice } : {}), netnsPath },
+      ...{ ...addresses, ...link, nameservers, dns: names },
+    };
+    await writeRecord(this.#directory, record);
+    return record.attachment;
+  }
+
+  detach(sandboxId: string): Promise<void> {
+    return this.#serial.run(sandboxId, async () => {
+      this.#running('detach');
+      const record = this.#records.get(sandboxId);
+      if (record) await this.#undo(record);
+    });
+  }
+
+  /** The record goes last. A namespace that is gone already (a reboot) is no obstacle: the plugins are told so. */
+  async #undo(record: AttachmentRecord): Promise<void> {
+    await removeFromNetwork(this.#runOf(record, await isNetns(record.netnsPath)), record.result);
+    if (record.ownsNetns) await removeNetns(record.netnsPath);
+    await removeRecord(this.#directory, record.sandboxId);
+    this.#records.delete(record.sandboxId);
+  }
+
+  #runOf(record: AttachmentRecord, hasNetns = true): ChainRun {
+    const { chain, args, capabilities, netnsPath } = record;
+    return {
+      ...{ chain, args, capabilities, path: this.#path, containerId: record.sandboxId, interfaceName: podInterface },
+      ...(hasNetns ? { netnsPath } : {}),
+    };
+  }
+
+  async list(): Promise<Attachment[]> {
+    this.#running('list');
+    return [...this.#records.values()].flatMap(({ attachment }) => (attachment ? [attachment] : []));
+  }
+
+  hostAddress(): string {
+    return this.#running('hostAddress');
+  }
+
+  async close(): Promise<void> {
+    this.#hostAddress = undefined;
+    this.#records.clear();
+  }
+
+  async teardown(): Promise<void> {
+    await this.start();
+    const attached = this.#records.size;
+    if (attached > 0)
+      throw new SampanError(
+        'FailedPrecondition',
+        `the CNI network cannot be torn down: ${attached} sandboxes are attached; detach them first`,
+      );
+    await this.close();
+    await rm(this.#directory, { recursive: true, force: true });
+    await rm(this.#namespaces, { recursive: true, force: true });
+  }
+
+  #running(wanted: string): string {
+    if (this.#hostAddress) return this.#hostAddress;
+    throw new SampanError('FailedPrecondition', `the CNI network is not started; wanted ${wanted}`);
+  }
+}
+
+/** Where the chain names no resolver, Pods ask those of the host; one on the host's loopback they cannot reach. */
+async function hostResolvers(): Promise<string[]> {
+  const text = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
+  const all = [...text.matchAll(/^\s*nameserver\s+([0-9a-fA-F.:]+)\s*$/gm)].map((match) => match[1] ?? '');
+  return all.filter((address) => !/^(127\.|::1$)/.test(address)).slice(0, 3);
+}
