@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { Failure } from '../failure.ts';
 import { currentInstance } from '../instance.ts';
 import { runtimePackages } from '../setup/packages.ts';
-import { serverFlags } from '../setup/server-process.ts';
+import { serverEnvironment, serverFlags } from '../setup/server-process.ts';
 import { prepare } from './up.ts';
 
 export interface CriOptions {
@@ -30,7 +30,7 @@ export async function cri(options: CriOptions): Promise<void> {
       SAMPAN_CRI_SOCKET: socketPath,
       SAMPAN_GUEST_DIR: directoryOf('guest'),
       SAMPAN_HOST_DIR: directoryOf('host'),
-      NODE_COMPILE_CACHE: join(instance.cache, 'node-compile-cache'),
+      ...serverEnvironment(instance.cache),
     },
   });
   child.once('message', () => process.stderr.write(readyWords(socketPath)));

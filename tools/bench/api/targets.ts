@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadCredentials } from '../../../cli/src/connect.ts';
-import { serverFlags } from '../../../cli/src/setup/server-process.ts';
+import { serverEnvironment, serverFlags } from '../../../cli/src/setup/server-process.ts';
 import { openPki } from '../../../platform/src/apiserver/pki/pki.ts';
 import { type Etcd, freePort, startEtcd } from '../../../platform/test/integration/support/etcd-lab.ts';
 import { pssMib } from '../memory.ts';
@@ -25,14 +25,15 @@ export interface Target {
 
 const root = join(import.meta.dirname, '../../..');
 
+/** As the launcher runs it, with its keys made and its code compiled: a first start does that and ends. */
 export async function startSampan(options: { controllers?: boolean } = {}): Promise<Target> {
   const home = await mkdtemp('/var/tmp/sampan-bench-api-');
-  const script = join(root, 'platform/test/integration/support/api-process.ts');
-  const more = options.controllers ? ['--controllers'] : [];
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...serverFlags, script, home, ...more], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, SAMPAN_STORE: 'sqlite', SAMPAN_ETCD_ENDPOINTS: '', NODE_ENV: 'production' },
-  });
+  const first = spawnSampan(home, options);
+  await firstLine(first).catch(() => {});
+  const over = new Promise((resolve) => first.once('close', resolve));
+  first.kill('SIGTERM');
+  await over;
+  const child = spawnSampan(home, options);
   const close = () => end([child], home);
   try {
     const line = await firstLine(child);
@@ -44,6 +45,16 @@ export async function startSampan(options: { controllers?: boolean } = {}): Prom
     await close();
     throw error;
   }
+}
+
+function spawnSampan(home: string, options: { controllers?: boolean }): ChildProcess {
+  const script = join(root, 'platform/test/integration/support/api-process.ts');
+  const more = options.controllers ? ['--controllers'] : [];
+  const store = { SAMPAN_STORE: 'sqlite', SAMPAN_ETCD_ENDPOINTS: '', NODE_ENV: 'production' };
+  return spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...serverFlags, script, home, ...more], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...store, ...serverEnvironment(home) },
+  });
 }
 
 function firstLine(child: ChildProcess): Promise<string> {

@@ -51,7 +51,7 @@ export function mediaType(request: IncomingMessage): string {
 }
 
 /** Throws UnsupportedMediaType for anything but JSON, YAML and Kubernetes' protobuf. */
-export function parseBody(body: Buffer, type: string): unknown {
+export async function parseBody(body: Buffer, type: string): Promise<unknown> {
   switch (type) {
     case '':
     case 'application/json':
@@ -79,10 +79,10 @@ function parseJson(text: string): unknown {
   return value;
 }
 
-function parseText(body: Buffer, parse: (text: string) => unknown, format: string): unknown {
+async function parseText(body: Buffer, parse: (text: string) => unknown, format: string): Promise<unknown> {
   let value: unknown;
   try {
-    value = parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    value = await parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch (error) {
     if (error instanceof SampanError) throw error;
     throw badRequest(`couldn't get version/kind; ${format} parse error: ${(error as Error).message}`);

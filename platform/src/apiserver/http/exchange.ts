@@ -2,7 +2,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { stringify as toYaml } from 'yaml';
 import type { UserInfo } from '../auth/user.ts';
 import type { Status } from '../meta/status.ts';
 import { isTrue } from './request-info.ts';
@@ -32,8 +31,14 @@ const gzipFromBytes = 128 * 1024;
 /** Serialises and sends; large answers are gzipped where the client takes it. */
 export async function send(exchange: Exchange, code: number, value: object, format: 'json' | 'yaml' = 'json') {
   const pretty = wantsPretty(exchange) ? 2 : undefined;
-  const text = format === 'yaml' ? toYaml(value) : JSON.stringify(value, undefined, pretty);
+  const text = format === 'yaml' ? await toYaml(value) : JSON.stringify(value, undefined, pretty);
   await sendBytes(exchange, code, Buffer.from(pretty ? `${text}\n` : text), `application/${format}`);
+}
+
+/** The writer is loaded when first needed: nearly every client takes JSON. */
+async function toYaml(value: object): Promise<string> {
+  const { stringify } = await import('yaml');
+  return stringify(value);
 }
 
 export async function sendBytes(exchange: Exchange, code: number, body: Buffer, type: string): Promise<void> {

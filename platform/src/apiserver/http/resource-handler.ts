@@ -105,7 +105,7 @@ async function handleScale(call: Call, kind: Kind): Promise<void> {
     if (type === applyType) return applyScale(context, { place, ...(await applicationOf(call)) });
     patcherFor(type);
     const caller = patcherOf(exchange);
-    const patch = parseBody(await readBody(exchange.request, context.clock), 'application/json');
+    const patch = await parseBody(await readBody(exchange.request, context.clock), 'application/json');
     return patchScale(context, { place, caller, type, patch });
   };
   await send(exchange, 200, await answer(), shown.format);
@@ -150,7 +150,7 @@ async function handlePatch(call: Call, kind: Kind, target: Target): Promise<void
   const type = mediaType(exchange.request);
   if (type === applyType) return handleApply(call, kind, target);
   patcherFor(type);
-  const body = parseBody(await readBody(exchange.request, context.clock), 'application/json');
+  const body = await parseBody(await readBody(exchange.request, context.clock), 'application/json');
   const caller = patcherOf(exchange);
   const request = { place: placeOf(kind, info), target, type, patch: body, caller };
   return show(call, kind, await patch(context, request));
@@ -164,7 +164,7 @@ async function handleApply(call: Call, kind: Kind, target: Target): Promise<void
 
 async function applicationOf({ exchange, info, context, authorizer }: Call) {
   const applier = applierOf(exchange);
-  const configuration = parseBody(await readBody(exchange.request, context.clock), 'application/yaml');
+  const configuration = await parseBody(await readBody(exchange.request, context.clock), 'application/yaml');
   const mayCreate = () => demand(authorizer, { ...attributesOf(exchange, info), verb: 'create' });
   return { ...applier, configuration, mayCreate };
 }
@@ -254,5 +254,5 @@ async function bodyOf({ exchange: { request }, context }: Call): Promise<unknown
 
 async function optionalBodyOf({ exchange: { request }, context }: Call): Promise<unknown> {
   const body = await readBody(request, context.clock);
-  return body.length === 0 ? undefined : parseBody(body, mediaType(request));
+  return body.length === 0 ? undefined : await parseBody(body, mediaType(request));
 }

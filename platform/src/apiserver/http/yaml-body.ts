@@ -3,7 +3,7 @@
  * each with each. So depth is counted in the tokens before there is a tree, and keys are compared afterwards.
  */
 import { SampanError } from '@sampan/api/errors.ts';
-import { type Document, isMap, isNode, isScalar, Lexer, LineCounter, parseDocument, visit } from 'yaml';
+import type { Document, LineCounter } from 'yaml';
 
 /** Whoever has more to say can say it in JSON. */
 const maxYamlBytes = 512 * 1024;
@@ -11,8 +11,10 @@ const maxDepth = 100;
 /** Aliases are bounded so that a small body cannot become a huge object. */
 const maxAliases = 100;
 
-/** Throws SyntaxError for what is no YAML, RequestEntityTooLarge. */
-export function parseOneYaml(text: string): unknown {
+type Yaml = typeof import('yaml');
+
+/** Throws SyntaxError for what is no YAML, RequestEntityTooLarge. The parser is loaded when first needed: most clients send JSON. */
+export async function parseOneYaml(text: string): Promise<unknown> {
   // JSON is YAML, and clients that apply mostly send that: it need not go the long way.
   if (/^\s*\{/.test(text)) {
     try {
@@ -23,17 +25,18 @@ export function parseOneYaml(text: string): unknown {
     const message = `Request entity too large: limit of a body in YAML is ${maxYamlBytes}; send JSON`;
     throw new SampanError('RequestEntityTooLarge', message);
   }
-  checkTokens(text);
-  const lineCounter = new LineCounter();
-  const document = parseDocument(text, { uniqueKeys: false, logLevel: 'error', lineCounter });
+  const yaml = await import('yaml');
+  checkTokens(yaml, text);
+  const lineCounter = new yaml.LineCounter();
+  const document = yaml.parseDocument(text, { uniqueKeys: false, logLevel: 'error', lineCounter });
   const [error] = document.errors;
   if (error) throw new SyntaxError(error.message);
-  checkKeys(document, lineCounter);
+  checkKeys(yaml, document, lineCounter);
   return document.toJS({ maxAliasCount: maxAliases });
 }
 
 /** Brackets within brackets, and dashes (`- - - x`) or question marks one after the other in a line. */
-function checkTokens(text: string): void {
+function checkTokens({ Lexer }: Yaml, text: string): void {
   let brackets = 0;
   let marks = 0;
   for (const token of new Lexer().lex(text)) {
@@ -48,7 +51,7 @@ function checkTokens(text: string): void {
 }
 
 /** In the words of Go's parser, which clients look for. */
-function checkKeys(document: Document.Parsed, lines: LineCounter): void {
+function checkKeys({ visit, isMap, isScalar, isNode }: Yaml, document: Document.Parsed, lines: LineCounter): void {
   visit(document, {
     Map(_, map) {
       if (!isMap(map)) return;

@@ -1,12 +1,7 @@
-/** X.509 as the platform uses it: P-256 keys in PEM, made and signed here. Owns certificate contents, not where they are kept. */
-import 'reflect-metadata';
-import { webcrypto } from 'node:crypto';
-import * as x509 from '@peculiar/x509';
-import { randomHex } from '../../base/ids.ts';
-
-x509.cryptoProvider.set(webcrypto as Crypto);
-
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+/**
+ * X.509 as the platform uses it: P-256 keys in PEM, made and signed here. Owns what is asked and answered, not where it is kept. The library behind it
+ * takes megabytes of memory and is seldom needed, so it is loaded at the first call.
+ */
 
 /** Both in PEM. */
 export interface CertifiedKey {
@@ -19,32 +14,10 @@ export interface Subject {
   organizations?: string[];
 }
 
-interface Issuing {
+export interface Issuing {
   subject: Subject;
   notBeforeMs: number;
   lifetimeMs: number;
-}
-
-/** Clocks of clients may be behind ours. */
-const backdateMs = 5 * 60_000;
-
-export async function makeCa(options: Issuing): Promise<CertifiedKey> {
-  const keys = await newKeys();
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    ...validity(options),
-    name: nameOf(options.subject),
-    keys,
-    signingAlgorithm: algorithm,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, undefined, true),
-      new x509.KeyUsagesExtension(
-        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign | x509.KeyUsageFlags.digitalSignature,
-        true,
-      ),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
-  });
-  return { certificate: certificate.toString('pem'), key: await exportKey(keys.privateKey) };
 }
 
 export interface LeafOptions extends Issuing {
@@ -55,49 +28,10 @@ export interface LeafOptions extends Issuing {
   addresses?: string[];
 }
 
-export async function issue(options: LeafOptions): Promise<CertifiedKey> {
-  const keys = await newKeys();
-  const issuer = new x509.X509Certificate(options.ca.certificate);
-  const use = options.use === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth;
-  const names = [
-    ...(options.names ?? []).map((value) => ({ type: 'dns' as const, value })),
-    ...(options.addresses ?? []).map((value) => ({ type: 'ip' as const, value })),
-  ];
-  const certificate = await x509.X509CertificateGenerator.create({
-    ...validity(options),
-    subject: nameOf(options.subject),
-    issuer: issuer.subjectName,
-    publicKey: keys.publicKey,
-    signingKey: await importKey(options.ca.key),
-    signingAlgorithm: algorithm,
-    extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([use]),
-      await x509.AuthorityKeyIdentifierExtension.create(issuer),
-      ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
-    ],
-  });
-  return { certificate: certificate.toString('pem'), key: await exportKey(keys.privateKey) };
-}
-
 /** What a PKCS#10 request asks to be certified. */
 export interface CertificateRequest extends Subject {
   /** Alternative names of any kind. */
   names: string[];
-}
-
-/** Throws for a text that is no request, or one its key has not signed. */
-export async function readRequest(pem: string): Promise<CertificateRequest> {
-  const request = new x509.Pkcs10CertificateRequest(pem);
-  if (!(await request.verify())) throw new Error('the request is not signed by the key it is for');
-  const alternative = request.extensions.find((one) => one instanceof x509.SubjectAlternativeNameExtension);
-  const names = alternative?.names.toJSON() ?? [];
-  return {
-    commonName: request.subjectName.getField('CN')[0] ?? '',
-    organizations: request.subjectName.getField('O'),
-    names: names.map(({ value }) => String(value)),
-  };
 }
 
 export interface RequestSigning {
@@ -110,50 +44,23 @@ export interface RequestSigning {
   lifetimeMs: number;
 }
 
+const maker = () => import('./make-certificates.ts');
+
+/** An authority that signs itself. */
+export async function makeCa(options: Issuing): Promise<CertifiedKey> {
+  return (await maker()).makeCa(options);
+}
+
+export async function issue(options: LeafOptions): Promise<CertifiedKey> {
+  return (await maker()).issue(options);
+}
+
+/** Throws for a text that is no request, or one its key has not signed. */
+export async function readRequest(pem: string): Promise<CertificateRequest> {
+  return (await maker()).readRequest(pem);
+}
+
 /** A client certificate for the request's key and subject, in PEM. The key stays with whoever asks. */
-export async function signRequest({ ca, request: pem, usages, ...when }: RequestSigning): Promise<string> {
-  const request = new x509.Pkcs10CertificateRequest(pem);
-  const issuer = new x509.X509Certificate(ca.certificate);
-  const keyUses =
-    (usages.includes('digital signature') ? x509.KeyUsageFlags.digitalSignature : 0) |
-    (usages.includes('key encipherment') ? x509.KeyUsageFlags.keyEncipherment : 0);
-  const certificate = await x509.X509CertificateGenerator.create({
-    ...validity(when),
-    subject: request.subject,
-    issuer: issuer.subjectName,
-    publicKey: request.publicKey,
-    signingKey: await importKey(ca.key),
-    signingAlgorithm: algorithm,
-    extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      ...(keyUses ? [new x509.KeyUsagesExtension(keyUses, true)] : []),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
-      await x509.AuthorityKeyIdentifierExtension.create(issuer),
-    ],
-  });
-  return certificate.toString('pem');
-}
-
-function validity({ notBeforeMs, lifetimeMs }: Omit<Issuing, 'subject'>) {
-  return {
-    // A leading zero nibble keeps the serial positive in DER.
-    serialNumber: `0${randomHex(16).slice(1)}`,
-    notBefore: new Date(notBeforeMs - backdateMs),
-    notAfter: new Date(notBeforeMs + lifetimeMs),
-  };
-}
-
-function nameOf({ commonName, organizations = [] }: Subject): x509.JsonName {
-  return [...organizations.map((one) => ({ O: [one] })), { CN: [commonName] }];
-}
-
-const newKeys = () => webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']) as Promise<CryptoKeyPair>;
-
-async function exportKey(key: CryptoKey): Promise<string> {
-  return x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
-}
-
-async function importKey(pem: string): Promise<CryptoKey> {
-  const [der] = x509.PemConverter.decode(pem);
-  return (await webcrypto.subtle.importKey('pkcs8', der as ArrayBuffer, algorithm, true, ['sign'])) as CryptoKey;
+export async function signRequest(options: RequestSigning): Promise<string> {
+  return (await maker()).signRequest(options);
 }
