@@ -160,10 +160,11 @@ fn start(home: &Path) -> Outcome<()> {
     let log = File::options().append(true).create(true).open(log_path(home)).context(|| log_path(home).display().to_string())?;
     let mut command = Command::new(program);
     command.args(arguments).current_dir("/").stdin(Stdio::null());
-    command.env("SAMPAN_HOME", home).env_remove("NOTIFY_SOCKET").env_remove("LISTEN_FDS");
-    if std::env::var_os("PATH").is_none() {
-        command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    command.env_remove("NOTIFY_SOCKET").env_remove("LISTEN_FDS");
+    for (name, value) in file["environment"].as_object().into_iter().flatten() {
+        command.env(name, value.as_str().unwrap_or(""));
     }
+    command.env("SAMPAN_HOME", home);
     let stderr = log.try_clone().context(|| "the service's log".into())?;
     unsafe {
         command.pre_exec(|| {

@@ -1,0 +1,95 @@
+/**
+ * `create`: the sandbox where the container needs one of its own, then the container. The connection is its holder's from then on.
+ *
+ *   holder ── create ──▶   ◀── prepare ──   ── stdio ──▶   ◀── result, then exit when it ended
+ */
+import { isAbsolute, join } from 'node:path';
+import { SampanError } from '@sampan/api/errors.ts';
+import { type OciConfig, readOciConfig } from '../runtime/bundles/oci-config.ts';
+import { type ContainerRecord, keyOf } from './container-records.ts';
+import { forget } from './delete.ts';
+import { holderOf, serveHolder } from './held-process.ts';
+import type { LineConnection } from './line-connection.ts';
+import type { OciContext } from './oci-context.ts';
+import { parse, requests } from './oci-requests.ts';
+import { type Placement, placement } from './placement.ts';
+
+export async function create(context: OciContext, connection: LineConnection, params: unknown): Promise<void> {
+  const request = parse(requests.create, params);
+  const key = keyOf(request.root, request.id);
+  const record = await context.serial.run(key, async () => {
+    if (context.records.all().some((one) => one.key === key))
+      throw new SampanError('AlreadyExists', `container with id ${request.id} exists already`);
+    const config = await readOciConfig(request.bundle);
+    const made = recordOf(config, { ...request, key }, context.clock.now());
+    const holder = await holderOf(request.pid);
+    await connection.send({ prepare: { terminal: config.process.terminal ?? false, rootfs: made.rootfs } });
+    const answer = await connection.next();
+    if (answer === undefined) throw new SampanError('FailedPrecondition', 'the holder of the container went away');
+    const { stdio } = parse(requests.stdio, answer);
+    return make(context, { ...made, holder }, config, stdio);
+  });
+  await connection.send({ result: {} });
+  await serveHolder(context, connection, record.holder, { containerId: key });
+}
+
+interface Made extends Omit<ContainerRecord, 'sandboxId'> {}
+
+async function make(
+  context: OciContext,
+  made: Made,
+  config: OciConfig,
+  stdio: { stdin?: string; stdout?: string; stderr?: string },
+): Promise<ContainerRecord> {
+  const { bundles, records } = context;
+  const neighbours = records.all().map(({ key, sandboxId, holder, root, annotations }) => {
+    return { key, sandboxId, holderPid: holder.pid, root, annotations };
+  });
+  const place: Placement = placement(config, made.root, neighbours);
+  const record: ContainerRecord = { ...made, sandboxId: 'join' in place ? place.join : made.key };
+  // Nobody may take the sandbox away between the decision to join it and the container's being in it.
+  return context.serial.run(`sandbox ${record.sandboxId}`, async () => {
+    await records.put(record);
+    try {
+      if ('create' in place) await bundles.createSandbox({ id: record.sandboxId, ...place.create });
+      await bundles.createContainer({
+        id: record.key,
+        sandboxId: record.sandboxId,
+        bundle: record.bundle,
+        rootfs: record.rootfs,
+        stdio,
+        tty: config.process.terminal ?? false,
+        ...('join' in place && place.pidNamespaceOf ? { pidNamespaceOf: place.pidNamespaceOf } : {}),
+      });
+      return record;
+    } catch (error) {
+      await forget(context, record);
+      throw error;
+    }
+  });
+}
+
+interface CreateNames {
+  key: string;
+  root: string;
+  id: string;
+  bundle: string;
+}
+
+function recordOf(
+  config: OciConfig,
+  { key, root, id, bundle }: CreateNames,
+  createdAtMs: number,
+): Omit<Made, 'holder'> {
+  const path = config.root?.path;
+  if (!path) throw new SampanError('Invalid', 'config.json: root.path is missing');
+  return {
+    key,
+    root,
+    id,
+    bundle,
+    rootfs: isAbsolute(path) ? path : join(bundle, path),
+    annotations: config.annotations ?? {},
+    createdAtMs,
+  };
+}

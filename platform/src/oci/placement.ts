@@ -1,0 +1,93 @@
+/**
+ * Which sandbox a container belongs into: a pure function of its config.json and of what is there.
+ *
+ * Containers of one pod share a machine. Podman says so twice: by its pod's id in an annotation, and by namespaces that are named through
+ * the pid of the pod's first container, which is a holder of ours. Any other container gets a machine of its own.
+ */
+import { SampanError } from '@sampan/api/errors.ts';
+import type { CreateBundleSandbox, SandboxHandler } from '../runtime/bundles/bundle-runtime.ts';
+import type { OciConfig } from '../runtime/bundles/oci-config.ts';
+
+export const handlerAnnotation = 'sampan.dev/handler';
+/** Set by Podman and CRI-O on each container of a pod. */
+export const podAnnotation = 'io.kubernetes.cri-o.SandboxID';
+
+/** A container that may be joined. */
+export interface Neighbour {
+  key: string;
+  sandboxId: string;
+  holderPid: number;
+  root: string;
+  annotations: Record<string, string>;
+}
+
+export type Placement = { join: string; pidNamespaceOf?: string } | { create: Omit<CreateBundleSandbox, 'id'> };
+
+/** Throws Unsupported (a namespace of a stranger, the host's network) or Invalid (an unknown handler). */
+export function placement(config: OciConfig, root: string, neighbours: Neighbour[]): Placement {
+  const annotations = config.annotations ?? {};
+  const pod = annotations[podAnnotation];
+  const ofPod = pod && neighbours.find((one) => one.root === root && one.annotations[podAnnotation] === pod);
+  const namespaces = config.linux?.namespaces ?? [];
+  const shared = namespaces.filter(({ type, path }) => path && joinable.has(type) && ownerOf(path) !== undefined);
+  const owners = new Set(
+    shared.map(({ path }) => neighbours.find((one) => one.holderPid === ownerOf(path!))?.sandboxId),
+  );
+  const [owner] = owners;
+  if (owners.size > 1 || (shared.length > 0 && owner === undefined))
+    throw new SampanError(
+      'Unsupported',
+      `linux.namespaces: ${shared.map(({ type, path }) => `${type} (${path})`).join(', ')} are not of one machine of this runtime`,
+    );
+  const join = ofPod ? ofPod.sandboxId : owner;
+  if (join === undefined) return { create: sandboxOf(config, annotations) };
+  const pid = shared.find(({ type }) => type === 'pid')?.path;
+  const pidOwner = pid && neighbours.find((one) => one.holderPid === ownerOf(pid));
+  return pidOwner ? { join, pidNamespaceOf: pidOwner.key } : { join };
+}
+
+const joinable = new Set(['network', 'ipc', 'uts', 'pid']);
+
+/** "/proc/4711/ns/net" is of process 4711. */
+function ownerOf(path: string): number | undefined {
+  const pid = /^\/proc\/(\d{1,8})\/ns\/\w+$/.exec(path)?.[1];
+  return pid === undefined ? undefined : Number(pid);
+}
+
+function sandboxOf(config: OciConfig, annotations: Record<string, string>): Omit<CreateBundleSandbox, 'id'> {
+  const network = config.linux?.namespaces?.find(({ type }) => type === 'network');
+  if (!network)
+    throw new SampanError(
+      'Unsupported',
+      "linux.namespaces: no network means the host's, which a container in a machine does not reach",
+    );
+  return {
+    handler: handlerOf(annotations),
+    hostname: config.hostname ?? '',
+    resources: resourcesOf(config),
+    annotations,
+    sysctls: config.linux?.sysctl ?? {},
+    ...(network.path ? { network: 'netns', netnsPath: network.path } : { network: 'none' }),
+  };
+}
+
+function handlerOf(annotations: Record<string, string>): SandboxHandler {
+  const handler = annotations[handlerAnnotation] ?? 'vm';
+  if (handler !== 'vm' && handler !== 'namespace')
+    throw new SampanError('Invalid', `annotation ${handlerAnnotation} is "${handler}"; wanted vm or namespace`);
+  return handler;
+}
+
+/** The machine is as big as its first container may become. */
+function resourcesOf(config: OciConfig): { cpuMillicores?: number; memoryBytes?: number } {
+  const { cpu, memory } = (config.linux?.resources ?? {}) as {
+    cpu?: { quota?: number; period?: number };
+    memory?: { limit?: number };
+  };
+  const quota = Number(cpu?.quota ?? 0);
+  const limit = Number(memory?.limit ?? 0);
+  return {
+    ...(quota > 0 ? { cpuMillicores: Math.ceil((quota * 1000) / (Number(cpu?.period) || 100_000)) } : {}),
+    ...(limit > 0 ? { memoryBytes: limit } : {}),
+  };
+}

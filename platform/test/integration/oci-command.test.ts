@@ -1,0 +1,188 @@
+/** The OCI command line against a bundle runtime whose containers are plain processes: what a caller of runc expects of it. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { silentLogger } from '../../src/base/log.ts';
+import { type OciServer, serveOci } from '../../src/oci/oci-server.ts';
+import { createProcessBundles, type ProcessBundles } from '../fixtures/oci/process-bundles.ts';
+import { hostProgram } from './support/host-program.ts';
+import { command } from './support/instance.ts';
+import { until } from './support/wait.ts';
+
+let home: string;
+let program: string;
+let bundles: ProcessBundles;
+let server: OciServer;
+
+before(async () => {
+  program = await hostProgram('sampan-runtime');
+  home = await mkdtemp('/var/tmp/sampan-oci-');
+  bundles = createProcessBundles();
+  server = await serve();
+});
+
+after(async () => {
+  await server.close();
+  await rm(home, { recursive: true, force: true });
+});
+
+afterEach(async () => {
+  for (const id of (await call(['list', '-q'])).stdout.split('\n').filter(Boolean))
+    await call(['delete', '--force', id]);
+  assert.equal(bundles.sandboxes.size, 0, 'a sandbox goes with its last container');
+});
+
+const serve = () => serveOci({ bundles, run: join(home, 'run'), home, start: { command: [], environment: {} }, log: silentLogger });
+const call = (args: string[]) =>
+  command(program, ['--root', join(home, 'root'), ...args], { env: { ...process.env, SAMPAN_HOME: home } });
+
+async function bundle(id: string, script: string, more: object = {}): Promise<string> {
+  const directory = join(home, id);
+  await mkdir(join(directory, 'rootfs'), { recursive: true });
+  const config = {
+    ociVersion: '1.0.2',
+    process: { args: ['/bin/sh', '-c', script], env: ['A=1'], cwd: '/' },
+    root: { path: 'rootfs' },
+    linux: { namespaces: [{ type: 'network' }] },
+    ...more,
+  };
+  await writeFile(join(directory, 'config.json'), JSON.stringify(config));
+  return directory;
+}
+
+interface Held {
+  child: ChildProcess;
+  pid: number;
+  output: { stdout: string; stderr: string };
+}
+
+/** `create` with a pid file; Node's pipes are sockets, which is the harder case for the holder (conmon's are pipes). They end when it has. */
+async function create(id: string, directory: string, input = ''): Promise<Held> {
+  const pidFile = join(home, `${id}.pid`);
+  const args = ['--root', join(home, 'root'), 'create', '--bundle', directory, '--pid-file', pidFile, id];
+  const inputFile = join(home, `${id}.in`);
+  await writeFile(inputFile, input);
+  const stdin = await open(inputFile);
+  const child = spawn(program, args, { env: { SAMPAN_HOME: home }, stdio: [stdin.fd, 'pipe', 'pipe'] });
+  await stdin.close();
+  const output = { stdout: '', stderr: '' };
+  child.stdout!.on('data', (data) => (output.stdout += data));
+  child.stderr!.on('data', (data) => (output.stderr += data));
+  const code = await new Promise((resolve) => child.once('exit', resolve));
+  assert.equal(code, 0, output.stderr);
+  return { child, pid: Number(await readFile(pidFile, 'utf8')), output };
+}
+
+const closed = (held: Held) => new Promise((resolve) => held.child.once('close', resolve));
+const stateOf = async (id: string) => JSON.parse((await call(['state', id])).stdout);
+
+test('a container is created, started, told of, and deleted; its streams are the caller’s', async () => {
+  const held = await create('a', await bundle('a', 'cat; echo out; echo err >&2'), 'in\n');
+  assert.deepEqual(
+    { ...(await stateOf('a')), created: 0, bundle: 0, rootfs: 0 },
+    {
+      ociVersion: '1.0.2',
+      id: 'a',
+      pid: held.pid,
+      status: 'created',
+      bundle: 0,
+      rootfs: 0,
+      created: 0,
+      annotations: {},
+      owner: 'root',
+    },
+  );
+  const ended = closed(held);
+  assert.equal((await call(['start', 'a'])).code, 0);
+  await ended;
+  assert.deepEqual(held.output, { stdout: 'in\nout\n', stderr: 'err\n' });
+  assert.deepEqual([(await stateOf('a')).status, (await stateOf('a')).pid], ['stopped', 0]);
+  assert.equal((await call(['delete', 'a'])).code, 0);
+  assert.match((await call(['state', 'a'])).stderr, /container a does not exist/);
+});
+
+test('the holder is as small as a process can be', async () => {
+  const held = await create('b', await bundle('b', 'true'));
+  const status = await readFile(`/proc/${held.pid}/smaps_rollup`, 'utf8');
+  const privateKib = [...status.matchAll(/^Private_Dirty: +(\d+) kB/gm)].reduce((sum, [, kib]) => sum + Number(kib), 0);
+  assert.ok(privateKib < 1024, `${privateKib} KiB are the holder's own`);
+});
+
+test('signals sent to the holder reach the container, and a killed holder takes it along', async () => {
+  const held = await create('c', await bundle('c', 'trap "echo caught" USR1; while :; do sleep 0.05; done'));
+  await call(['start', 'c']);
+  await delay(200);
+  process.kill(held.pid, 'SIGUSR1');
+  await until('the signal', async () => held.output.stdout === 'caught\n', 5_000);
+  process.kill(held.pid, 'SIGKILL');
+  await until('the end', async () => (await stateOf('c')).status === 'stopped', 5_000);
+});
+
+test('the service may be restarted under a holder', async () => {
+  const held = await create('d', await bundle('d', 'sleep 1; echo late; exit 3'));
+  await call(['start', 'd']);
+  await server.close();
+  server = await serve();
+  await closed(held);
+  assert.equal(held.output.stdout, 'late\n');
+});
+
+test('exec runs beside it, with its exit code, its streams and the container’s environment', async () => {
+  await create('e', await bundle('e', 'sleep 30'));
+  assert.match((await call(['exec', 'e', 'true'])).stderr, /it is created, not running/);
+  await call(['start', 'e']);
+  const result = await call(['exec', '--env', 'B=2', 'e', '/bin/sh', '-c', 'echo $A$B; echo no >&2; exit 5']);
+  assert.deepEqual(result, { code: 5, stdout: '12\n', stderr: 'no\n' });
+  const missing = await call(['exec', 'e', '/no/such/program']);
+  assert.equal(missing.code, 1);
+  assert.match(missing.stderr, /executable file not found/);
+  const processFile = join(home, 'process.json');
+  await writeFile(processFile, JSON.stringify({ args: ['/bin/sh', '-c', 'exit 9'], cwd: '/' }));
+  const pidFile = join(home, 'exec.pid');
+  assert.equal((await call(['exec', '--process', processFile, '--detach', '--pid-file', pidFile, 'e'])).code, 0);
+  assert.ok(Number(await readFile(pidFile, 'utf8')) > 1);
+});
+
+test('kill, pause, resume, ps, events, list and update', async () => {
+  await create('f', await bundle('f', 'sleep 30'));
+  await call(['start', 'f']);
+  assert.equal((await call(['pause', 'f'])).code, 0);
+  assert.equal((await stateOf('f')).status, 'paused');
+  assert.equal((await call(['resume', 'f'])).code, 0);
+  assert.match((await call(['ps', '--format', 'json', 'f'])).stdout, /^\[\d+\]/);
+  assert.match((await call(['list'])).stdout, /^ID +PID +STATUS/);
+  assert.equal(JSON.parse((await call(['events', '--stats', 'f'])).stdout).type, 'stats');
+  assert.equal((await call(['update', '--memory', '1048576', 'f'])).code, 0);
+  assert.match((await call(['delete', 'f'])).stderr, /not stopped: running/);
+  assert.equal((await call(['kill', 'f', 'SIGKILL'])).code, 0);
+  await until('the end', async () => (await stateOf('f')).status === 'stopped', 5_000);
+  assert.match((await call(['kill', 'f', '9'])).stderr, /not running/);
+});
+
+test('errors stand in the log in the form that was asked for', async () => {
+  const log = join(home, 'errors.log');
+  const result = await call(['--log', log, '--log-format', 'json', 'start', 'nobody']);
+  assert.equal(result.code, 1);
+  const line = JSON.parse(await readFile(log, 'utf8'));
+  assert.deepEqual([line.level, line.msg], ['error', 'container nobody does not exist']);
+});
+
+test('what a machine cannot have is refused by name, and nothing is left', async () => {
+  const args = ['create', '--bundle', await bundle('g', 'true', { linux: { namespaces: [] } }), 'g'];
+  assert.match((await call(args)).stderr, /linux.namespaces: no network means the host's/);
+  assert.match((await call(['create', '--preserve-fds', '1', 'g'])).stderr, /preserve-fds is not supported/);
+  assert.equal((await call(['list', '-q'])).stdout, '');
+});
+
+test('features and spec ask nobody', async () => {
+  const features = JSON.parse((await call(['features'])).stdout);
+  assert.deepEqual(features.hooks, []);
+  const directory = join(home, 'spec');
+  await mkdir(directory);
+  assert.equal((await call(['spec', '--bundle', directory])).code, 0);
+  assert.equal(JSON.parse(await readFile(join(directory, 'config.json'), 'utf8')).ociVersion, '1.0.2');
+  assert.equal((await call(['spec', '--bundle', directory])).code, 1, 'what is there is not overwritten');
+});
