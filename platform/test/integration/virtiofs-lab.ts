@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { silentLogger } from '../../src/base/log.ts';
@@ -154,6 +154,21 @@ export class ShareLab {
   }
 }
 
+/** Processes that serve this directory; the outermost first. */
+export function serverProcesses(directory: string): number[] {
+  const found: number[] = [];
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
+      if (words.includes(`source=${directory}`)) found.push(Number(name));
+    } catch {
+      // It has just ended.
+    }
+  }
+  return found.sort((a, b) => a - b);
+}
+
 /** What a container that may do much has. */
 const powers = [
   'CAP_CHOWN',
@@ -175,6 +190,6 @@ export async function makeRoot(root: string): Promise<void> {
   await copyFile('/bin/busybox', join(root, 'bin/busybox'));
   const applets = execFileSync('/bin/busybox', ['--list'], { encoding: 'utf8' }).trim().split('\n');
   for (const applet of applets) if (applet !== 'busybox') await symlink('busybox', join(root, 'bin', applet));
-  await writeFile(join(root, 'etc/passwd'), 'root:x:0:0::/root:/bin/sh\n');
+  await writeFile(join(root, 'etc/passwd'), 'root:x:0:0::/root:/bin/sh\nweb:x:33:44::/:/bin/sh\n');
   await writeFile(join(root, 'etc/group'), 'root:x:0:\n');
 }

@@ -33,7 +33,10 @@ export class QemuMachine implements Machine {
   readonly #context: QemuContext;
   readonly #qmp: QmpClient;
   readonly #serial = new SerialByKey();
+  /** The CPU ceiling is in force, or will never be. */
   readonly #stop = new AbortController();
+  /** The machine is gone, or let go of. */
+  readonly #over = new AbortController();
   readonly #resolveExited: (exit: MachineExit) => void;
   #record: MachineRecord;
   #console = '';
@@ -154,6 +157,7 @@ export class QemuMachine implements Machine {
   disconnect(): void {
     this.#finishing ??= Promise.resolve();
     this.#stop.abort();
+    this.#over.abort();
     this.#qmp.close();
   }
 
@@ -164,6 +168,7 @@ export class QemuMachine implements Machine {
 
   async #end(): Promise<void> {
     this.#stop.abort();
+    this.#over.abort();
     const { clock, log } = this.#context;
     if (this.#shutdownCause) await this.#readConsole();
     try {
@@ -211,10 +216,10 @@ export class QemuMachine implements Machine {
           await this.kill(await shareServerWords(this.directory, shares, dead));
           return;
         }
-        await clock.sleep(shareWatchMs, this.#stop.signal);
+        await clock.sleep(shareWatchMs, this.#over.signal);
       }
     } catch (error) {
-      if (!this.#stop.signal.aborted) log.warn({ machine: this.id, error: messageOf(error) }, 'shares are not watched');
+      if (!this.#over.signal.aborted) log.warn({ machine: this.id, error: messageOf(error) }, 'shares are not watched');
     }
   }
 
