@@ -15,6 +15,7 @@ import * as cri from '../generated/cri.ts';
 import { type ContainerRecord, deleteContainer, saveContainer } from '../records/container-record.ts';
 import { saveSandbox } from '../records/sandbox-record.ts';
 import type { Sandbox } from '../sandbox/vm/sandbox.ts';
+import { ensureShares } from '../sandbox/vm/sandbox-shares.ts';
 import { type LoadedVolume, loadVolumes, makeVolumes, watchVolumes } from '../volumes/volume-make.ts';
 import type { VolumePlan } from '../volumes/volume-plan.ts';
 import { Container } from './container.ts';
@@ -30,6 +31,8 @@ export async function createContainer(
 ): Promise<cri.CreateContainerResponse> {
   const sandbox = readySandbox(context, request.podSandboxId);
   const plan = await planContainer(context, sandbox, request.config);
+  await ensureShares(context, sandbox, plan.volumes.volumes);
+  readySandbox(context, sandbox.id);
   const container = new Container(newRecord(context, sandbox, plan.config, plan.image, plan.volumes));
   refuseSecond(sandbox, container);
   sandbox.containers.set(container.id, container);

@@ -42,6 +42,8 @@ export interface SandboxRecord {
   /** Image id to disk slot. */
   images: Record<string, string>;
   volumes: VolumeRecord[];
+  /** Its machine has the share for mounts of the host's directories. */
+  shares?: boolean;
 }
 
 const envelope = z.looseObject({
@@ -72,6 +74,9 @@ export class Paths {
   machines = () => join(this.run, 'vm');
   /** Short, because a machine's sockets lie in it and a socket's path has at most 107 bytes. */
   machine = (id: string) => join(this.machines(), machineName(id));
+  /** What a machine's share shows before anything is mounted in it: empty places. */
+  share = (id: string) => join(this.shares(), machineName(id));
+  shares = () => join(this.run, 'shares');
   scratches = () => join(this.home, 'scratch');
   scratch = (id: string) => join(this.scratches(), `${id}.ext4`);
 }

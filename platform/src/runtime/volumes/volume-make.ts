@@ -8,6 +8,7 @@ import type { Agent, GuestVolume, VolumeFile } from '../agent/agent.ts';
 import type { Context } from '../context.ts';
 import { saveSandbox, type VolumeRecord } from '../records/sandbox-record.ts';
 import type { Sandbox } from '../sandbox/vm/sandbox.ts';
+import { putIntoShare } from '../sandbox/vm/sandbox-shares.ts';
 import { readBounded, readVolume } from './volume-files.ts';
 import type { PlannedVolume } from './volume-plan.ts';
 import { VolumeSync } from './volume-sync.ts';
@@ -23,11 +24,12 @@ export interface LoadedVolume {
 
 /** The host's side: reads what the guest does not have yet. */
 export function loadVolumes(sandbox: Sandbox, planned: PlannedVolume[]): Promise<LoadedVolume[]> {
-  return Promise.all(planned.filter(({ volume }) => !sandbox.volumes.has(volume.id)).map(load));
+  return Promise.all(planned.filter(({ volume }) => !sandbox.volumes.has(volume.id)).map((one) => load(sandbox, one)));
 }
 
-async function load({ volume, hostPath }: PlannedVolume): Promise<LoadedVolume> {
+async function load(sandbox: Sandbox, { volume, hostPath, shareMount }: PlannedVolume): Promise<LoadedVolume> {
   const record: VolumeRecord = { id: volume.id, hostPath, kind: volume.kind };
+  if (shareMount) await putIntoShare(sandbox, shareMount);
   if (volume.sizeBytes !== undefined) record.sizeBytes = volume.sizeBytes;
   if (volume.kind === 'file') {
     const file = await readSingleFile(hostPath);

@@ -2,7 +2,9 @@
  * From a CRI mount's hostPath to the volume it means. Pure.
  *
  * kubelet's layout: <root>/pods/<uid>/volumes/kubernetes.io~<plugin>/<name>[/<sub path>], <root>/pods/<uid>/etc-hosts and
- * <root>/pods/<uid>/containers/<container>/<file>. A path is only taken when <uid> is the sandbox's own Pod: nothing else of the host is ever read.
+ * <root>/pods/<uid>/containers/<container>/<file>, with the uid of the sandbox's own Pod. What is anywhere else, and a volume of another plugin (CSI, NFS,
+ * local...), which the node has mounted there, is shared with the machine as it is. `/./` in such a path parts the volume from a sub path that the guest
+ * is to resolve inside it: links in a volume are its users' own work, and the host follows none of them.
  */
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
@@ -11,7 +13,8 @@ import type * as cri from '../generated/cri.ts';
 import { unsupported } from '../spec/refuse.ts';
 
 export interface VolumePath {
-  kind: 'files' | 'empty-dir' | 'file';
+  /** 'host': any directory or file of the host, shared with the machine (virtiofs). */
+  kind: 'files' | 'empty-dir' | 'file' | 'host';
   /** Stable over restarts: derived from the path. */
   id: string;
   /** Root of the volume on the host, or the file. */
@@ -19,6 +22,8 @@ export interface VolumePath {
   /** The volume's name in the Pod; empty for a single file. */
   name: string;
   subPath?: string;
+  /** 'host' only: what the machine may do with it, and whether it sees what the host mounts below later. */
+  host?: { readOnly: boolean; propagation: 'private' | 'slave' };
 }
 
 const filePlugins = new Set(['configmap', 'secret', 'projected', 'downward-api']);
@@ -29,11 +34,7 @@ export function volumePath(mount: cri.Mount, podUid: string): VolumePath {
   checkMount(mount);
   const marker = `/pods/${podUid}/`;
   const at = hostPath.indexOf(marker);
-  if (at < 0)
-    throw unsupported(
-      `mount of ${hostPath} at ${mount.containerPath}`,
-      'hostPath volumes do not reach into a VM; use an emptyDir, configMap, secret or projected volume',
-    );
+  if (at < 0) return hostVolume(mount);
   const root = hostPath.slice(0, at + marker.length);
   const rest = hostPath.slice(root.length).split('/');
   if (rest[0] === 'volumes') return pluginVolume(mount, root, rest);
@@ -46,13 +47,26 @@ function pluginVolume(mount: cri.Mount, root: string, [, directory = '', name = 
   const plugin = directory.replace(/^kubernetes\.io~/, '');
   const hostPath = `${root}volumes/${directory}/${name}`;
   const kind = filePlugins.has(plugin) ? 'files' : plugin === 'empty-dir' ? 'empty-dir' : undefined;
-  if (!kind || plugin === directory || !name)
-    throw unsupported(
-      `volume ${name || mount.hostPath} (${plugin})`,
-      'a VM takes emptyDir, configMap, secret, projected and downwardAPI volumes',
-    );
+  if (plugin === directory || !name)
+    throw unsupported(`mount of ${mount.hostPath} at ${mount.containerPath}`, 'it is not in a volume of the Pod');
+  if (!kind) return hostVolume(mount);
   const subPath = sub.filter(Boolean).join('/');
   return { kind, id: volumeId(hostPath), hostPath, name, ...(subPath ? { subPath } : {}) };
+}
+
+/** One for each way of mounting it. */
+function hostVolume(mount: cri.Mount): VolumePath {
+  const { containerPath, readonly: readOnly = false } = mount;
+  const [volume = '', ...below] = (mount.hostPath ?? '').split('/./');
+  const [hostPath, subPath] = [volume || '/', below.join('/')];
+  if (mount.recursiveReadOnly)
+    throw unsupported(
+      `mount of ${hostPath} at ${containerPath}: recursiveReadOnly`,
+      'what the host has mounted below a shared directory keeps its own access',
+    );
+  const propagation = mount.propagation === 1 ? 'slave' : 'private';
+  const id = volumeId(`${hostPath}\n${readOnly}\n${propagation}`);
+  return { kind: 'host', id, hostPath, name: '', ...(subPath ? { subPath } : {}), host: { readOnly, propagation } };
 }
 
 const volumeId = (hostPath: string) => `v${createHash('sha256').update(hostPath).digest('hex').slice(0, 20)}`;
@@ -64,8 +78,11 @@ function checkMount(mount: cri.Mount): void {
     throw unsupported(`mount at ${containerPath}: uidMappings`, 'ids are the same on both sides');
   if (mount.mountOptions?.length) throw unsupported(`mount at ${containerPath}: mountOptions`, 'volumes have none');
   if (mount.propagation === 2)
-    throw unsupported(`mount at ${containerPath}: Bidirectional propagation`, "a VM's mounts stay in the VM");
-  for (const path of [hostPath, containerPath])
+    throw unsupported(
+      `mount at ${containerPath}: Bidirectional propagation`,
+      "a VM's mounts stay in the VM: its kernel is not the host's",
+    );
+  for (const path of [hostPath.replace('/./', '/'), containerPath])
     if (
       !path.startsWith('/') ||
       posix.normalize(path).replace(/\/$/, '') !== path.replace(/\/$/, '') ||

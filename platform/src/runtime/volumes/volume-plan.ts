@@ -2,13 +2,19 @@
 import { lstat, statfs } from 'node:fs/promises';
 import { SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
+import type { ShareMount } from '../../vmm/vmm.ts';
 import type { GuestMount, GuestVolume } from '../agent/agent.ts';
 import type * as cri from '../generated/cri.ts';
 import { type VolumePath, volumePath } from './volume-path.ts';
 
+/** The share that a machine with host mounts has. */
+export const hostTag = 'host';
+
 export interface PlannedVolume {
   volume: GuestVolume;
   hostPath: string;
+  /** Of a directory or file of the host: how it is put into the machine's share. */
+  shareMount?: ShareMount;
 }
 
 export interface VolumePlan {
@@ -30,8 +36,7 @@ export async function planVolumes(input: PlanInput): Promise<VolumePlan> {
   const volumes = new Map<string, PlannedVolume>();
   for (const mount of input.mounts) {
     const path = volumePath(mount, input.podUid);
-    if (!volumes.has(path.id))
-      volumes.set(path.id, { volume: await guestVolume(path, input), hostPath: path.hostPath });
+    if (!volumes.has(path.id)) volumes.set(path.id, await plannedVolume(path, input));
     mounts.push({
       volumeId: path.id,
       containerPath: mount.containerPath!,
@@ -42,8 +47,22 @@ export async function planVolumes(input: PlanInput): Promise<VolumePlan> {
   return { mounts, volumes: [...volumes.values()] };
 }
 
-async function guestVolume(path: VolumePath, input: PlanInput): Promise<GuestVolume> {
-  if (path.kind !== 'empty-dir') return { id: path.id, kind: path.kind };
+async function plannedVolume(path: VolumePath, input: PlanInput): Promise<PlannedVolume> {
+  const { id, hostPath, kind } = path;
+  if (kind !== 'host') return { volume: await guestVolume(path, kind, input), hostPath };
+  return {
+    volume: { id, kind: 'share', tag: hostTag, subPath: id },
+    hostPath,
+    shareMount: { tag: hostTag, name: id, hostPath, ...path.host! },
+  };
+}
+
+async function guestVolume(
+  path: VolumePath,
+  kind: Exclude<VolumePath['kind'], 'host'>,
+  input: PlanInput,
+): Promise<GuestVolume> {
+  if (kind !== 'empty-dir') return { id: path.id, kind };
   const { medium, sizeLimitBytes } =
     emptyDirOptions(input.annotations, path.name) ?? (await asKubeletMade(path.hostPath));
   // kubelet makes the directory with the mode and (fsGroup) group that the Pod should see.

@@ -24,6 +24,7 @@ import { checkSandboxConfig } from '../../spec/refuse.ts';
 import { machineShape } from './machine-shape.ts';
 import { Sandbox } from './sandbox.ts';
 import { releaseResources } from './sandbox-release.ts';
+import { sandboxShares, wantsShares } from './sandbox-shares.ts';
 import { beginSandbox } from './sandbox-watch.ts';
 import { defaultScratchBytes } from './scratch-disk.ts';
 
@@ -78,6 +79,7 @@ async function build(context: Context, sandbox: Sandbox): Promise<void> {
       directory: context.paths.machine(record.id),
       shape: record.shape,
       disks: [scratch, ...images],
+      ...(await sandboxShares(context, record)),
       nic: { tapName: network.tapName!, mac: network.mac, netnsPath: network.netnsPath },
     });
     await context.step('sandbox-ready');
@@ -115,6 +117,7 @@ function newRecord(context: Context, request: cri.RunPodSandboxRequest): Sandbox
     scratchBytes: scratchBytesOf(config.annotations),
     images: {},
     volumes: [],
+    ...(wantsShares(config.annotations) ? { shares: true } : {}),
   };
 }
 

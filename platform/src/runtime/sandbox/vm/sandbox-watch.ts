@@ -36,7 +36,8 @@ export function beginSandbox(context: Context, sandbox: Sandbox, machine: Machin
     log,
   });
   void machine.exited.then((exit) => {
-    if (!context.closing.signal.aborted) return machineEnded(context, sandbox, exit);
+    // Another may have taken its place (sandbox-shares.ts).
+    if (sandbox.machine === machine && !context.closing.signal.aborted) return machineEnded(context, sandbox, exit);
   });
 }
 
