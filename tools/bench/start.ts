@@ -7,6 +7,9 @@ import { open, rm } from 'node:fs/promises';
 import { availableParallelism, freemem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { currentInstance } from '../../cli/src/instance.ts';
+import { compileServer } from '../../cli/src/setup/compile-server.ts';
+import { serverEnvironment, serverFlags } from '../../cli/src/setup/server-process.ts';
 import { createLogger } from '../../platform/src/base/log.ts';
 import { findGuestArtifacts } from '../../platform/src/vmm/guest-artifacts.ts';
 import { createQemuVmm } from '../../platform/src/vmm/qemu/qemu-vmm.ts';
@@ -47,6 +50,8 @@ async function main(): Promise<void> {
   progress('starting an instance of its own');
   // As a server is run; tests want more words.
   process.env.SAMPAN_LOG_LEVEL ??= 'info';
+  const { root, cache } = currentInstance();
+  await compileServer({ root, flags: serverFlags, environment: serverEnvironment(cache) });
   const instance = await startInstance('bench');
   const values: Record<string, number[]> = { floor: [], 'floor cpu': [], pod: [] };
   let vmm: Vmm | undefined;

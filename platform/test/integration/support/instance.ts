@@ -12,7 +12,7 @@ import { type KubeClient, resources } from '@sampan/api/client.ts';
 import { connectWith, loadCredentials } from '../../../../cli/src/connect.ts';
 import { currentInstance } from '../../../../cli/src/instance.ts';
 import { artifacts } from '../../../../cli/src/setup/artifacts.ts';
-import { serverFlags } from '../../../../cli/src/setup/server-process.ts';
+import { serverEnvironment, serverFlags } from '../../../../cli/src/setup/server-process.ts';
 
 const root = join(import.meta.dirname, '../../../..');
 
@@ -143,6 +143,7 @@ export async function startInstance(name: string): Promise<TestInstance> {
   const directoryOf = (what: string) => built.find((artifact) => artifact.name === what)!.directory;
   const env = {
     ...process.env,
+    ...serverEnvironment(currentInstance().cache),
     SAMPAN_HOME: home,
     SAMPAN_LISTEN: `127.0.0.1:${port}`,
     SAMPAN_LOG_LEVEL: process.env.SAMPAN_LOG_LEVEL ?? 'debug',
