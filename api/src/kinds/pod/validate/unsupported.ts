@@ -1,6 +1,7 @@
 /**
  * What Kubernetes knows and this build does not do, field by field: refused by name, never ignored. A feature that is built removes its line
- * here; nothing else stands in its way.
+ * here; nothing else stands in its way. seLinuxOptions are not among it: on a machine without SELinux they mean nothing, here as on any
+ * other node.
  */
 import type { Pod, Volume } from 'kubernetes-types/core/v1.js';
 import type { Cause } from '../../../errors.ts';
@@ -33,7 +34,6 @@ const inSpec: Unsupported[] = [
   { path: 'resourceClaims', why: 'devices are not allocated by claims' },
   { path: 'schedulingGroup', why: 'Pods are scheduled one by one' },
   { path: 'hostnameOverride', why: 'use hostname and subdomain' },
-  { path: 'securityContext.seLinuxOptions', why: 'guests have no SELinux' },
   { path: 'securityContext.seLinuxChangePolicy', why: 'guests have no SELinux' },
   { path: 'securityContext.windowsOptions', why: 'Pods run Linux' },
   {
@@ -72,7 +72,6 @@ const inContainers: Unsupported[] = [
     why: "a machine's mounts stay in the machine",
   },
   { path: 'volumeMounts[*].recursiveReadOnly', when: is('Enabled'), why: 'use readOnly' },
-  { path: 'securityContext.seLinuxOptions', why: 'guests have no SELinux' },
   { path: 'securityContext.windowsOptions', why: 'Pods run Linux' },
   { path: 'securityContext.procMount', when: is('Unmasked'), why: 'use privileged: it stays within the machine' },
   { path: 'securityContext.appArmorProfile.type', when: is('Localhost'), why: 'guests have no AppArmor profiles' },
