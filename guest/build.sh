@@ -4,6 +4,7 @@
 #   OUTDIR/vmlinuz        the distribution's kernel for virtual machines (guest/kernel.sh)
 #   OUTDIR/initrd.img     the agent as /init, and the kernel modules it loads
 #   OUTDIR/rootfs.erofs   the miniOS: crun, its libraries, empty directories
+#   OUTDIR/agent          the agent by itself, for machines on the host (vmm/namespace)
 #   OUTDIR/version        names this very content
 #
 # Usage: guest/build.sh [--refresh] OUTDIR
@@ -135,6 +136,7 @@ agent=$shelf/.target/$triple/release/sampan-agent
 say 'packing the initrd'
 mkdir -p "$initrd/dev" "$initrd/proc" "$initrd/sys"
 cp "$agent" "$initrd/init"
+cp "$agent" "$made/agent"
 find "$initrd" -exec touch -h -d @0 {} +
 (cd "$initrd" && find . | LC_ALL=C sort | cpio --quiet --reproducible -R 0:0 -o -H newc) >"$made/initrd.img" || fail 'cpio'
 
@@ -170,7 +172,7 @@ mkfs.erofs --all-root -T 0 -U 00000000-0000-0000-0000-000000000000 "$made/rootfs
 echo "$sources" >"$made/sources"
 version=$version-$(cat "$made/vmlinuz" "$made/initrd.img" "$made/rootfs.erofs" | sha256sum | cut -c1-8)
 echo "$version" >"$made/version"
-chmod 755 "$made" && chmod 644 "$made"/*
+chmod 755 "$made" && chmod 644 "$made"/* && chmod 755 "$made/agent"
 rm -rf "$shelf/$version" && mv "$made" "$shelf/$version"
 [ -L "$out" ] || rm -rf "$out"
 ln -s "$version" "$out.new" && mv -T "$out.new" "$out"

@@ -1,6 +1,8 @@
 //! Everything the agent knows, and the loop that feeds it. One thread owns it all; each event is handled to its end.
 
 use std::collections::BTreeMap;
+use std::os::unix::io::AsRawFd;
+use std::os::unix::net::UnixListener;
 
 use crate::channel::{Channel, Incoming};
 use crate::children::{Children, Job};
@@ -13,6 +15,7 @@ use crate::session::Session;
 use crate::setup::Sandbox;
 use crate::volumes::Volume;
 use crate::workers::Workers;
+use crate::host::mode::HostMode;
 use crate::{cgroup, sys, warm, wire};
 
 const ALONE_NANOS: u64 = 2_000_000_000;
@@ -24,6 +27,10 @@ pub struct Agent {
     pub children: Children,
     pub workers: Workers,
     pub sandbox: Sandbox,
+    /// Set where the machine is a set of namespaces of the host.
+    pub host: Option<HostMode>,
+    /// Where the host hands it files.
+    pub gifts: Option<UnixListener>,
     /// Absent where crun could not be warmed up.
     pub device_filter: Option<DeviceFilter>,
     pub volumes: BTreeMap<String, Volume>,
@@ -40,14 +47,16 @@ pub struct Agent {
 }
 
 impl Agent {
-    pub fn new(devices: Devices) -> Outcome<Agent> {
+    pub fn new(devices: Devices, channel: Channel) -> Outcome<Agent> {
         let agent = Agent {
             devices,
-            channel: Channel::open()?,
+            channel,
             reactor: Reactor::new().context(|| "make an epoll".into())?,
             children: Children::new().context(|| "catch SIGCHLD".into())?,
             workers: Workers::new().context(|| "make the workers' pipe".into())?,
             sandbox: Sandbox::default(),
+            host: None,
+            gifts: None,
             device_filter: DeviceFilter::of(&cgroup::path(warm::GROUP)).ok(),
             volumes: BTreeMap::new(),
             containers: BTreeMap::new(),
@@ -61,9 +70,21 @@ impl Agent {
     }
 
     pub fn watch_own(&mut self) {
-        self.reactor.watch(self.channel.fd(), Source::Channel, READ | WRITE | EDGE);
+        self.watch_channel();
+        if let Some(gifts) = &self.gifts {
+            self.reactor.watch(gifts.as_raw_fd(), Source::Gifts, READ);
+        }
         self.reactor.watch(self.children.fd(), Source::Children, READ);
         self.reactor.watch(self.workers.fd(), Source::Workers, READ);
+    }
+
+    fn watch_channel(&mut self) {
+        if let Some(listener) = self.channel.listener() {
+            self.reactor.watch(listener, Source::Channel, READ);
+        }
+        if let Some(fd) = self.channel.fd() {
+            self.reactor.watch(fd, Source::Channel, READ | WRITE | EDGE);
+        }
     }
 
     pub fn run(&mut self) -> ! {
@@ -77,7 +98,11 @@ impl Agent {
         let patience = self.alone_since.map(|_| ALONE_NANOS / 1_000_000);
         for (source, _) in self.reactor.wait(patience) {
             match source {
-                Source::Channel => self.receive(),
+                Source::Channel => {
+                    self.welcome();
+                    self.receive();
+                }
+                Source::Gifts => self.take_gift(),
                 Source::Children => self.reap(),
                 Source::Workers => {
                     for finish in self.workers.finished() {
@@ -87,7 +112,7 @@ impl Agent {
                 Source::Output(key, part) => self.read_output(key, part),
                 Source::ContainerStdin(key) => self.flush_stdin(key),
                 Source::ContainerConsole(key) => self.container_terminal(key),
-                Source::OomEvents(key) => self.check_oom(key),
+                Source::OomEvents(key) => self.oom_told(key),
                 Source::SessionInput(key) => self.session_writable(key),
                 Source::SessionOutput(key, part) => self.read_session(key, part),
                 Source::SessionConsole(key) => self.session_terminal(key),
@@ -110,6 +135,23 @@ impl Agent {
         }
     }
 
+    /// A socket takes the newest connection; the one before it ends.
+    fn welcome(&mut self) {
+        while let Some(newcomer) = self.channel.accept() {
+            self.part();
+            self.channel.join(newcomer);
+            self.watch_channel();
+        }
+    }
+
+    fn part(&mut self) {
+        if let Some(fd) = self.channel.fd() {
+            self.reactor.forget(fd);
+        }
+        self.channel.leave();
+        self.disconnect();
+    }
+
     fn receive(&mut self) {
         while let Some(incoming) = self.channel.receive() {
             match incoming {
@@ -117,6 +159,7 @@ impl Agent {
                     self.alone_since.get_or_insert_with(sys::monotonic_nanos);
                     return;
                 }
+                Incoming::Gone => return self.part(),
                 Incoming::Frames(frames) => {
                     self.alone_since = None;
                     for frame in frames {

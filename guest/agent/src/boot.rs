@@ -10,11 +10,11 @@ use crate::disks::Devices;
 use crate::failure::{Context, Failure, Outcome};
 use crate::net;
 use crate::shares;
-use crate::sys;
+use crate::{cgroup, sys};
 use crate::warm::warm_up;
 
 const NEW_ROOT: &str = "/newroot";
-const NODEV: libc::c_ulong = libc::MS_NODEV | libc::MS_NOSUID | libc::MS_NOEXEC;
+pub const NODEV: libc::c_ulong = libc::MS_NODEV | libc::MS_NOSUID | libc::MS_NOEXEC;
 
 /// Modules that only a machine with shares needs: no template has any, and no clone should carry them.
 const OF_SHARES: [&str; 2] = ["fuse", "virtiofs"];
@@ -27,7 +27,7 @@ pub fn boot() -> Outcome<Devices> {
         Failure::not_found(format!("no disk with serial 'root' among the {} found", devices.count()))
     })?;
     switch_root(&root)?;
-    make_writable_places()?;
+    make_places()?;
     make_cgroups()?;
     trim_kernel();
     net::bring_up("lo").context(|| "bring up lo".into())?;
@@ -78,7 +78,8 @@ fn switch_root(disk: &Path) -> Outcome<()> {
     std::env::set_current_dir("/").context(|| "enter /".into())
 }
 
-fn make_writable_places() -> Outcome<()> {
+/// Writable ones, for the agent and for containers.
+pub fn make_places() -> Outcome<()> {
     mount("tmpfs", "/run", NODEV & !libc::MS_NOEXEC, "mode=755")?;
     mount("tmpfs", "/tmp", NODEV, "mode=1777")?;
     for (place, kind, data) in [("/dev/pts", "devpts", "ptmxmode=666,mode=620,gid=5"), ("/dev/mqueue", "mqueue", "")] {
@@ -96,13 +97,7 @@ fn make_writable_places() -> Outcome<()> {
 /// All containers live below /sys/fs/cgroup/pod, whose limits are the Pod's.
 fn make_cgroups() -> Outcome<()> {
     mount("cgroup2", "/sys/fs/cgroup", NODEV, "memory_recursiveprot")?;
-    let controllers = "+cpu +memory +pids +io +cpuset";
-    fs::create_dir("/sys/fs/cgroup/pod").context(|| "make the Pod's cgroup".into())?;
-    for group in ["/sys/fs/cgroup", "/sys/fs/cgroup/pod"] {
-        fs::write(Path::new(group).join("cgroup.subtree_control"), controllers)
-            .context(|| format!("enable controllers of {}", group))?;
-    }
-    Ok(())
+    cgroup::make_pod()
 }
 
 /// Best effort. Huge pages make a clone touch memory it would otherwise share with its template. Mounts, devices and namespaces wait for RCU again
@@ -119,6 +114,6 @@ fn trim_kernel() {
     let _ = fs::write("/proc/sys/kernel/printk", "4 4 1 4");
 }
 
-fn mount(kind: &str, target: &str, flags: libc::c_ulong, data: &str) -> Outcome<()> {
+pub fn mount(kind: &str, target: &str, flags: libc::c_ulong, data: &str) -> Outcome<()> {
     sys::mount(Path::new(kind), Path::new(target), kind, flags, data).context(|| format!("mount {} on {}", kind, target))
 }

@@ -1,12 +1,13 @@
 //! The port to the host: frames in, frames out, and whether anybody is there. Knows frames, not what they mean.
 //!
 //! The port says "nobody is there" by a read of 0 bytes and is woken when a host comes; it is watched edge-triggered,
-//! because a port without a host would otherwise be ready for ever.
+//! because a port without a host would otherwise be ready for ever. A machine on the host has a socket in its place.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::io::{AsRawFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Context, Failure, Outcome};
@@ -19,7 +20,7 @@ const HIGH_WATER: usize = 256 * 1024;
 const LARGEST_WRITE: usize = 32 * 1024;
 
 pub struct Channel {
-    port: fs::File,
+    port: Port,
     decoder: Decoder,
     out: Vec<u8>,
     written: usize,
@@ -27,9 +28,19 @@ pub struct Channel {
     pub connected: bool,
 }
 
+/// Where the bytes come from and go to.
+enum Port {
+    /// A virtio-serial port: it is there whether or not a host is.
+    Serial(fs::File),
+    /// A socket of a machine on the host; a stream while somebody is connected.
+    Socket(UnixListener, Option<UnixStream>),
+}
+
 pub enum Incoming {
     Frames(Vec<Frame>),
     NobodyThere,
+    /// A socket's other end has closed.
+    Gone,
 }
 
 impl Channel {
@@ -37,17 +48,57 @@ impl Channel {
         let path = port_path().ok_or_else(|| Failure::not_found(format!("no virtio-serial port named {}", PORT_NAME)))?;
         let port = fs::OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path);
         let port = port.context(|| format!("open {}", path.display()))?;
-        Ok(Channel { port, decoder: Decoder::default(), out: Vec::new(), written: 0, connected: false })
+        Ok(Channel::over(Port::Serial(port)))
     }
 
-    pub fn fd(&self) -> RawFd {
-        self.port.as_raw_fd()
+    pub fn listening(listener: UnixListener) -> Channel {
+        Channel::over(Port::Socket(listener, None))
+    }
+
+    fn over(port: Port) -> Channel {
+        Channel { port, decoder: Decoder::default(), out: Vec::new(), written: 0, connected: false }
+    }
+
+    pub fn listener(&self) -> Option<RawFd> {
+        match &self.port {
+            Port::Socket(listener, _) => Some(listener.as_raw_fd()),
+            Port::Serial(_) => None,
+        }
+    }
+
+    pub fn accept(&self) -> Option<UnixStream> {
+        match &self.port {
+            Port::Socket(listener, _) => listener.accept().ok().filter(|(stream, _)| stream.set_nonblocking(true).is_ok()).map(|(stream, _)| stream),
+            Port::Serial(_) => None,
+        }
+    }
+
+    pub fn join(&mut self, newcomer: UnixStream) {
+        if let Port::Socket(_, stream) = &mut self.port {
+            *stream = Some(newcomer);
+        }
+        self.decoder = Decoder::default();
+    }
+
+    pub fn leave(&mut self) {
+        if let Port::Socket(_, stream) = &mut self.port {
+            *stream = None;
+        }
+    }
+
+    /// None while nobody is connected to a socket.
+    pub fn fd(&self) -> Option<RawFd> {
+        match &self.port {
+            Port::Serial(port) => Some(port.as_raw_fd()),
+            Port::Socket(_, stream) => stream.as_ref().map(AsRawFd::as_raw_fd),
+        }
     }
 
     /// One read's worth of frames; none when there is nothing more to read.
     pub fn receive(&mut self) -> Option<Incoming> {
         let mut buffer = [0; 16 * 1024];
-        match sys::read(self.fd(), &mut buffer) {
+        match sys::read(self.fd()?, &mut buffer) {
+            Ok(0) if self.listener().is_some() => Some(Incoming::Gone),
             Ok(0) => Some(Incoming::NobodyThere),
             Ok(got) => {
                 self.decoder.feed(&buffer[..got]);
@@ -75,7 +126,11 @@ impl Channel {
     pub fn flush(&mut self) {
         while self.written < self.out.len() {
             let end = self.out.len().min(self.written + LARGEST_WRITE);
-            match sys::write(self.fd(), &self.out[self.written..end]) {
+            let fd = match self.fd() {
+                Some(fd) => fd,
+                None => return,
+            };
+            match sys::write(fd, &self.out[self.written..end]) {
                 Ok(put) if put > 0 => self.written += put,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => return,

@@ -62,6 +62,8 @@ pub struct Container {
     pub console: Option<ConsoleSocket>,
     /// Its memory.events, watched.
     pub oom_file: Option<fs::File>,
+    /// It tells before the kernel kills.
+    pub oom_comes_early: bool,
     pub oom_kills: u64,
     /// Mounts made for it, in order.
     pub mounts: Vec<PathBuf>,
@@ -89,6 +91,7 @@ impl Container {
             writers: Vec::new(),
             console: None,
             oom_file: None,
+            oom_comes_early: false,
             oom_kills: 0,
             mounts: Vec::new(),
             held_signals: Vec::new(),

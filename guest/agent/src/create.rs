@@ -11,6 +11,7 @@ use crate::calls::Answer;
 use crate::container::{Container, State};
 use crate::device_filter::take_rules;
 use crate::failure::{Context, Failure, Outcome};
+use crate::host::open_files;
 use crate::setup::ETC;
 use crate::stopwatch::Stopwatch;
 use crate::{params, shares, sys, users};
@@ -55,6 +56,10 @@ impl Agent {
         spec["process"]["terminal"] = json!(container.tty);
         self.set_namespaces(&mut spec, params::optional_text(request, "pidNamespaceOf"))?;
         spec["linux"]["cgroupsPath"] = json!(format!("/{}", container.cgroup()));
+        if self.host.is_some() {
+            open_files::fit(&mut spec["process"]);
+        }
+        self.show_devices(&spec)?;
         container.device_rules = take_rules(&mut spec, self.device_filter.is_some());
         let mut mounts = self.volume_mounts(container, params::list(request, "mounts"))?;
         if has_blank_machine_id(&rootfs) {
@@ -133,14 +138,24 @@ impl Agent {
             Some(id) => Some(self.running_pid(id)?),
             None => self.sandbox.pause_pid,
         };
-        namespaces.push(match pid {
-            Some(pid) => json!({ "type": "pid", "path": format!("/proc/{}/ns/pid", pid) }),
-            None => json!({ "type": "pid" }),
-        });
+        match pid {
+            Some(pid) => namespaces.push(json!({ "type": "pid", "path": format!("/proc/{}/ns/pid", pid) })),
+            None if self.host.as_ref().map_or(false, |host| host.host_pid) => {}
+            None => namespaces.push(json!({ "type": "pid" })),
+        }
         namespaces.push(json!({ "type": "mount" }));
         namespaces.push(json!({ "type": "cgroup" }));
         spec["linux"]["namespaces"] = json!(namespaces);
         Ok(())
+    }
+
+    /// What a container that asks for the machine's own /dev is to find there.
+    fn show_devices(&mut self, spec: &Value) -> Outcome<()> {
+        let mounts = params::list(spec, "mounts");
+        match &mut self.host {
+            Some(host) if mounts.iter().any(|mount| mount.get("source") == Some(&json!("/dev"))) => host.want_all_devices(),
+            _ => Ok(()),
+        }
     }
 
     fn running_pid(&self, id: &str) -> Outcome<i32> {

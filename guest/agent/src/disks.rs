@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Context, Failure, Outcome};
+use crate::host::gifts::Disks;
 
 const BUS: &str = "/sys/bus/virtio";
 const BLOCK_DRIVER: &str = "/sys/bus/virtio/drivers/virtio_blk";
@@ -18,6 +19,8 @@ const NET_DRIVER: &str = "/sys/bus/virtio/drivers/virtio_net";
 
 #[derive(Default)]
 pub struct Devices {
+    /// In a machine on the host, whose disks are files that it was given.
+    given: Option<Disks>,
     /// Slot name (the disk's serial) to bus device (`virtio3`).
     slots: BTreeMap<String, String>,
     interface: Option<String>,
@@ -45,6 +48,14 @@ impl Devices {
         Ok(devices)
     }
 
+    pub fn given(disks: Disks) -> Devices {
+        Devices { given: Some(disks), ..Devices::default() }
+    }
+
+    pub fn given_disks(&mut self) -> Option<&mut Disks> {
+        self.given.as_mut()
+    }
+
     /// `/dev/vdX` of a slot whose driver is bound.
     pub fn node_of(&self, slot: &str) -> Option<PathBuf> {
         if let Some(node) = self.nodes.get(slot) {
@@ -57,6 +68,9 @@ impl Devices {
 
     /// Binds the driver of a slot, if it is not bound yet, and says where the disk is.
     pub fn bind_disk(&mut self, slot: &str) -> Outcome<PathBuf> {
+        if let Some(disks) = &mut self.given {
+            return disks.bind(slot);
+        }
         if let Some(node) = self.node_of(slot) {
             return Ok(node);
         }

@@ -4,6 +4,7 @@ mod agent;
 mod boot;
 mod calls;
 mod cgroup;
+mod cgroup_v1;
 mod channel;
 mod children;
 mod console;
@@ -17,6 +18,7 @@ mod exec;
 mod failure;
 mod files;
 mod freeze;
+mod host;
 mod input;
 mod net;
 mod output;
@@ -41,7 +43,15 @@ mod workers;
 use failure::Outcome;
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some(warm::DO_NOTHING) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().map(String::as_str) == Some(warm::DO_NOTHING) {
+        return;
+    }
+    if let Some(outcome) = host::command(&arguments) {
+        if let Err(failure) = outcome {
+            eprintln!("{}: {}", failure.reason, failure.message);
+            std::process::exit(1);
+        }
         return;
     }
     if let Err(failure) = run() {
@@ -54,7 +64,7 @@ fn main() {
 fn run() -> Outcome<()> {
     let devices = boot::boot()?;
     let slots = devices.count();
-    let mut agent = agent::Agent::new(devices)?;
+    let mut agent = agent::Agent::new(devices, channel::Channel::open()?)?;
     agent.watch_own();
     console::say(&format!("{} disk slots, up after {} ms", slots, sys::monotonic_nanos() / 1_000_000));
     console::say("ready");

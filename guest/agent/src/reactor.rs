@@ -12,6 +12,8 @@ pub type Key = u32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Channel,
+    /// The host has something to hand over.
+    Gifts,
     Children,
     Workers,
     /// A container's stdout (1) or stderr (2).

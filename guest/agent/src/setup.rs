@@ -33,16 +33,19 @@ impl Agent {
         }
         let mut watch = Stopwatch::start();
         // First of all: whatever reads random bytes from here on gets this Pod's own.
-        reseed(params::text(setup, "entropy")?)?;
-        let time = params::number(setup, "timeUnixNanos")?;
-        sys::set_wall_nanos(time).context(|| "set the clock".into())?;
+        // On the host, generator and clock are the host's.
+        if self.host.is_none() {
+            reseed(params::text(setup, "entropy")?)?;
+            let time = params::number(setup, "timeUnixNanos")?;
+            sys::set_wall_nanos(time).context(|| "set the clock".into())?;
+        }
         name_machine(setup)?;
         watch.lap("identity");
         self.set_up_network(setup)?;
         watch.lap("network");
         self.set_sysctls(setup)?;
         if let Some(limit) = params::optional_number(setup, "memoryLimitBytes")? {
-            cgroup::write("pod", "memory.max", &limit.to_string())?;
+            cgroup::limit_memory(cgroup::POD, limit)?;
         }
         for slot in params::texts(setup, "disks")? {
             self.bring_up_disk(&slot)?;
@@ -59,6 +62,9 @@ impl Agent {
     /// account, because code that ran once runs several times faster under an emulator. Afterwards the machine has neither identity nor disks
     /// nor network, and the next `setup` makes it a Pod's. Refused while there is anything of a Pod: it is no way to use a machine twice.
     pub fn forget(&mut self) -> Outcome<Answer> {
+        if self.host.is_some() {
+            return Err(Failure::new("Unsupported", "a machine on the host has nothing to rehearse"));
+        }
         if !self.containers.is_empty() || !self.volumes.is_empty() || self.sandbox.pause_pid.is_some() {
             return Err(Failure::precondition("the machine has containers, volumes or a pause process; only an empty one forgets"));
         }
@@ -97,6 +103,11 @@ impl Agent {
             Some(network) if !network.is_null() => network,
             _ => return Ok(()),
         };
+        if self.host.is_some() {
+            // Configured by the host, in our namespace.
+            self.sandbox.interface = Some("eth0".into());
+            return Ok(());
+        }
         let interface = self.devices.interface()?;
         net::configure(interface, &net::Plan::parse(network)?)?;
         self.sandbox.interface = Some(interface.to_string());
@@ -108,6 +119,9 @@ impl Agent {
             let value = value.as_str().ok_or_else(|| Failure::bad(format!("sysctl {} must be a string", name)))?;
             if name.split(|c| c == '.' || c == '/').any(str::is_empty) {
                 return Err(Failure::new("Invalid", format!("no sysctl has the name {:?}", name)));
+            }
+            if let Some(host) = &self.host {
+                host.check_sysctl(name)?;
             }
             let path = format!("/proc/sys/{}", name.replace('.', "/"));
             fs::write(&path, value).map_err(|error| Failure::new("Invalid", format!("set sysctl {}: {}", name, error)))?;

@@ -19,6 +19,8 @@ use crate::reactor::{Key, Source, EDGE, PRIORITY, READ};
 use crate::terminal::ConsoleSocket;
 use crate::{cgroup, sys};
 
+/// From the word that memory is short to the kill, where the word comes first.
+const OOM_KILL_TAKES: std::time::Duration = std::time::Duration::from_millis(100);
 /// How long removal waits for killed processes to leave the cgroup.
 const REMOVE_TRIES: u32 = 500;
 
@@ -109,11 +111,12 @@ impl Agent {
         for (signal, all) in std::mem::take(&mut container.held_signals) {
             let _ = deliver(container, signal, all);
         }
-        let events = cgroup::path(&container.cgroup()).join("memory.events");
-        if let Ok(file) = fs::File::open(events) {
+        if let Ok((file, comes_early)) = cgroup::watch_oom(&container.cgroup()) {
             // Edge-triggered: the file stays "changed" until this very descriptor is read, which nobody does.
-            self.reactor.watch(file.as_raw_fd(), Source::OomEvents(key), PRIORITY | EDGE);
+            let event = if comes_early { READ } else { PRIORITY };
+            self.reactor.watch(file.as_raw_fd(), Source::OomEvents(key), event | EDGE);
             container.oom_file = Some(file);
+            container.oom_comes_early = comes_early;
         }
         for caller in callers {
             let answer = started(&self.containers[&key]);
@@ -178,6 +181,16 @@ impl Agent {
         }
     }
 
+    pub fn oom_told(&mut self, key: Key) {
+        self.check_oom(key);
+        if self.containers.get(&key).map_or(false, |container| container.oom_comes_early) {
+            self.workers.run(move || {
+                std::thread::sleep(OOM_KILL_TAKES);
+                Box::new(move |agent: &mut Agent| agent.check_oom(key))
+            });
+        }
+    }
+
     pub fn check_oom(&mut self, key: Key) {
         let container = match self.containers.get_mut(&key) {
             Some(container) => container,
@@ -217,18 +230,18 @@ impl Agent {
     /// Its processes are dead or dying: unmounts and deletes on a worker, then forgets it.
     fn clean_up(&mut self, key: Key) {
         let container = &self.containers[&key];
-        let group = cgroup::path(&container.cgroup());
+        let group = container.cgroup();
         let (mounts, directory, layer) = (container.mounts.clone(), container.directory(), container.layer());
         let state = Path::new(crun::STATE).join(&container.id);
         self.workers.run(move || {
-            let mut left = cgroup::remove(&group);
+            let mut left = cgroup::remove_group(&group);
             for _ in 0..REMOVE_TRIES {
                 if left.is_ok() {
                     break;
                 }
-                let _ = fs::write(group.join("cgroup.kill"), "1");
+                let _ = cgroup::signal_all(&group, libc::SIGKILL);
                 std::thread::sleep(std::time::Duration::from_millis(10));
-                left = cgroup::remove(&group);
+                left = cgroup::remove_group(&group);
             }
             let _ = fs::remove_dir_all(&state);
             take_back(&mounts, &directory, &layer);

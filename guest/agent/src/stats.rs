@@ -23,11 +23,11 @@ impl Agent {
             .map(|container| (container.id.clone(), container.cgroup(), container.layer().join("upper")))
             .collect();
         let volumes: Vec<(String, PathBuf)> = self.volumes.iter().filter(|(_, volume)| volume.kind != VolumeKind::Share).map(|(id, volume)| (id.clone(), volume.path.clone())).collect();
-        let interface = self.sandbox.interface.clone();
+        let (interface, is_host) = (self.sandbox.interface.clone(), self.host.is_some());
         self.workers.run(move || {
             let containers: Vec<Value> = groups.iter().map(|(id, group, layer)| container_usage(id, group, layer)).collect();
             let volumes: Vec<Value> = volumes.iter().map(|(id, path)| volume_usage(id, path)).collect();
-            let stats = machine_usage(containers, volumes, interface);
+            let stats = machine_usage(containers, volumes, interface, is_host);
             Box::new(move |agent: &mut Agent| agent.reply(caller, Ok(Answer::With(stats))))
         });
         Ok(Answer::Later)
@@ -35,27 +35,21 @@ impl Agent {
 }
 
 fn container_usage(id: &str, group: &str, layer: &Path) -> Value {
-    let memory = cgroup::read_table(group, "memory.stat");
-    let of = |name: &str| memory.get(name).copied().unwrap_or(0);
-    let usage = cgroup::read_number(group, "memory.current");
+    let usage = cgroup::usage(group);
+    let of = |name: &str| usage.get(name).copied().unwrap_or(0);
     let layer = walk(layer);
     json!({
         "id": id,
-        "cpuNanos": cpu_nanos(group),
-        "memoryWorkingSetBytes": usage.saturating_sub(of("inactive_file")),
-        "memoryUsageBytes": usage,
+        "cpuNanos": of("cpu").to_string(),
+        "memoryWorkingSetBytes": of("memory").saturating_sub(of("inactive_file")),
+        "memoryUsageBytes": of("memory"),
         "memoryRssBytes": of("anon"),
         "pageFaults": of("pgfault"),
         "majorPageFaults": of("pgmajfault"),
-        "pids": cgroup::read_number(group, "pids.current"),
+        "pids": of("pids"),
         "rootfsUsedBytes": layer.bytes,
         "rootfsInodes": layer.inodes,
     })
-}
-
-fn cpu_nanos(group: &str) -> String {
-    let micros = cgroup::read_table(group, "cpu.stat").get("usage_usec").copied().unwrap_or(0);
-    (micros * 1000).to_string()
 }
 
 fn volume_usage(id: &str, path: &Path) -> Value {
@@ -63,12 +57,26 @@ fn volume_usage(id: &str, path: &Path) -> Value {
     json!({ "id": id, "usedBytes": used.bytes, "inodes": used.inodes })
 }
 
-fn machine_usage(containers: Vec<Value>, volumes: Vec<Value>, interface: Option<String>) -> Value {
+/// Total and available. A VM's are its kernel's; a machine on the host has what its cgroup may take.
+fn memory_of_machine(is_host: bool) -> (u64, u64) {
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = |name: &str| -> u64 {
         let line = memory.lines().find(|line| line.starts_with(name)).unwrap_or("");
         line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
     };
+    let (total, available) = (kib("MemTotal:") * 1024, kib("MemAvailable:") * 1024);
+    if !is_host {
+        return (total, available);
+    }
+    let usage = cgroup::usage("");
+    let of = |name: &str| usage.get(name).copied().unwrap_or(0);
+    let limit = cgroup::memory_limit("").min(total);
+    (limit, limit.saturating_sub(of("memory").saturating_sub(of("inactive_file"))))
+}
+
+fn machine_usage(containers: Vec<Value>, volumes: Vec<Value>, interface: Option<String>, is_host: bool) -> Value {
+    let (total, available) = memory_of_machine(is_host);
+    let cpu_nanos = cgroup::usage("").get("cpu").copied().unwrap_or(0);
     let scratch = sys::space_of(Path::new(SCRATCH)).unwrap_or(sys::Space { total_bytes: 0, used_bytes: 0, inodes_used: 0 });
     let counter = |name: &str| -> String {
         let path = interface.as_ref().map(|interface| format!("/sys/class/net/{}/statistics/{}", interface, name));
@@ -77,9 +85,9 @@ fn machine_usage(containers: Vec<Value>, volumes: Vec<Value>, interface: Option<
     };
     json!({
         "containers": containers,
-        "memoryTotalBytes": kib("MemTotal:") * 1024,
-        "memoryAvailableBytes": kib("MemAvailable:") * 1024,
-        "cpuNanos": cpu_nanos(""),
+        "memoryTotalBytes": total,
+        "memoryAvailableBytes": available,
+        "cpuNanos": cpu_nanos.to_string(),
         "scratch": { "totalBytes": scratch.total_bytes, "usedBytes": scratch.used_bytes, "inodesUsed": scratch.inodes_used },
         "volumes": volumes,
         "network": {

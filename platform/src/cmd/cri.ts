@@ -10,7 +10,7 @@ import { createLogger, type Logger } from '../base/log.ts';
 import { startCriServer } from '../cri/cri-server.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createRuntime } from '../runtime/create-runtime.ts';
-import { openImages, openNetwork, openVmm } from './drivers.ts';
+import { closeVmms, openImages, openNetwork, openVmms } from './drivers.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 
 const instance = instanceFromEnvironment();
@@ -51,14 +51,14 @@ try {
 
 /** Returns what lets go of everything. */
 async function serve(instance: Instance, log: Logger): Promise<() => Promise<void>> {
-  const [images, network, vmm] = await Promise.all([
+  const [images, network, vmms] = await Promise.all([
     openImages(instance, log),
     openNetwork(instance, log, { api: false }),
-    openVmm(instance, log),
+    openVmms(instance, log),
   ]);
   await network.start();
   const runtime = createRuntime({
-    vmm,
+    vmms,
     images,
     network,
     connectAgent,
@@ -71,6 +71,6 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
   return async () => {
     await server.close();
     await runtime.close();
-    await Promise.all([vmm.close(), network.close()]);
+    await Promise.all([closeVmms(vmms), network.close()]);
   };
 }

@@ -1,6 +1,6 @@
 /** The drivers an instance uses, opened from its directories. */
 import { join } from 'node:path';
-import { SampanError } from '@sampan/api/errors.ts';
+import { isReason, SampanError } from '@sampan/api/errors.ts';
 import type { Instance } from '../base/config.ts';
 import type { Logger } from '../base/log.ts';
 import { createErofsImageStore } from '../images/erofs/erofs-image-store.ts';
@@ -11,6 +11,7 @@ import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createRehearsal } from '../runtime/rehearsal.ts';
 import type { Store } from '../store/store.ts';
 import { findGuestArtifacts } from '../vmm/guest-artifacts.ts';
+import { createNamespaceVmm } from '../vmm/namespace/namespace-vmm.ts';
 import { createQemuVmm } from '../vmm/qemu/qemu-vmm.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { openStore } from './open-store.ts';
@@ -25,18 +26,24 @@ export interface Drivers {
   isStoreShared: boolean;
   images: ImageStore & ImageGarbageCollector;
   network: Network;
-  vmm: Vmm;
+  vmms: Vmms;
+}
+
+/** By runtime handler. */
+export interface Vmms {
+  vm: Vmm;
+  namespace?: Vmm;
 }
 
 export async function openDrivers(instance: Instance, log: Logger): Promise<Drivers> {
-  const [{ store, isShared }, images, network, vmm] = await Promise.all([
+  const [{ store, isShared }, images, network, vmms] = await Promise.all([
     openStore(instance.home, log.child({ part: 'store' })),
     openImages(instance, log),
     openNetwork(instance, log),
-    openVmm(instance, log),
+    openVmms(instance, log),
   ]);
   const encrypted = await withSecretEncryption(store, process.env[encryptionKeyFile], log.child({ part: 'store' }));
-  return { store: encrypted, isStoreShared: isShared, images, network, vmm };
+  return { store: encrypted, isStoreShared: isShared, images, network, vmms };
 }
 
 export function openImages(instance: Instance, log: Logger): Promise<ImageStore & ImageGarbageCollector> {
@@ -56,6 +63,28 @@ export async function openNetwork(instance: Instance, log: Logger, { api = true 
     log: log.child({ part: 'network' }),
     ...(api ? { allowHostPorts: [port], redirectHttpsTo: port } : {}),
   });
+}
+
+export async function openVmms(instance: Instance, log: Logger): Promise<Vmms> {
+  const [vm, namespace] = await Promise.all([openVmm(instance, log), openNamespaceVmm(instance, log)]);
+  return { vm, ...(namespace ? { namespace } : {}) };
+}
+
+/** Undefined, with a word in the log, where the host cannot have it: Pods in VMs do not need it. */
+async function openNamespaceVmm(instance: Instance, log: Logger): Promise<Vmm | undefined> {
+  try {
+    const guest = await findGuestArtifacts(needed('SAMPAN_GUEST_DIR'));
+    return await createNamespaceVmm({ run: instance.run, guest, tag: instance.tag, log: log.child({ part: 'vmm' }) });
+  } catch (error) {
+    if (!isReason(error, 'FailedPrecondition')) throw error;
+    log.warn({ reason: error.message }, 'the runtime handler "namespace" is not offered');
+    return undefined;
+  }
+}
+
+/** Machines go on. */
+export async function closeVmms({ vm, namespace }: Vmms): Promise<void> {
+  await Promise.all([vm.close(), namespace?.close()]);
 }
 
 export async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {

@@ -25,7 +25,7 @@ import { createNode } from '../node/node.ts';
 import { createImageEndpoints } from '../node/server/image-endpoints.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createRuntime } from '../runtime/create-runtime.ts';
-import { openDrivers } from './drivers.ts';
+import { closeVmms, openDrivers } from './drivers.ts';
 import { nodeCapacity, nodeInfo, nodeNameOf } from './node-capacity.ts';
 
 import { version } from './version.ts';
@@ -39,7 +39,7 @@ export interface Platform {
 
 export async function startPlatform(instance: Instance, log: Logger): Promise<Platform> {
   const drivers = await openDrivers(instance, log);
-  const { network, images, vmm, store } = drivers;
+  const { network, images, vmms, store } = drivers;
   const nodeName = nodeNameOf();
   await network.start();
   const podsReachUsAt = network.hostAddress();
@@ -70,7 +70,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
   await writeAdminKubeconfig({ pki, server: url, path: join(instance.home, 'admin.kubeconfig') });
 
   const runtime = createRuntime({
-    vmm,
+    vmms,
     images,
     network,
     connectAgent,
@@ -89,7 +89,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     addresses: [podsReachUsAt],
     apiServerForPods: { host: podsReachUsAt, port: 443 },
     requestToken: tokenRequester(api.inProcess(componentUser(`system:node:${nodeName}`))),
-    nodeInfo: await nodeInfo(await vmm.capabilities()),
+    nodeInfo: await nodeInfo(await vmms.vm.capabilities()),
     imageGarbage: images,
     endpoints: createImageEndpoints(images, join(instance.home, 'uploads')),
   });
@@ -130,7 +130,7 @@ async function closeAll(
 ): Promise<void> {
   await api.close();
   await runtime.close();
-  await Promise.all([drivers.vmm.close(), drivers.network.close()]);
+  await Promise.all([closeVmms(drivers.vmms), drivers.network.close()]);
   await drivers.store.close();
 }
 

@@ -14,13 +14,15 @@ import type { ConnectAgent } from './agent/agent.ts';
 import type { Container } from './containers/container.ts';
 import { EventHub } from './event-hub.ts';
 import { Paths } from './records/sandbox-record.ts';
+import { handlerOf } from './sandbox/handlers.ts';
 import type { SizeDefaults } from './sandbox/vm/machine-shape.ts';
 import type { Sandbox } from './sandbox/vm/sandbox.ts';
 import { ScratchDisks } from './sandbox/vm/scratch-disk.ts';
 import { StartGate } from './start-gate.ts';
 
 export interface RuntimeOptions {
-  vmm: Vmm;
+  /** By handler. Absent: Pods that ask for it are refused. */
+  vmms: { vm: Vmm; namespace?: Vmm };
   images: ImageStore;
   network: Network;
   connectAgent: ConnectAgent;
@@ -56,6 +58,14 @@ export class Context {
     // One more than there are cores: a start also waits, for disks and for its caller.
     this.startGate = new StartGate({ places: availableParallelism() + 1, clock: options.clock });
     this.events = new EventHub(this.closing.signal);
+  }
+
+  /** Throws FailedPrecondition where this host does not offer the handler, Unsupported where it is not known at all. */
+  vmm(handlerName: string): Vmm {
+    const handler = handlerOf(handlerName);
+    const vmm = this.options.vmms[handler];
+    if (!vmm) throw new SampanError('FailedPrecondition', `runtime handler "${handler}" is not offered on this host`);
+    return vmm;
   }
 
   get log(): Logger {

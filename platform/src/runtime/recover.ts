@@ -7,8 +7,7 @@
  *   record "notready"               ──▶ what it still holds is released
  *   traces without a record         ──▶ removed (machines, network attachments, scratch disks and the pins they witness)
  */
-import { mkdir, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir } from 'node:fs/promises';
 import { messageOf } from '@sampan/api/errors.ts';
 import { Container } from './containers/container.ts';
 import { resumePoint, startPump } from './containers/container-output.ts';
@@ -23,7 +22,7 @@ import {
   type SandboxRecord,
 } from './records/sandbox-record.ts';
 import { Sandbox } from './sandbox/vm/sandbox.ts';
-import { releaseResources } from './sandbox/vm/sandbox-release.ts';
+import { destroyMachine, releaseResources } from './sandbox/vm/sandbox-release.ts';
 import { beginSandbox, failContainers, machineEnded } from './sandbox/vm/sandbox-watch.ts';
 import { watchVolumes } from './volumes/volume-make.ts';
 
@@ -65,10 +64,10 @@ async function recoverSandbox(context: Context, id: string): Promise<void> {
     }
     return;
   }
-  const machine = await context.options.vmm.find(context.paths.machine(id));
+  const machine = await context.vmm(record.runtimeHandler).find(context.paths.machine(id));
   if (!machine) {
     await machineEnded(context, sandbox, { kind: 'killed', message: 'it was gone when the server came back' });
-    return context.options.vmm.destroy(context.paths.machine(id));
+    return context.vmm(record.runtimeHandler).destroy(context.paths.machine(id));
   }
   const live = [...sandbox.containers.values()].filter(({ record }) => record.state !== 'exited');
   const points = await Promise.all(live.map(resumePoint));
@@ -103,11 +102,10 @@ async function removeStrays(context: Context): Promise<void> {
   const owned = new Set(context.sandboxes.keys());
   const machines = new Set([...owned].map(machineName));
   for (const name of await readdir(paths.machines()))
-    if (!machines.has(name)) await isolated(context, name, () => options.vmm.destroy(`${paths.machines()}/${name}`));
+    if (!machines.has(name))
+      await isolated(context, name, () => destroyMachine(context, `${paths.machines()}/${name}`));
   for (const { sandboxId } of await options.network.list())
     if (!owned.has(sandboxId)) await isolated(context, sandboxId, () => options.network.detach(sandboxId));
-  for (const name of await readdir(paths.shares()).catch((): string[] => []))
-    if (!machines.has(name)) await rm(join(paths.shares(), name), { recursive: true, force: true });
   for (const id of await scratch.list())
     if (!owned.has(id)) await isolated(context, id, () => releaseResources(context, id));
   // Records that could not be read.

@@ -2,7 +2,7 @@
 import { messageOf } from '@sampan/api/errors.ts';
 import type { Context } from './context.ts';
 import * as cri from './generated/cri.ts';
-import { runtimeHandlers } from './sandbox/vm/sandbox-run.ts';
+import { handlerNames, handlerOf } from './sandbox/handlers.ts';
 
 export function version(): cri.VersionResponse {
   return { version: '0.1.0', runtimeName: 'sampan', runtimeVersion: '0.1.0', runtimeApiVersion: 'v1' };
@@ -10,10 +10,13 @@ export function version(): cri.VersionResponse {
 
 export async function status(context: Context, request: cri.StatusRequest): Promise<cri.StatusResponse> {
   const [vmm, network] = await Promise.all([
-    context.options.vmm.capabilities().then(
-      (capabilities) => ({ capabilities, message: '' }),
-      (error) => ({ capabilities: undefined, message: messageOf(error) }),
-    ),
+    context
+      .vmm('')
+      .capabilities()
+      .then(
+        (capabilities) => ({ capabilities, message: '' }),
+        (error) => ({ capabilities: undefined, message: messageOf(error) }),
+      ),
     context.options.network.list().then(
       () => '',
       (error) => messageOf(error),
@@ -28,7 +31,9 @@ export async function status(context: Context, request: cri.StatusRequest): Prom
   return {
     status: { conditions },
     info,
-    runtimeHandlers: runtimeHandlers.map((name) => ({ name, features })),
+    runtimeHandlers: handlerNames
+      .filter((name) => context.options.vmms[handlerOf(name)])
+      .map((name) => ({ name, features })),
     features: { supplementalGroupsPolicy: false },
   };
 }

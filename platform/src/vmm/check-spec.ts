@@ -44,6 +44,15 @@ function* shareFaults(shares: readonly Share[]): Generator<string> {
   }
 }
 
+/** For a driver whose machines have a kernel of their own. */
+export function refuseNamespaces({ id, namespaces }: MachineSpec): void {
+  if (namespaces)
+    throw new SampanError(
+      'Unsupported',
+      `machine ${id}: a virtual machine has no namespaces of the host; wanted ${JSON.stringify(namespaces)}`,
+    );
+}
+
 /** For a driver that has no shares. */
 export function refuseShares({ id, shares }: MachineSpec, driver: string): void {
   if (shares?.length)

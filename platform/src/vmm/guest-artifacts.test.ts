@@ -21,6 +21,7 @@ test('the artifacts are found behind a link, by their real names, and what is mi
       kernelPath: join(real, 'vmlinuz'),
       initrdPath: join(real, 'initrd.img'),
       rootfsPath: join(real, 'rootfs.erofs'),
+      agentPath: join(real, 'agent'),
       version: 'abc',
     });
     await writeFile(join(real, 'initrd.img'), '');

@@ -8,6 +8,8 @@ export interface GuestArtifacts {
   initrdPath: string;
   /** The miniOS, EROFS; disk slot 'root'. */
   rootfsPath: string;
+  /** The agent's own program: PID 1 of a machine on the host (vmm/namespace). */
+  agentPath: string;
   /** Names this very content. */
   version: string;
 }
@@ -31,7 +33,13 @@ export async function findGuestArtifacts(directory: string): Promise<GuestArtifa
   const version = await readFile(join(resolved, 'version'), 'utf8').catch(() => {
     throw missing(join(resolved, 'version'));
   });
-  return { kernelPath: kernelPath!, initrdPath: initrdPath!, rootfsPath: rootfsPath!, version: version.trim() };
+  return {
+    kernelPath: kernelPath!,
+    initrdPath: initrdPath!,
+    rootfsPath: rootfsPath!,
+    agentPath: join(resolved, 'agent'),
+    version: version.trim(),
+  };
 }
 
 function missing(path: string): SampanError {

@@ -4,6 +4,7 @@ import type { Image } from '../../images/images.ts';
 import type { CreateContainer } from '../agent/agent.ts';
 import type { Context } from '../context.ts';
 import * as cri from '../generated/cri.ts';
+import { handlerOf } from '../sandbox/handlers.ts';
 import type { Sandbox } from '../sandbox/vm/sandbox.ts';
 import { ociSpec } from '../spec/oci-spec.ts';
 import { containerUser } from '../spec/process.ts';
@@ -24,7 +25,7 @@ export async function planContainer(
   config: cri.ContainerConfig | undefined,
 ): Promise<ContainerPlan> {
   if (!config) throw new SampanError('Invalid', 'CreateContainer: config is missing');
-  checkContainerConfig(config);
+  checkContainerConfig(config, handlerOf(sandbox.record.runtimeHandler));
   const reference = config.image!.image!;
   const [image, volumes] = await Promise.all([
     context.options.images.get(reference),

@@ -190,17 +190,22 @@ test('what a VM has no notion of is refused by name', () => {
     [{ ...container({}), windows: {} }, /windows/],
   ];
   for (const [config, message] of refusals)
-    assert.throws(() => checkContainerConfig(config), { reason: 'Unsupported', message });
+    assert.throws(() => checkContainerConfig(config, 'vm'), { reason: 'Unsupported', message });
   const metadata = { name: 'p', namespace: 'd', uid: 'u' };
-  assert.throws(() => checkSandboxConfig({ metadata, portMappings: [{ hostPort: 80, containerPort: 70_000 }] }), {
+  assert.throws(() => checkSandboxConfig({ metadata, portMappings: [{ hostPort: 80, containerPort: 70_000 }] }, 'vm'), {
     message: /hostPort 80: 70000/,
   });
-  assert.throws(() => checkSandboxConfig({ metadata, linux: { sysctls: { '../x': '1' } } }), { reason: 'Invalid' });
-  checkSandboxConfig({
-    metadata,
-    portMappings: [{ containerPort: 80 }],
-    linux: { sysctls: { 'net.core.somaxconn': '9' } },
+  assert.throws(() => checkSandboxConfig({ metadata, linux: { sysctls: { '../x': '1' } } }, 'vm'), {
+    reason: 'Invalid',
   });
+  checkSandboxConfig(
+    {
+      metadata,
+      portMappings: [{ containerPort: 80 }],
+      linux: { sysctls: { 'net.core.somaxconn': '9' } },
+    },
+    'vm',
+  );
 });
 
 test('signal names of images and of CRI', () => {

@@ -8,14 +8,14 @@ export function unsupported(field: string, why: string): SampanError {
 }
 
 /** Throws Unsupported or Invalid naming the field. */
-export function checkSandboxConfig(config: cri.PodSandboxConfig): void {
+export function checkSandboxConfig(config: cri.PodSandboxConfig, handler: 'vm' | 'namespace'): void {
   const { metadata, linux } = config;
   if (!metadata?.name || !metadata.namespace || !metadata.uid)
     throw new SampanError('Invalid', 'PodSandboxConfig.metadata needs name, namespace and uid');
   if (config.windows) throw unsupported('PodSandboxConfig.windows', 'Pods run Linux');
   const security = linux?.securityContext;
   checkSelinux(security?.selinuxOptions);
-  checkNamespaces(security?.namespaceOptions);
+  checkNamespaces(security?.namespaceOptions, handler);
   portMappings(config.portMappings);
   for (const [name, value] of Object.entries(linux?.sysctls ?? {})) {
     if (!/^[a-z0-9][a-z0-9_./-]{0,252}$/.test(name) || name.includes('..'))
@@ -25,7 +25,7 @@ export function checkSandboxConfig(config: cri.PodSandboxConfig): void {
 }
 
 /** Throws Unsupported or Invalid naming the field. */
-export function checkContainerConfig(config: cri.ContainerConfig): void {
+export function checkContainerConfig(config: cri.ContainerConfig, handler: 'vm' | 'namespace'): void {
   if (!config.metadata?.name) throw new SampanError('Invalid', 'ContainerConfig.metadata needs a name');
   if (!config.image?.image) throw new SampanError('Invalid', `container ${config.metadata.name} names no image`);
   if (config.windows) throw unsupported('ContainerConfig.windows', 'containers run Linux');
@@ -33,7 +33,7 @@ export function checkContainerConfig(config: cri.ContainerConfig): void {
     throw unsupported('ContainerConfig.CDIDevices', 'devices of the host are not passed to a VM');
   const security = config.linux?.securityContext;
   checkSelinux(security?.selinuxOptions);
-  checkNamespaces(security?.namespaceOptions);
+  checkNamespaces(security?.namespaceOptions, handler);
   if (security?.supplementalGroupsPolicy === cri.SupplementalGroupsPolicy.Strict)
     throw unsupported('supplementalGroupsPolicy Strict', 'groups of the image are always merged');
   checkResources(config.linux?.resources);
@@ -56,12 +56,14 @@ function checkSelinux(options: cri.SELinuxOption | undefined): void {
     throw unsupported('seLinuxOptions', 'the guest has no SELinux; leave them out');
 }
 
-/** The VM's own network, IPC and process space are the Pod's; the host's are not reachable from it. */
-function checkNamespaces(options: cri.NamespaceOption | undefined): void {
+/** A VM's own network, IPC and process space are the Pod's; the host's are not reachable from it. */
+function checkNamespaces(options: cri.NamespaceOption | undefined, handler: 'vm' | 'namespace'): void {
   const { NODE } = cri.NamespaceMode;
-  if (options?.network === NODE) throw unsupported('hostNetwork', 'a Pod in a VM has a network of its own');
-  if (options?.pid === NODE) throw unsupported('hostPID', 'a Pod in a VM has processes of its own');
-  if (options?.ipc === NODE) throw unsupported('hostIPC', 'a Pod in a VM has an IPC space of its own');
+  if (handler === 'vm') {
+    if (options?.network === NODE) throw unsupported('hostNetwork', 'a Pod in a VM has a network of its own');
+    if (options?.pid === NODE) throw unsupported('hostPID', 'a Pod in a VM has processes of its own');
+    if (options?.ipc === NODE) throw unsupported('hostIPC', 'a Pod in a VM has an IPC space of its own');
+  }
   const users = options?.usernsOptions;
   if (users && users.mode === cri.NamespaceMode.POD)
     throw unsupported('hostUsers: false', 'user namespaces are not used inside the VM; the VM itself keeps root apart');

@@ -14,8 +14,16 @@ import { type Clock, systemClock } from '../../base/clock.ts';
 import { ensureDirectory } from '../../base/files.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
-import { checkDiskFiles, checkShareDirectories, checkSpec, checkTap, refuseShares } from '../check-spec.ts';
+import {
+  checkDiskFiles,
+  checkShareDirectories,
+  checkSpec,
+  checkTap,
+  refuseNamespaces,
+  refuseShares,
+} from '../check-spec.ts';
 import type { GuestArtifacts } from '../guest-artifacts.ts';
+import { isAnothers } from '../machine-driver.ts';
 import type { Machine, MachineShape, MachineSpec, Rehearsal, Vmm, VmmCapabilities } from '../vmm.ts';
 import { type Accelerator, accelerationProfiles } from './acceleration.ts';
 import { ClonePool } from './clone-pool.ts';
@@ -146,6 +154,7 @@ class QemuVmm implements Vmm {
   create(spec: MachineSpec): Promise<Machine> {
     return this.#serial.run(spec.directory, async () => {
       checkSpec(spec);
+      refuseNamespaces(spec);
       const existing = await this.#find(spec.directory);
       if (existing) return existing;
       checkDiskFiles(spec.id, spec.disks);
@@ -168,6 +177,7 @@ class QemuVmm implements Vmm {
 
   destroy(directory: string): Promise<void> {
     return this.#serial.run(directory, async () => {
+      if (await isAnothers(directory, 'qemu')) return;
       await this.#machines.get(directory)?.kill('the machine was destroyed');
       this.#machines.delete(directory);
       await scrap(this.#context, directory);

@@ -4,12 +4,15 @@
  *   record ──▶ network + scratch disk + hinted images (side by side) ──▶ machine ──▶ record "ready" ──▶ answer
  *                                                                          └── agent: connect, setup (in the background)
  *
+ * On the host (handler "namespace") the network comes after the machine: eth0 is put into the machine's namespace.
+ *
  * The answer does not wait for the guest: CreateContainer waits for what it needs. Whatever fails before the answer is undone.
  */
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
 import { randomHex } from '../../../base/ids.ts';
-import type { DiskAttachment } from '../../../vmm/vmm.ts';
+import type { Attachment } from '../../../network/network.ts';
+import type { DiskAttachment, Machine } from '../../../vmm/vmm.ts';
 import type { Context } from '../../context.ts';
 import type * as cri from '../../generated/cri.ts';
 import {
@@ -21,14 +24,13 @@ import {
 } from '../../records/sandbox-record.ts';
 import { portMappings } from '../../spec/port-mappings.ts';
 import { checkSandboxConfig } from '../../spec/refuse.ts';
+import { handlerOf, machineNamespaces, networkModeOf } from '../handlers.ts';
 import { machineShape } from './machine-shape.ts';
 import { Sandbox } from './sandbox.ts';
 import { releaseResources } from './sandbox-release.ts';
-import { sandboxShares, wantsShares } from './sandbox-shares.ts';
 import { beginSandbox } from './sandbox-watch.ts';
 import { defaultScratchBytes } from './scratch-disk.ts';
 
-export const runtimeHandlers = ['', 'vm'];
 /** A machine has that many slots for images. */
 export const imageSlots = 8;
 
@@ -50,38 +52,32 @@ export async function runPodSandbox(
 
 async function build(context: Context, sandbox: Sandbox): Promise<void> {
   const { record } = sandbox;
-  const { metadata } = record.config;
   await context.step('sandbox-record');
   await createSandboxDirectory(context.paths, record.id);
   await saveSandbox(context.paths, record);
   await context.step('sandbox-resources');
+  const isVm = handlerOf(record.runtimeHandler) === 'vm';
   const making = context.scratch.create(record.id, record.scratchBytes);
   const [scratchPath, network, images] = await Promise.all([
     making,
-    context.options.network.attach({
-      sandboxId: record.id,
-      podNamespace: metadata!.namespace!,
-      podName: metadata!.name!,
-      podUid: metadata!.uid!,
-      portMappings: portMappings(record.config.portMappings),
-      annotations: record.config.annotations,
-    }),
+    isVm ? attachNetwork(context, record) : undefined,
     // Pins outlive a reboot, as the disk does: the disk comes first, it is what tells of them then.
     hintedImages(context, sandbox, making),
   ]);
-  record.network = network;
+  if (network) record.network = network;
   await context.step('sandbox-machine');
   const scratch: DiskAttachment = { slot: 'scratch', path: scratchPath, readOnly: false };
   const leave = await context.startGate.enter('machine');
   try {
-    const machine = await context.options.vmm.create({
+    const machine = await context.vmm(record.runtimeHandler).create({
       id: machineName(record.id),
       directory: context.paths.machine(record.id),
       shape: record.shape,
       disks: [scratch, ...images],
-      ...(await sandboxShares(context, record)),
-      nic: { tapName: network.tapName!, mac: network.mac, netnsPath: network.netnsPath },
+      ...(network ? { nic: { tapName: network.tapName!, mac: network.mac, netnsPath: network.netnsPath } } : {}),
+      ...(isVm ? {} : { namespaces: machineNamespaces(record.config, networkModeOf(record.config, 'namespace')) }),
     });
+    if (!isVm) await joinNetwork(context, record, machine);
     await context.step('sandbox-ready');
     record.state = 'ready';
     beginSandbox(context, sandbox, machine, false);
@@ -95,15 +91,33 @@ async function build(context: Context, sandbox: Sandbox): Promise<void> {
   await context.step('sandbox-answer');
 }
 
+function attachNetwork(context: Context, record: SandboxRecord, netnsPath?: string): Promise<Attachment> {
+  const { metadata } = record.config;
+  return context.options.network.attach({
+    sandboxId: record.id,
+    podNamespace: metadata!.namespace!,
+    podName: metadata!.name!,
+    podUid: metadata!.uid!,
+    portMappings: portMappings(record.config.portMappings),
+    annotations: record.config.annotations,
+    ...(netnsPath ? { netnsPath } : {}),
+  });
+}
+
+/** The network of a machine on the host, whose namespace is there once it runs. */
+async function joinNetwork(context: Context, record: SandboxRecord, machine: Machine): Promise<void> {
+  const mode = networkModeOf(record.config, 'namespace');
+  await context.step('sandbox-network');
+  if (mode === 'bridge') record.network = await attachNetwork(context, record, machine.netnsPath!);
+}
+
 function newRecord(context: Context, request: cri.RunPodSandboxRequest): SandboxRecord {
   const { config, runtimeHandler = '' } = request;
   if (!config) throw new SampanError('Invalid', 'RunPodSandbox: config is missing');
-  if (!runtimeHandlers.includes(runtimeHandler))
-    throw new SampanError(
-      'Unsupported',
-      `runtime handler "${runtimeHandler}" is not known; a Pod runs in a VM: leave it out or say "vm"`,
-    );
-  checkSandboxConfig(config);
+  const handler = handlerOf(runtimeHandler);
+  context.vmm(runtimeHandler);
+  checkSandboxConfig(config, handler);
+  networkModeOf(config, handler);
   const { shape, memoryLimitBytes } = machineShape(config.linux, context.options.defaults);
   return {
     id: randomHex(32),
@@ -117,7 +131,6 @@ function newRecord(context: Context, request: cri.RunPodSandboxRequest): Sandbox
     scratchBytes: scratchBytesOf(config.annotations),
     images: {},
     volumes: [],
-    ...(wantsShares(config.annotations) ? { shares: true } : {}),
   };
 }
 

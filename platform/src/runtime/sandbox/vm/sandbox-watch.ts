@@ -17,7 +17,7 @@ const sigkillExit = 137;
 
 /** Connects to the agent of a machine that runs and follows both until they end. */
 export function beginSandbox(context: Context, sandbox: Sandbox, machine: Machine, adopted: boolean): void {
-  const { clock, log, connectAgent, vmm } = context.options;
+  const { clock, log, connectAgent } = context.options;
   sandbox.machine = machine;
   sandbox.link = new AgentLink({
     connect: connectAgent,
@@ -30,7 +30,10 @@ export function beginSandbox(context: Context, sandbox: Sandbox, machine: Machin
     onLost: (error) => {
       const message = `the VM was ended because its agent was lost: ${messageOf(error)}`;
       void machineEnded(context, sandbox, { kind: 'killed', message });
-      void vmm.destroy(context.paths.machine(sandbox.id)).catch(() => {});
+      void context
+        .vmm(sandbox.record.runtimeHandler)
+        .destroy(context.paths.machine(sandbox.id))
+        .catch(() => {});
     },
     clock,
     log,

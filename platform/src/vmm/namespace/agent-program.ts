@@ -1,0 +1,55 @@
+/** The agent's command line on the host (guest/agent/src/host): starting a machine, handing it a file. */
+import { isReason, SampanError } from '@sampan/api/errors.ts';
+import { run } from '../../base/child.ts';
+import { type ProcessId, parseProcessId } from '../qemu/vmm-process.ts';
+import type { DiskAttachment, MachineSpec } from '../vmm.ts';
+
+export interface StartOptions {
+  spec: MachineSpec;
+  rootfsPath: string;
+  cgroups: readonly string[];
+}
+
+/** Pure. */
+export function machineArguments({ spec, rootfsPath, cgroups }: StartOptions): string[] {
+  const { network = 'own', pid = 'own', ipc = 'own' } = spec.namespaces ?? {};
+  const named = (option: string, name: string, readOnly: boolean, path: string) => [
+    option,
+    `${name}:${readOnly ? 'r' : 'rw'}:${path}`,
+  ];
+  return [
+    'machine',
+    ...['--directory', spec.directory, '--rootfs', rootfsPath],
+    ...['--network', network, '--pid', pid, '--ipc', ipc],
+    ...cgroups.flatMap((path) => ['--cgroup', path]),
+    ...spec.disks.flatMap(({ slot, readOnly, path }) => named('--disk', slot, readOnly, path)),
+    ...(spec.shares ?? []).flatMap(({ tag, readOnly, directory }) => named('--share', tag, readOnly, directory)),
+  ];
+}
+
+/** Throws FailedPrecondition or ResourceExhausted (what the host lacks) or InternalError, with the agent's words. */
+export async function startMachineProcess(agentPath: string, options: StartOptions): Promise<ProcessId> {
+  const { stdout } = await said(run(agentPath, machineArguments(options), { timeoutMs: 30_000 }));
+  const id = parseProcessId(stdout.trim().replace(/^pid /, ''));
+  if (!id) throw new SampanError('InternalError', `the agent said "${stdout.slice(0, 200)}" instead of a pid`);
+  return id;
+}
+
+export async function giveDisk(agentPath: string, socketPath: string, disk: DiskAttachment): Promise<void> {
+  await said(run(agentPath, ['give', socketPath, 'disk', disk.slot, disk.readOnly ? 'r' : 'rw', disk.path]));
+}
+
+/** The agent's complaint is `REASON: WORDS`. */
+async function said<T>(running: Promise<T>): Promise<T> {
+  try {
+    return await running;
+  } catch (error) {
+    if (!isReason(error, 'InternalError')) throw error;
+    const told = /: (FailedPrecondition|ResourceExhausted|InternalError|NotFound|BadRequest): ([\s\S]*)$/.exec(
+      error.message,
+    );
+    if (!told) throw error;
+    const reason = told[1] === 'FailedPrecondition' || told[1] === 'ResourceExhausted' ? told[1] : 'InternalError';
+    throw new SampanError(reason, `the machine could not be started on this host: ${told[2]}`, {}, { cause: error });
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * The control groups of machines on the host: `sampan-<tag>/<name>` in every hierarchy (version 1, hybrid or 2), handed to the machine as its root.
+ * Every hierarchy, because containers' groups are made in all that a machine sees: one that it had not joined would be the host's.
+ * Owns those directories and what is below them.
+ */
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import type { Clock } from '../../base/clock.ts';
+
+const periodMicros = 100_000;
+/** The kernel takes no smaller quota. */
+const minQuotaMicros = 1_000;
+const delegated = ['cpu', 'memory', 'pids', 'io', 'cpuset'];
+
+/** Where the hierarchies are mounted. Pure; `mounts` is proc(5) /proc/self/mounts. */
+export function hierarchiesOf(mounts: string): { version: 1 | 2; roots: string[] } {
+  const lines = mounts.split('\n').map((line) => line.split(' '));
+  const byControllers = new Map<string, string>();
+  let unified: string | undefined;
+  for (const [, place = '', kind, options = ''] of lines) {
+    if (kind === 'cgroup2') unified ??= place;
+    if (kind !== 'cgroup') continue;
+    const flags = new Set(['rw', 'ro', 'nosuid', 'nodev', 'noexec', 'relatime', 'noatime', 'xattr', 'clone_children']);
+    const controllers = options
+      .split(',')
+      .filter((option) => !flags.has(option) && !option.startsWith('release_agent='));
+    const key = controllers.join(',');
+    if (!byControllers.has(key)) byControllers.set(key, place);
+  }
+  if (byControllers.size > 0) return { version: 1, roots: [...byControllers.values()] };
+  return { version: 2, roots: unified ? [unified] : [] };
+}
+
+export class MachineCgroups {
+  readonly #parents: string[];
+  readonly #version: 1 | 2;
+
+  private constructor(parents: string[], version: 1 | 2) {
+    this.#parents = parents;
+    this.#version = version;
+  }
+
+  /** Makes the instance's directory in each hierarchy. Throws FailedPrecondition where the host lets us make none. */
+  static async open(tag: string, mounts?: string): Promise<MachineCgroups> {
+    const { version, roots } = hierarchiesOf(mounts ?? (await readFile('/proc/self/mounts', 'utf8')));
+    const parents = roots.map((root) => join(root, `sampan-${tag}`));
+    const groups = new MachineCgroups(parents, version);
+    try {
+      if (!roots.some((root) => existsSync(join(root, version === 2 ? 'cgroup.controllers' : 'memory.limit_in_bytes'))))
+        throw new Error('no cgroup hierarchy with a memory controller is mounted');
+      if (version === 2) for (const root of roots) await delegate(root);
+      await groups.create(parents);
+      if (version === 2) for (const parent of parents) await delegate(parent);
+    } catch (error) {
+      throw new SampanError(
+        'FailedPrecondition',
+        `containers on the host need control groups of their own: ${messageOf(error)}`,
+      );
+    }
+    return groups;
+  }
+
+  paths(name: string): string[] {
+    return this.#parents.map((parent) => join(parent, name));
+  }
+
+  /** Idempotent. */
+  async create(paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      await mkdir(path, { recursive: true });
+      // Born without CPUs in version 1, and nobody may join it then.
+      if (this.#version === 1) for (const file of ['cpuset.cpus', 'cpuset.mems']) await inherit(path, file);
+    }
+  }
+
+  async limit(paths: readonly string[], limits: { memoryBytes: number; millicores: number }): Promise<void> {
+    const { memoryBytes, millicores } = limits;
+    const quota = Math.max(minQuotaMicros, Math.round((millicores * periodMicros) / 1000));
+    const weight = Math.min(10_000, Math.max(1, Math.round(millicores / 10)));
+    const shares = Math.min(262_144, Math.max(2, Math.round((millicores * 1024) / 1000)));
+    const values: [file: string, value: string | number][] =
+      this.#version === 2
+        ? [['memory.max', memoryBytes], ['cpu.max', `${quota} ${periodMicros}`], ['cpu.weight', weight]] // biome-ignore format: a table
+        : [['memory.limit_in_bytes', memoryBytes], ['cpu.cfs_quota_us', quota], ['cpu.shares', shares]]; // biome-ignore format: a table
+    for (const [file, value] of values) await this.#write(paths, file, value);
+  }
+
+  async freeze(paths: readonly string[], frozen: boolean): Promise<void> {
+    if (this.#version === 2) return this.#write(paths, 'cgroup.freeze', frozen ? 1 : 0);
+    await this.#write(paths, 'freezer.state', frozen ? 'FROZEN' : 'THAWED');
+  }
+
+  async cpuNanos(paths: readonly string[]): Promise<bigint> {
+    for (const path of paths) {
+      const usage = await readFile(join(path, 'cpuacct.usage'), 'utf8').catch(() => undefined);
+      if (usage) return BigInt(usage.trim());
+      const stat = this.#version === 2 ? await readFile(join(path, 'cpu.stat'), 'utf8').catch(() => '') : '';
+      const micros = /^usage_usec (\d+)$/m.exec(stat)?.[1];
+      if (micros) return BigInt(micros) * 1000n;
+    }
+    return 0n;
+  }
+
+  /** Bytes of memory of all its processes and files, in use now. */
+  async memoryBytes(paths: readonly string[]): Promise<number> {
+    const file = this.#version === 2 ? 'memory.current' : 'memory.usage_in_bytes';
+    for (const path of paths) {
+      const usage = await readFile(join(path, file), 'utf8').catch(() => undefined);
+      if (usage) return Number(usage);
+    }
+    return 0;
+  }
+
+  /** Kills whoever is left in them and removes them with all below. Idempotent. Throws InternalError when one stays. */
+  async remove(paths: readonly string[], clock: Clock): Promise<void> {
+    await this.freeze(paths, false);
+    for (const path of paths) {
+      let left: unknown;
+      for (let attempt = 0; attempt < 200; attempt++) {
+        left = await removeTree(path).then(
+          () => undefined,
+          (error) => error,
+        );
+        if (left === undefined) break;
+        await killAll(path);
+        await clock.sleep(Math.min(1 + attempt, 25));
+      }
+      if (left !== undefined) throw new SampanError('InternalError', `cgroup ${path} stays: ${messageOf(left)}`);
+    }
+  }
+
+  /** Removes the instance's own directories where nothing is in them any more. */
+  async removeParents(): Promise<void> {
+    for (const parent of this.#parents) await rmdir(parent).catch(() => {});
+  }
+
+  /** A file that a hierarchy does not have belongs to another one. */
+  async #write(paths: readonly string[], file: string, value: string | number): Promise<void> {
+    for (const path of paths)
+      await writeFile(join(path, file), String(value), { flag: 'r+' }).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error;
+      });
+  }
+}
+
+/** Version 2: children may use what there is of the controllers that Pods need. */
+async function delegate(path: string): Promise<void> {
+  const has = (await readFile(join(path, 'cgroup.controllers'), 'utf8')).split(/\s+/);
+  const wanted = delegated.filter((name) => has.includes(name)).map((name) => `+${name}`);
+  await writeFile(join(path, 'cgroup.subtree_control'), wanted.join(' '));
+}
+
+async function inherit(path: string, file: string): Promise<void> {
+  const own = await readFile(join(path, file), 'utf8').catch(() => undefined);
+  if (own === undefined || own.trim() !== '') return;
+  await writeFile(join(path, file), (await readFile(join(path, '..', file), 'utf8')).trim());
+}
+
+const isGone = (error: unknown) => ['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+async function children(path: string): Promise<string[]> {
+  const entries = await readdir(path, { withFileTypes: true }).catch((error) => {
+    if (isGone(error)) return [];
+    throw error;
+  });
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(path, entry.name));
+}
+
+async function removeTree(path: string): Promise<void> {
+  for (const child of await children(path)) await removeTree(child);
+  await rmdir(path).catch((error) => {
+    if (!isGone(error)) throw error;
+  });
+}
+
+/** A machine with the host's PID namespace leaves processes that did not die with their PID 1. */
+async function killAll(path: string): Promise<void> {
+  for (const child of await children(path)) await killAll(child);
+  const pids = await readFile(join(path, 'cgroup.procs'), 'utf8').catch(() => '');
+  for (const pid of pids.split('\n').filter(Boolean))
+    try {
+      process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It has just gone.
+    }
+}
