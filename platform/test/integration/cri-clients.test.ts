@@ -30,7 +30,9 @@ after(async () => {
 });
 
 const programs: Record<string, string> = {
-  calls: 'kubelet’s own CRI client finds every call as it wants it: states, exit codes, statistics, log files, events, refusals',
+  calls:
+    'kubelet’s own CRI client finds every call as it wants it: states, exit codes, statistics, log files, events, refusals',
+  pods: 'settings of Pods and containers come true: DNS, sysctls, namespaces, users, powers, signals; what a VM cannot keep is refused by name',
   streaming: 'exec, terminals, attach and port-forward work over SPDY and WebSocket with client-go',
 };
 
@@ -38,7 +40,7 @@ for (const [name, sentence] of Object.entries(programs)) {
   test(sentence, { skip: missing }, async (t) => {
     if (!tool.path) return t.skip(tool.missing);
     const { code, output } = await runProgram(tool.path, [lab.socketPath, image, lab.logDirectory(name), name], {
-      timeoutMs: 80_000,
+      timeoutMs: 85_000,
     });
     assert.equal(code, 0, output);
   });

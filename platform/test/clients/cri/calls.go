@@ -18,7 +18,7 @@ import (
 
 // calls goes through what a kubelet asks of its runtime. The library itself refuses answers that lack what CRI demands of them.
 func calls(s *session) error {
-	steps := []func(*session) error{info, lists, execs, security, statistics, resources, logFiles, events, refusals}
+	steps := []func(*session) error{info, lists, execs, security, ownNamespaces, statistics, resources, logFiles, events, refusals}
 	for _, step := range steps {
 		if err := step(s); err != nil {
 			return err

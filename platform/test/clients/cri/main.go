@@ -1,7 +1,7 @@
 // Command cri drives a CRI socket with the client library of kubelet and crictl (k8s.io/cri-client) and the streaming clients of kubectl and crictl
 // (client-go), and exits 1 when an answer is not what CRI promises. Run by test/integration/cri-clients.test.ts:
 //
-//	cri SOCKET IMAGE LOGDIR calls|streaming
+//	cri SOCKET IMAGE LOGDIR calls|pods|streaming
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 )
 
 // Longer than anything here takes, shorter than the test that runs it waits.
-const deadline = 60 * time.Second
+const deadline = 75 * time.Second
 
 type session struct {
 	ctx     context.Context
@@ -30,9 +30,9 @@ type session struct {
 }
 
 func main() {
-	programs := map[string]func(*session) error{"calls": calls, "streaming": streaming}
+	programs := map[string]func(*session) error{"calls": calls, "pods": pods, "streaming": streaming}
 	if len(os.Args) != 5 || programs[os.Args[4]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: cri SOCKET IMAGE LOGDIR calls|streaming")
+		fmt.Fprintln(os.Stderr, "usage: cri SOCKET IMAGE LOGDIR calls|pods|streaming")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4], programs[os.Args[4]]); err != nil {
@@ -75,6 +75,9 @@ func (s *session) begin(name string) error {
 		Linux: &runtimeapi.LinuxPodSandboxConfig{Resources: &runtimeapi.LinuxContainerResources{
 			CpuQuota: 100000, CpuPeriod: 100000, MemoryLimitInBytes: 192 << 20,
 		}},
+	}
+	if name == "pods" {
+		podSandbox(s.sandbox)
 	}
 	var err error
 	if s.sandboxID, err = s.runtime.RunPodSandbox(s.ctx, s.sandbox, ""); err != nil {

@@ -141,17 +141,29 @@ func forward(s *session, transport string) error {
 	if err != nil {
 		return err
 	}
-	connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", ports[0].Local))
+	// The server of the Pod takes one connection after another, and is not there in between.
+	var text string
+	for range 50 {
+		if text, err = ask(fmt.Sprintf("127.0.0.1:%d", ports[0].Local)); err == nil && text != "" {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return first(err, want("answer", strings.HasSuffix(text, "from the Pod"), true))
+}
+
+func ask(address string) (string, error) {
+	connection, err := net.Dial("tcp", address)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer connection.Close()
 	_ = connection.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := connection.Write([]byte("GET / HTTP/1.0\r\n\r\n")); err != nil {
-		return err
+		return "", err
 	}
 	text, err := io.ReadAll(connection)
-	return first(err, want("answer", strings.HasSuffix(string(text), "from the Pod"), true))
+	return string(text), err
 }
 
 func dialerOf(transport, target string) (httpstream.Dialer, error) {
