@@ -6,6 +6,7 @@ import type { Logger } from '../base/log.ts';
 import { createErofsImageStore } from '../images/erofs/erofs-image-store.ts';
 import type { ImageGarbageCollector, ImageStore } from '../images/images.ts';
 import { createBridgeNetwork } from '../network/bridge/bridge-network.ts';
+import { createCniNetwork } from '../network/cni/cni-network.ts';
 import type { Network } from '../network/network.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createRehearsal } from '../runtime/rehearsal.ts';
@@ -54,14 +55,31 @@ export function openImages(instance: Instance, log: Logger): Promise<ImageStore 
   });
 }
 
-/** Pods reach our API server at their gateway, unless there is none. */
+/** Pods reach our API server at their gateway, unless there is none. Throws Unsupported for an unknown SAMPAN_NETWORK. */
 export async function openNetwork(instance: Instance, log: Logger, { api = true } = {}): Promise<Network> {
   const { port } = instance.listen;
+  const kind = process.env.SAMPAN_NETWORK || 'bridge';
+  if (kind === 'cni' && !api) return openCniNetwork(instance, log);
+  if (kind !== 'bridge')
+    throw new SampanError(
+      'Unsupported',
+      `SAMPAN_NETWORK=${kind}: the network is bridge; cni is for ./sampan cri, since names and the API server of Pods need a network of ours`,
+    );
   return createBridgeNetwork({
     run: instance.run,
     tag: instance.tag,
     log: log.child({ part: 'network' }),
     ...(api ? { allowHostPorts: [port], redirectHttpsTo: port } : {}),
+  });
+}
+
+export function openCniNetwork(instance: Instance, log: Logger): Promise<Network> {
+  const pluginDirectories = (process.env.SAMPAN_CNI_BIN_DIR ?? '').split(':').filter(Boolean);
+  return createCniNetwork({
+    run: instance.run,
+    log: log.child({ part: 'network' }),
+    ...(process.env.SAMPAN_CNI_CONF_DIR ? { configDirectory: process.env.SAMPAN_CNI_CONF_DIR } : {}),
+    ...(pluginDirectories.length > 0 ? { pluginDirectories } : {}),
   });
 }
 

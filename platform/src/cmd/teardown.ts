@@ -2,13 +2,15 @@
  * Removes what an instance made on this host: machines, taps, bridge, NAT rules, templates, scratch disks, the run directory.
  * Run by `sampan down --pods` after the server has ended. Idempotent. What is durable (objects, images, logs) stays in home.
  */
+import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '@sampan/api/errors.ts';
 import { instanceFromEnvironment } from '../base/config.ts';
 import { ensureDirectory } from '../base/files.ts';
 import { createLogger } from '../base/log.ts';
-import { openNetwork, openVmm } from './drivers.ts';
+import type { Network } from '../network/network.ts';
+import { openCniNetwork, openNetwork, openVmm } from './drivers.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 
 const instance = instanceFromEnvironment();
@@ -22,14 +24,19 @@ try {
   const machines = join(instance.run, 'vm');
   for (const name of await readdir(machines).catch(() => [])) await vmm.destroy(join(machines, name));
   await vmm.teardown();
-  const network = await openNetwork(instance, log);
-  await network.start();
-  for (const attachment of await network.list()) await network.detach(attachment.sandboxId);
-  await network.teardown();
+  // Before the bridge, which takes the directory of both.
+  if (existsSync(join(instance.run, 'network/cni'))) await removeNetwork(await openCniNetwork(instance, log));
+  await removeNetwork(await openNetwork(instance, log));
   await rm(join(instance.home, 'scratch'), { recursive: true, force: true });
   await rm(instance.run, { recursive: true, force: true });
   process.exit(0);
 } catch (error) {
   log.error({ error: messageOf(error) }, `${instance.home} could not be torn down`);
   process.exit(1);
+}
+
+async function removeNetwork(network: Network): Promise<void> {
+  await network.start();
+  for (const attachment of await network.list()) await network.detach(attachment.sandboxId);
+  await network.teardown();
 }

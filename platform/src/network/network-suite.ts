@@ -15,6 +15,8 @@ export interface NetworkUnderTest {
 export interface SuiteOptions {
   /** The gateway is this driver's, and answers for names (default); false: others make the network. */
   ownsGateway?: boolean;
+  /** How many attach at once; default 40. */
+  crowd?: number;
   /** With at most this many addresses, started. */
   make(options: { capacity?: number }): Promise<NetworkUnderTest>;
 }
@@ -26,7 +28,7 @@ export const requestOf = (sandboxId: string): AttachRequest => ({
   podUid: `uid-${sandboxId}`,
 });
 
-export function networkSuite(driver: string, { make, ownsGateway = true }: SuiteOptions): void {
+export function networkSuite(driver: string, { make, ownsGateway = true, crowd = 40 }: SuiteOptions): void {
   const it = (name: string, body: (under: NetworkUnderTest) => Promise<void>, options: { capacity?: number } = {}) =>
     test(name, async () => {
       const under = await make(options);
@@ -63,13 +65,13 @@ export function networkSuite(driver: string, { make, ownsGateway = true }: Suite
     });
 
     it('many attach at once and share nothing', async ({ network }) => {
-      const ids = Array.from({ length: 40 }, (_, index) => `sandbox-${index}`);
+      const ids = Array.from({ length: crowd }, (_, index) => `sandbox-${index}`);
       const attachments = await Promise.all(ids.map((id) => network.attach(requestOf(id))));
       const tapOf = ({ netnsPath = '', tapName }: Attachment) => `${netnsPath} ${tapName}`;
-      assert.equal(new Set(attachments.map(tapOf)).size, 40);
-      assert.equal(new Set(attachments.map((one) => one.mac)).size, 40);
-      assert.equal(new Set(attachments.map((one) => one.ipv4.address)).size, 40);
-      assert.equal((await network.list()).length, 40);
+      assert.equal(new Set(attachments.map(tapOf)).size, crowd);
+      assert.equal(new Set(attachments.map((one) => one.mac)).size, crowd);
+      assert.equal(new Set(attachments.map((one) => one.ipv4.address)).size, crowd);
+      assert.equal((await network.list()).length, crowd);
     });
 
     it('detach is idempotent and does not touch the others', async ({ network }) => {

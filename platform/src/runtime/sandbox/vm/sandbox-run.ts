@@ -11,7 +11,7 @@
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
 import { randomHex } from '../../../base/ids.ts';
-import type { Attachment } from '../../../network/network.ts';
+import type { Attachment, AttachRequest } from '../../../network/network.ts';
 import type { DiskAttachment, Machine } from '../../../vmm/vmm.ts';
 import type { Context } from '../../context.ts';
 import type * as cri from '../../generated/cri.ts';
@@ -28,6 +28,7 @@ import { handlerOf, machineNamespaces, networkModeOf } from '../handlers.ts';
 import { machineShape } from './machine-shape.ts';
 import { Sandbox } from './sandbox.ts';
 import { releaseResources } from './sandbox-release.ts';
+import { sandboxShares, wantsShares } from './sandbox-shares.ts';
 import { beginSandbox } from './sandbox-watch.ts';
 import { defaultScratchBytes } from './scratch-disk.ts';
 
@@ -74,6 +75,7 @@ async function build(context: Context, sandbox: Sandbox): Promise<void> {
       directory: context.paths.machine(record.id),
       shape: record.shape,
       disks: [scratch, ...images],
+      ...(await sandboxShares(context, record)),
       ...(network ? { nic: { tapName: network.tapName!, mac: network.mac, netnsPath: network.netnsPath } } : {}),
       ...(isVm ? {} : { namespaces: machineNamespaces(record.config, networkModeOf(record.config, 'namespace')) }),
     });
@@ -100,9 +102,13 @@ function attachNetwork(context: Context, record: SandboxRecord, netnsPath?: stri
     podUid: metadata!.uid!,
     portMappings: portMappings(record.config.portMappings),
     annotations: record.config.annotations,
+    dns: dnsOf(record.config.dnsConfig),
     ...(netnsPath ? { netnsPath } : {}),
   });
 }
+
+const dnsOf = (dns: cri.DNSConfig | undefined): AttachRequest['dns'] =>
+  dns && { servers: dns.servers ?? [], searches: dns.searches ?? [], options: dns.options ?? [] };
 
 /** The network of a machine on the host, whose namespace is there once it runs. */
 async function joinNetwork(context: Context, record: SandboxRecord, machine: Machine): Promise<void> {
@@ -131,6 +137,7 @@ function newRecord(context: Context, request: cri.RunPodSandboxRequest): Sandbox
     scratchBytes: scratchBytesOf(config.annotations),
     images: {},
     volumes: [],
+    ...(wantsShares(config.annotations) ? { shares: true } : {}),
   };
 }
 
