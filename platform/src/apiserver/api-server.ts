@@ -69,6 +69,8 @@ export interface ApiServerOptions {
   streaming?: StreamingHook;
   /** Where requests over HTTP are written down; absent: nowhere. Closed with the server. */
   audit?: AuditSink;
+  /** Watches over HTTP at a time (default 10,000). */
+  maxWatches?: number;
 }
 
 export interface ApiServer {
@@ -118,9 +120,9 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const discovery = new Discovery(kinds, actions, virtualKinds);
   const parts = { context, authorizer, actions, virtualKinds };
   const paths = createPaths({ context, discovery, version: versionDocument(options.version), keySet: tokens.keySet });
-  const { gateway, streaming } = options;
+  const { gateway, streaming, maxWatches } = options;
   const audit = options.audit && new AuditTrail({ sink: options.audit, clock });
-  const door = new FrontDoor({ ...parts, gateway, streaming, pki, log, authenticator, paths, audit });
+  const door = new FrontDoor({ ...parts, gateway, streaming, pki, log, authenticator, paths, audit, maxWatches });
 
   const stop = new AbortController();
   const every = (ms: number, work: () => void | Promise<void>) =>

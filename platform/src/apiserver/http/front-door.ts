@@ -19,9 +19,10 @@ import type { Pki } from '../pki/pki.ts';
 import { type Exchange, sendStatus } from './exchange.ts';
 import { handleNodeProxy, isNodeProxy } from './node-proxy.ts';
 import { handlePodProxy, isPodProxy } from './pod-proxy.ts';
-import { resourceRequestOf } from './request-info.ts';
+import { type ResourceRequest, resourceRequestOf } from './request-info.ts';
 import { handleResource, type ResourceParts } from './resource-handler.ts';
 import { handleStreaming, isStreaming, type StreamingParts } from './streaming-handler.ts';
+import { WatchSlots } from './watch-slots.ts';
 
 /** Answers paths that are no resources; undefined: not mine. */
 export type PathHandler = (exchange: Exchange) => Promise<void> | undefined;
@@ -35,10 +36,14 @@ export interface FrontDoorOptions extends ResourceParts, StreamingParts {
   paths: PathHandler;
   /** Absent: nothing is written down. */
   audit?: AuditTrail;
+  /** Open at a time; default: see watch-slots.ts. */
+  maxWatches?: number;
 }
 
 /** As kube-apiserver's two in-flight limits together; watches and streams do not count. */
 const maxInFlight = 600;
+/** More are closed as they come: each costs memory before anybody knows whose it is. */
+const maxConnections = 16_384;
 const headersTimeoutMs = 20_000;
 /** Longer than client-go's own 90 s, so that the client closes first and never writes into a closing connection. */
 const keepAliveTimeoutMs = 120_000;
@@ -47,10 +52,12 @@ export class FrontDoor {
   readonly #options: FrontDoorOptions;
   readonly #servers: Server[] = [];
   readonly #upgraded = new Set<Duplex>();
+  readonly #watches: WatchSlots;
   #inFlight = 0;
 
   constructor(options: FrontDoorOptions) {
     this.#options = options;
+    this.#watches = new WatchSlots(options.maxWatches);
   }
 
   /** Listens on all of them; where a port is 0, on the port the first one got. */
@@ -73,6 +80,7 @@ export class FrontDoor {
         keepAliveTimeout: keepAliveTimeoutMs,
         connectionsCheckingInterval: 5_000,
       });
+      server.maxConnections = maxConnections;
       server.on('request', (request, response) => void this.#serve(request, response));
       server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
       server.on('tlsClientError', (error) => this.#options.log.debug({ error: error.message }, 'TLS handshake failed'));
@@ -142,7 +150,7 @@ export class FrontDoor {
     if (isStreaming(info)) return handleStreaming(this.#options, exchange, info);
     if (isNodeProxy(info)) return handleNodeProxy(this.#options, exchange, info);
     if (isPodProxy(info)) return handlePodProxy(this.#options, exchange, info);
-    if (info.verb === 'watch') return handleResource(this.#options, exchange, info);
+    if (info.verb === 'watch') return this.#watch(exchange, info);
     if (this.#inFlight >= maxInFlight) throw tooMany();
     this.#inFlight += 1;
     try {
@@ -151,6 +159,15 @@ export class FrontDoor {
       this.#inFlight -= 1;
       // Whoever refused early has not read the body: let go of it.
       if (!request.complete && !response.destroyed) request.resume();
+    }
+  }
+
+  async #watch(exchange: Exchange, info: ResourceRequest): Promise<void> {
+    const release = this.#watches.take(exchange.user);
+    try {
+      await handleResource(this.#options, exchange, info);
+    } finally {
+      release();
     }
   }
 
