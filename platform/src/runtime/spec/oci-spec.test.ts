@@ -183,6 +183,11 @@ test('what a VM has no notion of is refused by name', () => {
   const refusals: [cri.ContainerConfig, RegExp][] = [
     [container({ securityContext: { selinuxOptions: { level: 's0' } } }), /seLinuxOptions/],
     [container({ securityContext: { namespaceOptions: { network: 2 } } }), /hostNetwork/],
+    [
+      container({ securityContext: { apparmor: { profileType: 2, localhostRef: 'mine' } } }),
+      /appArmorProfile Localhost/,
+    ],
+    [container({ securityContext: { apparmorProfile: 'localhost/mine' } }), /appArmorProfile Localhost/],
     [container({ securityContext: { namespaceOptions: { usernsOptions: { mode: 0 } } } }), /hostUsers/],
     [container({ resources: { cpusetCpus: '0-1' } }), /cpusetCpus/],
     [container({ resources: { hugepageLimits: [{ pageSize: '2MB', limit: 4096n }] } }), /hugepages-2MB/],

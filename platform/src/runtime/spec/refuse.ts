@@ -34,6 +34,11 @@ export function checkContainerConfig(config: cri.ContainerConfig, handler: 'vm' 
   const security = config.linux?.securityContext;
   checkSelinux(security?.selinuxOptions);
   checkNamespaces(security?.namespaceOptions, handler);
+  if (
+    security?.apparmor?.profileType === cri.SecurityProfile_ProfileType.Localhost ||
+    security?.apparmorProfile?.startsWith('localhost/')
+  )
+    throw unsupported('appArmorProfile Localhost', 'guests have no AppArmor profiles; leave it out');
   if (security?.supplementalGroupsPolicy === cri.SupplementalGroupsPolicy.Strict)
     throw unsupported('supplementalGroupsPolicy Strict', 'groups of the image are always merged');
   checkResources(config.linux?.resources);
