@@ -7,7 +7,8 @@
  *   record "notready"               ──▶ what it still holds is released
  *   traces without a record         ──▶ removed (machines, network attachments, scratch disks and the pins they witness)
  */
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { messageOf } from '@sampan/api/errors.ts';
 import { Container } from './containers/container.ts';
 import { resumePoint, startPump } from './containers/container-output.ts';
@@ -106,6 +107,8 @@ async function removeStrays(context: Context): Promise<void> {
       await isolated(context, name, () => destroyMachine(context, `${paths.machines()}/${name}`));
   for (const { sandboxId } of await options.network.list())
     if (!owned.has(sandboxId)) await isolated(context, sandboxId, () => options.network.detach(sandboxId));
+  for (const name of await readdir(paths.shares()).catch((): string[] => []))
+    if (!machines.has(name)) await rm(join(paths.shares(), name), { recursive: true, force: true });
   for (const id of await scratch.list())
     if (!owned.has(id)) await isolated(context, id, () => releaseResources(context, id));
   // Records that could not be read.

@@ -1,4 +1,5 @@
 /** Gives back what a sandbox holds below its record. Idempotent: also for a sandbox of which only traces are left. */
+import { rm } from 'node:fs/promises';
 import type { Context } from '../../context.ts';
 
 /** Whichever driver's it is: each leaves alone what is another's. */
@@ -11,6 +12,8 @@ export async function releaseResources(context: Context, sandboxId: string): Pro
   const { network, images } = context.options;
   await context.step('release-machine');
   await destroyMachine(context, context.paths.machine(sandboxId));
+  // Nothing is mounted in there: not on this side.
+  await rm(context.paths.share(sandboxId), { recursive: true, force: true });
   await context.step('release-network');
   await Promise.all([network.detach(sandboxId), images.unpin(sandboxId)]);
   await context.step('release-scratch');

@@ -56,7 +56,7 @@ export async function ensureShares(context: Context, sandbox: Sandbox, planned: 
   await context.locks.run(sandbox.id, async () => {
     const { record } = sandbox;
     if (record.shares || record.state !== 'ready' || sandbox.stopping) return;
-    const { shares, driver } = await context.options.vmm.capabilities();
+    const { shares, driver } = await context.vmm(record.runtimeHandler).capabilities();
     if (!shares) throw new SampanError('Unsupported', `mount of ${wanted.hostPath}: driver ${driver} has no shares`);
     if (sandbox.containers.size > 0 || record.volumes.length > 0)
       throw new SampanError(
@@ -70,16 +70,17 @@ export async function ensureShares(context: Context, sandbox: Sandbox, planned: 
 /** Killed in between, the sandbox is one whose machine has gone: it is reported not ready and made anew. */
 async function exchangeMachine(context: Context, sandbox: Sandbox): Promise<void> {
   const { record } = sandbox;
-  const vmm = context.options.vmm;
+  const vmm = context.vmm(record.runtimeHandler);
   context.log.info({ sandboxId: sandbox.id, pod: sandbox.podName }, 'a machine with host directories takes the place');
   const leave = await context.startGate.enter('machine');
   try {
-    record.shares = true;
-    await saveSandbox(context.paths, record);
     await context.step('shares-exchange');
     sandbox.machine = undefined;
     letGo(sandbox, new SampanError('ServiceUnavailable', `sandbox ${sandbox.id} gets another machine`));
     await vmm.destroy(context.paths.machine(sandbox.id));
+    // Only now: a machine that stands has what its record says.
+    record.shares = true;
+    await saveSandbox(context.paths, record);
     await context.scratch.remove(sandbox.id);
     const path = await context.scratch.create(sandbox.id, record.scratchBytes);
     await context.step('shares-machine');
