@@ -70,7 +70,12 @@ export async function serveOci(options: OciServerOptions): Promise<OciServer> {
   });
   const socketPath = join(directory, 'oci.sock');
   await listen(server, socketPath);
-  const place = { socket: socketPath, start: options.start.command, environment: options.start.environment };
+  const place = {
+    pid: process.pid,
+    socket: socketPath,
+    start: options.start.command,
+    environment: options.start.environment,
+  };
   await writeFileAtomic(join(options.home, 'oci.json'), JSON.stringify(place), { mode: 0o600 });
   return {
     socketPath,

@@ -1,0 +1,176 @@
+/** Debian's Podman and conmon over `sampan-runtime`: each container, or each Podman pod, in a VM. */
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { instanceFromEnvironment } from '../../src/base/config.ts';
+import { vmmPids } from './support/instance.ts';
+import { missingForPodman, PodmanLab, podmanRunFlags } from './support/podman-lab.ts';
+import { demoImage } from './support/pods.ts';
+import { until } from './support/wait.ts';
+
+const missing = missingForPodman();
+const options = missing ? { skip: missing } : {};
+let lab: PodmanLab;
+
+before(async () => {
+  if (!missing) lab = await PodmanLab.open('podman');
+});
+
+after(async () => {
+  if (!missing) await lab[Symbol.asyncDispose]();
+});
+
+const machines = () => vmmPids(instanceFromEnvironment({ ...lab.env, SAMPAN_HOME: join(lab.home, 'runtime') })).length;
+
+async function podman(...args: string[]): Promise<string> {
+  const result = await lab.podman(args);
+  assert.equal(result.code, 0, `podman ${args.join(' ')}: ${result.stderr}\n${(await lab.log()).slice(-2000)}`);
+  return result.stdout;
+}
+
+test('run gives output, errors and the exit code; the first call starts the service', options, async () => {
+  const script = 'echo out; echo err >&2; uname -r >&2; exit 7';
+  const { code, stdout, stderr } = await lab.podman(['run', '--rm', ...podmanRunFlags, demoImage, 'sh', '-c', script]);
+  const [words, kernel] = stderr.trim().split('\n');
+  assert.deepEqual({ code, stdout, words }, { code: 7, stdout: 'out\n', words: 'err' });
+  const own = (await readFile('/proc/sys/kernel/osrelease', 'utf8')).trim();
+  assert.notEqual(kernel, own, 'it runs on a kernel of its own');
+  assert.equal(machines(), 0, 'its machine is gone with it');
+});
+
+test('a terminal is a terminal, with the exit code', options, async () => {
+  const result = await lab.onTerminal(['run', '-it', '--rm', ...podmanRunFlags, demoImage, 'sh', '-c', 'tty; exit 5']);
+  assert.equal(result.code, 5);
+  assert.match(result.stdout, /\/dev\/pts\/0\r\n/);
+});
+
+test('a container in the background: logs, exec, files, pause, restart of the service, stop', options, async () => {
+  const script = 'trap "echo bye; exit 3" TERM; echo logged; cat /given/file; while :; do sleep 0.1; done';
+  const given = join(lab.home, 'given');
+  await podman(
+    'run',
+    '--rm',
+    '-v',
+    `${lab.home}:/h`,
+    ...podmanRunFlags,
+    demoImage,
+    'sh',
+    '-c',
+    'mkdir /h/given; echo mounted > /h/given/file',
+  );
+  await podman(
+    'run',
+    '-d',
+    '--name',
+    'back',
+    '-v',
+    `${given}:/given:ro`,
+    '--memory',
+    '96m',
+    ...podmanRunFlags,
+    demoImage,
+    'sh',
+    '-c',
+    script,
+  );
+  await until('its log', async () => (await podman('logs', 'back')) === 'logged\nmounted\n', 10_000);
+
+  const exec = await lab.podman(['exec', '-i', 'back', 'sh', '-c', 'cat; cat /sys/fs/cgroup/memory.max >&2; exit 6'], {
+    input: 'in\n',
+  });
+  assert.deepEqual(exec, { code: 6, stdout: 'in\n', stderr: `${96 * 2 ** 20}\n` });
+  const onTerminal = await lab.onTerminal(['exec', '-it', 'back', 'sh', '-c', 'tty; exit 4']);
+  assert.equal(onTerminal.code, 4);
+  assert.match(onTerminal.stdout, /\/dev\/pts\/0/);
+  assert.notEqual(
+    (await lab.podman(['exec', 'back', 'sh', '-c', 'echo x > /given/file'])).code,
+    0,
+    'read-only is read-only',
+  );
+
+  await writeFile(join(lab.home, 'in'), 'copied\n');
+  await podman('cp', join(lab.home, 'in'), 'back:/tmp/in');
+  assert.equal(await podman('exec', 'back', 'cat', '/tmp/in'), 'copied\n');
+  await podman('pause', 'back');
+  assert.equal((await podman('inspect', '-f', '{{.State.Status}}', 'back')).trim(), 'paused');
+  await podman('unpause', 'back');
+
+  await lab.stopService('SIGKILL');
+  assert.equal(await podman('exec', 'back', 'echo', 'still here'), 'still here\n');
+  await podman('stop', '-t', '10', 'back');
+  assert.equal((await podman('inspect', '-f', '{{.State.ExitCode}}', 'back')).trim(), '3');
+  assert.equal(await podman('logs', 'back'), 'logged\nmounted\nbye\n');
+  await podman('rm', 'back');
+  assert.equal(machines(), 0);
+});
+
+test(
+  'a pod is one machine: its containers meet on its loopback; kill reaches the one that is meant',
+  options,
+  async () => {
+    await podman('pod', 'create', '--name', 'pair', '--network', 'none');
+    await podman(
+      'run',
+      '-d',
+      '--pod',
+      'pair',
+      '--name',
+      'web',
+      '--ulimit',
+      'host',
+      demoImage,
+      'httpd',
+      '-f',
+      '-p',
+      '8080',
+      '-h',
+      '/var/www',
+    );
+    const fetch = 'until wget -qO- http://127.0.0.1:8080/ 2>/dev/null; do sleep 0.1; done';
+    assert.match(
+      await podman('run', '--rm', '--pod', 'pair', '--ulimit', 'host', demoImage, 'sh', '-c', fetch),
+      /Hello from a VM/,
+    );
+    assert.equal(machines(), 1);
+    await podman('kill', '--signal', 'KILL', 'web');
+    const exitCode = async () => (await podman('inspect', '-f', '{{.State.Status}} {{.State.ExitCode}}', 'web')).trim();
+    await until('its end', async () => (await exitCode()) === 'exited 137', 10_000);
+    await podman('pod', 'rm', '--force', '--time', '1', 'pair');
+    assert.equal(machines(), 0);
+  },
+);
+
+test('kube play runs a Pod in one machine', options, async () => {
+  // A first process that obeys SIGTERM: stopping need not wait.
+  const obedient = (words: string) => ['sh', '-c', `trap exit TERM; ${words}; while :; do sleep 0.1; done`];
+  const manifest = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'played' },
+    spec: {
+      containers: [
+        { name: 'web', image: demoImage, command: obedient('httpd -p 8080 -h /var/www') },
+        {
+          name: 'side',
+          image: demoImage,
+          command: obedient('until wget -qO- http://127.0.0.1:8080/; do sleep 0.1; done'),
+        },
+      ],
+    },
+  };
+  const path = join(lab.home, 'pod.json');
+  await writeFile(path, JSON.stringify(manifest));
+  await podman('play', 'kube', '--network', 'none', path);
+  await until('the page', async () => (await podman('logs', 'played-side')).includes('Hello from a VM'), 20_000);
+  assert.equal(machines(), 1);
+  await podman('play', 'kube', '--down', path);
+  assert.equal(machines(), 0);
+});
+
+test('what a machine cannot have is refused in words that reach the caller', options, async () => {
+  const refused = await lab.podman(['run', '--rm', '--network', 'host', '--ulimit', 'host', demoImage, 'true']);
+  assert.equal(refused.code, 126);
+  assert.match(refused.stderr, /no network means the host's/);
+  assert.equal(machines(), 0);
+});
