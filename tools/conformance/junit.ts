@@ -11,7 +11,7 @@ export function readJunit(xml: string): Outcome[] {
     .map(([, name = '', status, seconds, inner = '']) => ({
       name: plainName(unescapeXml(name)),
       passed: status === 'passed',
-      message: firstLine(unescapeXml(/<(?:failure|error) message="([^"]*)"/.exec(inner)?.[1] ?? status ?? '')),
+      message: reasonOf(inner) || (status ?? ''),
       seconds: Number(seconds),
     }));
 }
@@ -21,7 +21,16 @@ function plainName(name: string): string {
   return name.replace(/ \[[^\]]*, [^\]]*\]$/, '').trim();
 }
 
-const firstLine = (text: string): string => text.split('\n').slice(0, 1).join('').slice(0, 300);
+/** In a few words: the failure's message where there is one, else the beginning of its text. */
+function reasonOf(inner: string): string {
+  const [, message = '', text = ''] = /<(?:failure|error) message="([^"]*)"[^>]*>([^<]*)/.exec(inner) ?? [];
+  return unescapeXml(message || text)
+    .replace(/^\[\w+\] /, '')
+    .replace(/\n?In \[\w+\] at:[\s\S]*/, '')
+    .replace(/\s+/g, ' ')
+    .trim()
+    .slice(0, 200);
+}
 
 function unescapeXml(text: string): string {
   const named: Record<string, string> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' };

@@ -8,7 +8,7 @@ import { excluded, placeOf } from './scope.ts';
 const junit = `<testsuite>
 <testcase name="[It] [sig-apps] Deployment rolls &amp; rolls [Conformance] [sig-apps, Conformance]" classname="x" status="passed" time="1.4"><system-err>log</system-err></testcase>
 <testcase name="[It] [sig-apps] Deployment fails [Conformance] [sig-apps, Conformance]" classname="x" status="failed" time="1">
-  <failure message="no &#34;end&#34;&#xA;more" type="failed">at x.go</failure></testcase>
+  <failure message="" type="failed">[FAILED] no &#34;end&#34;&#xA;  more&#xA;In [It] at: x.go</failure></testcase>
 <testcase name="[It] [sig-node] Pods [Conformance] [sig-node, Conformance]" classname="x" status="skipped" time="0"></testcase>
 </testsuite>`;
 const [rolls, fails, hangs, daemons, pods] = [
@@ -23,7 +23,7 @@ const all = [rolls, fails, hangs, daemons, pods];
 it('a run becomes a page: passed, failed with its reason, not finished, not in scope', () => {
   const page = writePage('v1.33', all, merge({}, [rolls, fails, hangs], readJunit(junit)));
   assert.match(page, /## Passed\n\n- \[sig-apps\] Deployment rolls & rolls \[Conformance\]\n\n/);
-  assert.match(page, /- \[sig-apps\] Deployment fails \[Conformance\]: no "end"\n/);
+  assert.match(page, /- \[sig-apps\] Deployment fails \[Conformance\]: no "end" more\n/);
   assert.match(page, /not finished\n\n- \[sig-apps\] Deployment hangs[^\n]*\n- \[sig-node\] Pods start/);
   assert.match(page, /### DaemonSet is not served\n\n- \[sig-apps\] Daemon set runs/);
   assert.match(page, /5 conformance tests 4 are in scope: 1 passed \(25%\), 1 failed, 2 were not tried/);

@@ -27,6 +27,8 @@ export class PodState {
   finished = false;
   /** Volumes were brought on disk, or are being. */
   volumes: Promise<void> | undefined;
+  /** Waits for that to end before it brings them on disk again. */
+  volumesRefresh: Promise<void> | undefined;
   volumesRefreshAtMs: number | undefined;
   /** The Pod uses its volumes: they are to be kept true. */
   volumesInUse = false;

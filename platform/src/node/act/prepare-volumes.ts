@@ -16,9 +16,19 @@ export function prepareVolumes(context: NodeContext, state: PodState): Promise<v
   return state.volumes;
 }
 
-/** Brings them up to date again; what cannot be had now leaves what was there before. */
-export async function refreshVolumes(context: NodeContext, state: PodState): Promise<void> {
+/**
+ * Brings them up to date again; what cannot be had now leaves what was there before. One at a time, and one that has not begun stands for
+ * all that were asked for meanwhile: two side by side would end with whichever was slower, not newer.
+ */
+export function refreshVolumes(context: NodeContext, state: PodState): Promise<void> {
+  state.volumesRefresh ??= refresh(context, state);
+  return state.volumesRefresh;
+}
+
+async function refresh(context: NodeContext, state: PodState): Promise<void> {
   await state.volumes?.catch(() => {});
+  // Who asks from here on has seen something newer than what is read now.
+  state.volumesRefresh = undefined;
   state.volumes = undefined;
   await prepareVolumes(context, state);
 }
