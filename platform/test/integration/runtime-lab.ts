@@ -15,8 +15,7 @@ import { connectAgent } from '../../src/runtime/agent/agent-client.ts';
 import { createRuntime } from '../../src/runtime/create-runtime.ts';
 import type * as cri from '../../src/runtime/generated/cri.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
-import type { Handler } from '../../src/runtime/sandbox/handlers.ts';
-import { FakeVmm } from '../../src/vmm/fake/fake-vmm.ts';
+import { type Handler, handlerOf } from '../../src/runtime/sandbox/handlers.ts';
 import { findGuestArtifacts } from '../../src/vmm/guest-artifacts.ts';
 import { createNamespaceVmm } from '../../src/vmm/namespace/namespace-vmm.ts';
 import { createQemuVmm } from '../../src/vmm/qemu/qemu-vmm.ts';
@@ -34,6 +33,11 @@ export function missingParts(): string | undefined {
   const missing = parts.filter((path) => !existsSync(path));
   return missing.length > 0 ? `${missing.join(', ')} missing; ./sampan test builds them` : undefined;
 }
+
+/** Which handler the tests of Pods run on: runtime-namespace.test.ts runs them all on the other one. */
+export const testHandler = handlerOf(process.env.SAMPAN_TEST_HANDLER);
+/** Why a test of what only a virtual machine has does not run. */
+export const needsVm = testHandler === 'vm' ? undefined : "needs a kernel of the Pod's own";
 
 /** A small machine, so that tests share one template. */
 export const smallLinux: cri.LinuxPodSandboxConfig = {
@@ -86,12 +90,12 @@ export class RuntimeLab implements AsyncDisposable {
     const network = await (options.network?.(run, log) ?? createBridgeNetwork({ run, tag, log }));
     await network.start();
     const guest = await findGuestArtifacts(guestDirectory);
-    const { handler = 'vm' } = options;
+    const { handler = testHandler } = options;
     const vmm =
       handler === 'vm'
         ? await createQemuVmm({ run, guest, launcherPath, tag, log, pool: options.pool ?? 0 })
         : await createNamespaceVmm({ run, guest, tag, log });
-    const vmms = handler === 'vm' ? { vm: vmm } : { vm: new FakeVmm(), namespace: vmm };
+    const vmms = handler === 'vm' ? { vm: vmm } : { vm: vmm, namespace: vmm };
     const { onStep } = options;
     const steps = onStep ? { onStep } : {};
     const runtime = createRuntime({ vmms, images, network, connectAgent, run, home, log, ...steps });
@@ -169,7 +173,31 @@ export class RuntimeLab implements AsyncDisposable {
         readdir(path).catch(() => [] as string[]),
       ),
     );
-    return [...names.flat(), ...(await this.network.list()).map(({ sandboxId }) => sandboxId)];
+    return [
+      ...names.flat(),
+      ...(await this.loops()),
+      ...(await this.cgroups()),
+      ...(await this.network.list()).map(({ sandboxId }) => sandboxId),
+    ];
+  }
+
+  /** Loop devices over files of this instance. */
+  async loops(): Promise<string[]> {
+    const loops = (await readdir('/sys/block')).filter((name) => name.startsWith('loop'));
+    const files = loops.map((name) => readFile(`/sys/block/${name}/loop/backing_file`, 'utf8').catch(() => ''));
+    return (await Promise.all(files)).filter((file) => file.startsWith(this.instance.home));
+  }
+
+  /** Control groups of machines, in every hierarchy. */
+  async cgroups(): Promise<string[]> {
+    const root = '/sys/fs/cgroup';
+    const roots = [root, ...(await readdir(root)).map((name) => join(root, name))];
+    const machines = roots.map(async (path) => {
+      const parent = join(path, `sampan-${this.instance.tag}`);
+      const entries = await readdir(parent, { withFileTypes: true }).catch(() => []);
+      return entries.filter((entry) => entry.isDirectory()).map((entry) => join(parent, entry.name));
+    });
+    return (await Promise.all(machines)).flat();
   }
 
   /** Lets go of everything; Pods go on. */
