@@ -1,6 +1,7 @@
-/** Commands about the platform itself: up, down, cri, status, doctor, kubeconfig, test, bench. */
+/** Commands about the platform itself: up, down, cri, runtime, status, doctor, kubeconfig, test, bench. */
 import type { Command } from 'commander';
 import { currentInstance, kubeconfigPath } from '../instance.ts';
+import type { CriOptions } from './cri.ts';
 
 /** Each action is imported when it is used, so that a command pays only for what it needs. */
 export function platformCommands(program: Command): void {
@@ -27,6 +28,9 @@ export function platformCommands(program: Command): void {
     .description('serve CRI v1 on a unix socket for a kubelet or crictl, in the foreground, without an API server')
     .option('--listen <endpoint>', 'the unix socket', 'unix:///run/sampan/cri.sock')
     .option('--home <directory>', 'where state is kept (default: SAMPAN_HOME, /var/lib/sampan)')
+    .option('--cni', "the Pods' network comes from CNI plugins instead of a bridge of our own")
+    .option('--cni-conf-dir <directory>', 'the first network by name in it is taken (default: /etc/cni/net.d)')
+    .option('--cni-bin-dir <directories>', 'where the plugins are (default: /opt/cni/bin:/usr/lib/cni)')
     .addHelpText(
       'after',
       `
@@ -38,7 +42,18 @@ Examples:
 
 It says when it is ready. Ctrl-C or SIGTERM stops it; Pods go on and are taken up by the next start.`,
     )
-    .action(async (options: { listen: string; home?: string }) => (await import('./cri.ts')).cri(options));
+    .action(async (options: CriOptions) => (await import('./cri.ts')).cri(options));
+  program
+    .command('runtime')
+    .description(
+      'run tasks of containerd in machines (containerd-shim-sampan-v2), in the foreground, without an API server',
+    )
+    .option('--home <directory>', 'where state is kept (default: SAMPAN_HOME, /var/lib/sampan)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  ./sampan runtime\n  ctr run --rm --runtime io.containerd.sampan.v2 IMAGE NAME COMMAND',
+    )
+    .action(async (options: { home?: string }) => (await import('./runtime.ts')).runtime(options));
   program
     .command('status')
     .description('say whether the platform runs, and what runs on it')

@@ -1,0 +1,105 @@
+/**
+ * The process behind `sampan runtime`: the one process of a node that serves bundles, to containerd through containerd-shim-sampan-v2 and to the OCI
+ * command line. An instance of its own (<SAMPAN_HOME>/runtime), so that it stands beside a platform. SIGTERM and SIGINT stop the process only:
+ * machines go on, and the next one takes them up; so it is after kill -9.
+ */
+import { join } from 'node:path';
+import { messageOf } from '@sampan/api/errors.ts';
+import { systemClock } from '../base/clock.ts';
+import { type Instance, instanceFromEnvironment } from '../base/config.ts';
+import { ensureDirectory, writeFileAtomic } from '../base/files.ts';
+import { createLogger, type Logger } from '../base/log.ts';
+import { serveOci } from '../oci/oci-server.ts';
+import { connectAgent } from '../runtime/agent/agent-client.ts';
+import { createBundleRuntime } from '../runtime/bundles/create-bundle-runtime.ts';
+import { createShimService } from '../shim/shim-service.ts';
+import { closeVmms, openNetwork, openVmms } from './drivers.ts';
+import { takeInstanceLock } from './instance-lock.ts';
+import { version } from './version.ts';
+
+const outer = instanceFromEnvironment();
+const instance = instanceFromEnvironment({ ...process.env, SAMPAN_HOME: join(outer.home, 'runtime') });
+const log = createLogger({ level: process.env.SAMPAN_LOG_LEVEL });
+
+process.on('unhandledRejection', (reason) => {
+  log.error(
+    { error: messageOf(reason), stack: reason instanceof Error ? reason.stack : undefined },
+    'a promise was rejected and nobody cared: this is a bug',
+  );
+});
+
+try {
+  await ensureDirectory(outer.home, 0o700);
+  await ensureDirectory(instance.home, 0o700);
+  await ensureDirectory(instance.run, 0o711);
+  await takeInstanceLock(instance);
+  const close = await serve(instance, log);
+  let stopping = false;
+  const stop = async (reason: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ reason }, 'stopping; machines go on');
+    await close();
+    process.exit(0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
+  process.on('disconnect', () => void stop('whoever started this has ended'));
+  log.info({ home: instance.home }, 'serving');
+  process.send?.({ ready: true });
+} catch (error) {
+  log.error(
+    { error: messageOf(error), stack: error instanceof Error ? error.stack : undefined },
+    'bundles cannot be served',
+  );
+  process.exit(1);
+}
+
+/** Returns what lets go of everything. */
+async function serve(instance: Instance, log: Logger): Promise<() => Promise<void>> {
+  const [network, vmms] = await Promise.all([openNetwork(instance, log, { api: false }), openVmms(instance, log)]);
+  await network.start();
+  const bundles = createBundleRuntime({
+    vmms,
+    network,
+    connectAgent,
+    run: instance.run,
+    log: log.child({ part: 'bundles' }),
+  });
+  await bundles.recover();
+  const { run } = instance;
+  const shim = await createShimService({
+    ...{ bundles, run, version, clock: systemClock },
+    canJoinNetns: false,
+    log: log.child({ part: 'shim' }),
+  });
+  await writeShimConf(instance, shim.controlPath);
+  const oci = await serveOci({ bundles, run, home: outer.home, start: ownStart(), log: log.child({ part: 'oci' }) });
+  return async () => {
+    await oci.close();
+    await shim.close();
+    await bundles.close();
+    await Promise.all([closeVmms(vmms), network.close()]);
+  };
+}
+
+/** How containerd-shim-sampan-v2 finds this process, and starts it anew when it is gone (host/shim/src/conf.rs). */
+async function writeShimConf({ home }: Instance, control: string): Promise<void> {
+  const { command, environment } = ownStart();
+  const lines = [
+    `control ${control}`,
+    `log ${join(home, 'runtime.log')}`,
+    ...command.map((word) => `argument ${word}`),
+    ...Object.entries(environment).map(([name, value]) => `variable ${name}=${value}`),
+  ];
+  await writeFileAtomic(join(home, 'shim.conf'), `${lines.join('\n')}\n`, { mode: 0o600 });
+}
+
+/** How this very process was started. */
+function ownStart(): { command: string[]; environment: Record<string, string> } {
+  const isOurs = (name: string) => /^(SAMPAN_\w+|PATH|NODE_COMPILE_CACHE)$/.test(name);
+  const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => isOurs(name)));
+  return {
+    command: [process.execPath, ...process.execArgv, import.meta.filename],
+    environment: environment as Record<string, string>,
+  };
+}
