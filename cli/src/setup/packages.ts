@@ -20,7 +20,7 @@ export interface PackageLists {
 }
 
 const runtime: PackageNeed[] = [
-  { name: 'qemu-system-x86', reason: 'the VMM', probe: 'qemu-system-x86_64' },
+  { name: 'qemu-system-x86', reason: 'the VMM, and virtiofsd for directories of the host', probe: 'qemu-system-x86_64' },
   { name: 'iproute2', reason: 'bridges and taps', probe: 'ip' },
   { name: 'nftables', reason: 'NAT and filtering', probe: 'nft' },
   { name: 'e2fsprogs', reason: "formats a Pod's scratch disk", probe: 'mkfs.ext4' },
@@ -50,6 +50,7 @@ const test: PackageNeed[] = [
   { name: 'mmdebstrap', reason: 'makes test images of Debian packages', probe: 'mmdebstrap' },
   { name: 'busybox-static', reason: 'the smallest test image', probe: 'busybox' },
   { name: 'umoci', reason: 'unpacks an image, to compare ours with', probe: 'umoci' },
+  { name: 'containerd', reason: 'runs tasks through our shim', probe: 'containerd' },
   { name: 'openssl', reason: 'makes certificates for a registry over TLS', probe: 'openssl' },
   etcdPackage,
   { name: 'podman', reason: 'runs containers through our OCI command line', probe: 'podman' },
