@@ -10,6 +10,9 @@ const MAX_FILES: u64 = 1024;
 pub fn lower_limits() -> Result<(), String> {
     lower(libc::RLIMIT_CORE, 0)?;
     lower(libc::RLIMIT_NOFILE, MAX_FILES)?;
+    // Nothing it has may be kept from being reclaimed, nor lie in the kernel's queues.
+    lower(libc::RLIMIT_MEMLOCK, 0)?;
+    lower(libc::RLIMIT_MSGQUEUE, 0)?;
     lower(libc::RLIMIT_NPROC, MAX_THREADS)
 }
 

@@ -1,4 +1,5 @@
-//! The VMM's view of the machine: empty network, own processes, a read-only root of the system's programs and libraries.
+//! The VMM's view of the machine: empty network, own processes, a read-only root of the system's libraries and the VMM's own files. No shell, no
+//! tools, no configuration, no home of anybody.
 
 use crate::sys::{c_string, check};
 use std::fs;
@@ -6,13 +7,22 @@ use std::os::unix::fs::{symlink, FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::ptr::null;
 
-/// What a dynamically linked program needs to start.
-const SYSTEM: [&str; 4] = ["/usr", "/lib", "/lib64", "/lib32"];
+/// What a dynamically linked program needs to start, and QEMU's firmware.
+const SYSTEM: [&str; 8] = [
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/lib32",
+    "/usr/share/qemu",
+    "/usr/share/seabios",
+    "/lib",
+    "/lib64",
+    "/lib32",
+];
 const LOADER_FILES: [&str; 1] = ["/etc/ld.so.cache"];
 const DEVICES: [&str; 2] = ["/dev/null", "/dev/urandom"];
 
 /// Runs in the child (already process 1 of its own PID namespace). `place` is any directory: it is covered, in this namespace only.
-pub fn enter(place: &str, shows: &[String], devices: &[String]) -> Result<(), String> {
+pub fn enter(place: &str, program: &str, shows: &[String], devices: &[String]) -> Result<(), String> {
     let namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     check(unsafe { libc::unshare(namespaces) }, "unshare")?;
     mount(None, "/", None, libc::MS_REC | libc::MS_PRIVATE, None)?;
@@ -23,6 +33,9 @@ pub fn enter(place: &str, shows: &[String], devices: &[String]) -> Result<(), St
     }
     for path in LOADER_FILES {
         show(place, path)?;
+    }
+    if !Path::new(&format!("{}{}", place, program)).exists() {
+        show(place, program)?;
     }
     for path in DEVICES.iter().copied().chain(devices.iter().map(String::as_str)) {
         copy_device(place, path)?;

@@ -24,6 +24,7 @@ mod netlink;
 mod options;
 mod process;
 mod qmp;
+mod seccomp;
 mod serve;
 mod share;
 mod sys;

@@ -9,7 +9,7 @@
 
 use crate::descriptors::{self, Open};
 use crate::options::Launch;
-use crate::{identity, jail, share, sys, tap};
+use crate::{identity, jail, seccomp, share, sys, tap};
 use std::ffi::CString;
 use std::fs;
 use std::io::Read;
@@ -152,7 +152,7 @@ fn become_vmm(launch: &Launch, all: Vec<Open>, log: OwnedFd, go: OwnedFd, status
     unsafe { libc::umask(0o022) };
     join_machine(launch)?;
     let null = sys::open("/dev/null", libc::O_RDWR, 0)?;
-    jail::enter(&launch.directory, &launch.shows, &launch.devices)?;
+    jail::enter(&launch.directory, &launch.program[0], &launch.shows, &launch.devices)?;
     unsafe { libc::umask(0o077) };
     for (fd, standard) in [(&null, 0), (&log, 1), (&log, 2)] {
         sys::check(unsafe { libc::dup2(fd.as_raw_fd(), standard) }, "standard streams")?;
@@ -165,6 +165,7 @@ fn become_vmm(launch: &Launch, all: Vec<Open>, log: OwnedFd, go: OwnedFd, status
     }
     let result = identity::lower_limits()
         .and_then(|_| identity::drop_powers(launch.uid))
+        .and_then(|_| seccomp::refuse_ways_out())
         .and_then(|_| execute(&program, &environment));
     if let Err(message) = &result {
         // The caller's copy of the status pipe was closed with everything else.

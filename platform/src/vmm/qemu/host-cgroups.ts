@@ -69,6 +69,12 @@ export class HostCgroups {
 
   async setMemoryLimit(paths: readonly string[], bytes: number): Promise<void> {
     await this.#write(paths, this.#unified ? 'memory.max' : 'memory.limit_in_bytes', bytes);
+    if (this.#unified) await this.#write(paths, 'memory.swap.max', 0);
+  }
+
+  /** Processes and threads together. */
+  async setPidsLimit(paths: readonly string[], count: number): Promise<void> {
+    await this.#write(paths, 'pids.max', count);
   }
 
   /** CPU time used, nanoseconds; undefined where the host does not count it. */
@@ -115,15 +121,17 @@ export class HostCgroups {
 
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
 
-/** Version 2: children may use cpu and memory. Fails where processes live in the directory itself (a container's root). */
+/** Version 2: children may use cpu, memory and pids. Fails where processes live in the directory itself (a container's root). */
 async function enableControllers(path: string): Promise<string> {
+  // A host may do without pids; then the VMM's own limit of threads (RLIMIT_NPROC) is the only one.
+  await writeFile(join(path, 'cgroup.subtree_control'), '+pids').catch(() => {});
   await writeFile(join(path, 'cgroup.subtree_control'), '+cpu +memory');
   return path;
 }
 
-/** Version 1 and hybrid: the hierarchies of cpu, cpuacct (often the same one) and memory. */
+/** Version 1 and hybrid: the hierarchies of cpu, cpuacct (often the same one), memory and pids. */
 async function hierarchiesOfVersion1(root: string): Promise<string[]> {
   const names = await readdir(root).catch((): string[] => []);
-  const wanted = ['cpu', 'cpuacct', 'memory'].filter((name) => names.includes(name));
+  const wanted = ['cpu', 'cpuacct', 'memory', 'pids'].filter((name) => names.includes(name));
   return [...new Set(await Promise.all(wanted.map((name) => realpath(join(root, name)))))];
 }

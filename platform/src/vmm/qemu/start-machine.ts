@@ -118,11 +118,15 @@ async function limit(context: QemuContext, record: MachineRecord, spec: MachineS
   await Promise.all([
     cgroups.setWeight(record.cgroups, record.cpuLimit.millicores),
     cgroups.setMemoryLimit(record.cgroups, memoryMib * 1024 * 1024),
+    cgroups.setPidsLimit(record.cgroups, maxThreads),
   ]);
 }
 
 /** What the server of a share may need; pages of files beyond that are reclaimed. */
 const shareServerMib = 64;
+/** As the launcher's own limit (identity.rs): vCPUs, the main loop and disk workers; and the servers of shares. */
+const maxThreads = 512;
+
 const tmpfsMagic = 0x01021994;
 
 /** Writable disks on tmpfs are memory that the VMM's cgroup is charged for. */
