@@ -20,7 +20,11 @@ export interface PackageLists {
 }
 
 const runtime: PackageNeed[] = [
-  { name: 'qemu-system-x86', reason: 'the VMM, and virtiofsd for directories of the host', probe: 'qemu-system-x86_64' },
+  {
+    name: 'qemu-system-x86',
+    reason: 'the VMM, and virtiofsd for directories of the host',
+    probe: 'qemu-system-x86_64',
+  },
   { name: 'iproute2', reason: 'bridges and taps', probe: 'ip' },
   { name: 'nftables', reason: 'NAT and filtering', probe: 'nft' },
   { name: 'e2fsprogs', reason: "formats a Pod's scratch disk", probe: 'mkfs.ext4' },
