@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { type KubeObject, resources } from '@sampan/api/client.ts';
 import type { Event } from 'kubernetes-types/core/v1.js';
