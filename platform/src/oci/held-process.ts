@@ -56,6 +56,8 @@ export async function serveHolder(
   );
   const code = await Promise.race([ended, listening]);
   if (code !== undefined) {
+    // conmon reads no further once the holder is gone: first everything has to be in its pipes.
+    await Promise.race([context.bundles.delivered(process).catch(() => {}), listening]);
     await connection.send({ exit: { code } }).catch(() => {});
     return;
   }

@@ -191,6 +191,8 @@ export interface BundleRuntime {
   closeStdin(process: ProcessRef): Promise<void>;
   /** Resolves when the process ended. Its output may still be on its way to a slow reader; delete waits for that. */
   wait(process: ProcessRef): Promise<BundleExit>;
+  /** Resolves when all that the process wrote before it ended was taken by its readers, or never will be. */
+  delivered(process: ProcessRef): Promise<void>;
   /** Throws FailedPrecondition while it runs or is paused, unless `force`. Its sandbox stays. Idempotent only through NotFound. */
   delete(containerId: string, options?: { force?: boolean }): Promise<BundleExit>;
 

@@ -54,6 +54,12 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
     },
     wait: ({ containerId, execId }) =>
       (execId ? context.exec(containerId, execId) : context.container(containerId)).exited.promise,
+    delivered: async ({ containerId, execId }) => {
+      if (execId) return context.exec(containerId, execId).drained;
+      const { record, pump } = context.container(containerId);
+      // What was never started has nothing to say.
+      if (record.startedAtNanos > 0n) await pump?.done;
+    },
     delete: (id, { force = false } = {}) => locked(id, () => deleteContainer(context, id, force)),
     addExec: (request) => addExec(context, request),
     startExec: (containerId, execId) => startExec(context, containerId, execId),
