@@ -5,6 +5,7 @@ import { request as plainRequest } from 'node:http';
 import { Agent } from 'node:https';
 import { after, before, describe, test } from 'node:test';
 import { type KubeObject, resources } from '@sampan/api/client.ts';
+import { createLocalJWKSet, jwtVerify } from 'jose';
 import { inDefault, type ServedApi, serveTestApi } from './api-ask.ts';
 import { type TestApi, testPod } from './api-test-server.ts';
 
@@ -45,6 +46,21 @@ describe('who may come in', () => {
     const refused = await ask('/api/v1/pods', bearer(token));
     assert.deepEqual([refused.status, refused.json.reason], [403, 'Forbidden']);
     assert.match(refused.json.message, /cannot list resource "pods" in API group "" at the cluster scope$/);
+  });
+
+  test('whoever knows the published keys can tell a service account token from a forgery, without asking the server', async () => {
+    const { token } = (await post(`${inDefault}/serviceaccounts/default/token`, { spec: { audiences: ['vault'] } }))
+      .json.status;
+    const bearer = { agent: nobody, headers: { authorization: `Bearer ${api.pki.adminToken}` } };
+    const { issuer, jwks_uri: keysAt } = (await ask('/.well-known/openid-configuration', bearer)).json;
+    const keys = await ask(new URL(keysAt).pathname, bearer);
+    assert.equal(keys.headers['content-type'], 'application/jwk-set+json');
+    const verify = (text: string) => jwtVerify(text, createLocalJWKSet(keys.json), { issuer, audience: 'vault' });
+    const { payload } = await verify(token);
+    assert.equal(payload.sub, 'system:serviceaccount:default:default');
+    const [head, , signature] = token.split('.');
+    const forged = Buffer.from(JSON.stringify({ ...payload, sub: 'system:serviceaccount:kube-system:default' }));
+    await assert.rejects(verify(`${head}.${forged.toString('base64url')}.${signature}`), /signature/);
   });
 
   test("a client certificate of another authority is nobody's", async () => {

@@ -32,7 +32,8 @@ export function createPaths({ context, discovery, version, keySet }: PathsOption
         aggregated: (of) => discovery.aggregated(of, false),
       }),
     '/version': (exchange) => send(exchange, 200, version),
-    '/openid/v1/jwks': async (exchange) => send(exchange, 200, await keySet()),
+    '/openid/v1/jwks': async (exchange) =>
+      sendBytes(exchange, 200, Buffer.from(JSON.stringify(await keySet())), 'application/jwk-set+json'),
     '/.well-known/openid-configuration': (exchange) =>
       send(exchange, 200, {
         issuer,
