@@ -16,7 +16,7 @@ const exclusions: Exclusion[] = [
   { pattern: /priority and fairness|FlowSchema/, reason: 'flow control objects are not served' },
   {
     pattern:
-      /ReplicationController|replication controller|created by rc|\brc\b|both valid owner and owner that's waiting/,
+      /ReplicationController|replication controller|created by rc|race condition when used for configmaps|\brc\b|both valid owner and owner that's waiting/,
     reason: 'ReplicationController is not served',
   },
   { pattern: /Daemon ?[Ss]et/, reason: 'DaemonSet is not served' },

@@ -1,6 +1,7 @@
 /** What this machine offers to Pods, and its name. */
 import { readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem } from 'node:os';
+import { SampanError } from '@sampan/api/errors.ts';
 
 import type { NodeInfo } from '../node/node-options.ts';
 import type { VmmCapabilities } from '../vmm/vmm.ts';
@@ -20,10 +21,20 @@ const reservedMemoryBytes = 512 * mib;
 /** Enough for hundreds of small Jobs; kubelet's 110 is for nodes that share a kernel. */
 const maxPods = 500;
 
+/**
+ * CPUs the node offers: as many as there are, or what SAMPAN_OFFERED_CPUS says, for Pods that mostly wait share them well. Throws Invalid for
+ * what is no count.
+ */
+export function offeredCpus(text = process.env.SAMPAN_OFFERED_CPUS): number {
+  if (!text) return availableParallelism();
+  if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
+  throw new SampanError('Invalid', `SAMPAN_OFFERED_CPUS=${text} is no count; wanted 1 to 9999`);
+}
+
 export async function nodeCapacity(home: string): Promise<Capacity> {
   const disk = await statfs(home);
   return {
-    cpuMillicores: availableParallelism() * 1000,
+    cpuMillicores: offeredCpus() * 1000,
     memoryBytes: Math.max(totalmem() - reservedMemoryBytes, 0),
     ephemeralStorageBytes: disk.blocks * disk.bsize,
     pods: maxPods,

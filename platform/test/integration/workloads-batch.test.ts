@@ -133,6 +133,28 @@ describe('Jobs', needsKubectl, () => {
     await ok(['delete', 'pod', '-l', 'job-name=left', '--wait']);
   });
 
+  test('a Job takes back a Pod that lost its owner, and lets go of one it no longer selects', async () => {
+    fates.set('takes', 'ready');
+    await ok(['apply', '-f', '-'], manifest('takes', { parallelism: 2 }));
+    await until('both run', async () => (await lab.jobOf('takes')).status?.active === 2);
+    const [pod] = await lab.podsOf('job-name=takes');
+    const name = pod!.metadata!.name!;
+    const patch = (metadata: object) => ok(['patch', 'pod', name, '--type=merge', '-p', JSON.stringify({ metadata })]);
+    const find = () => lab.api.client.get<KubeObject>(resources.pods, name, 'default');
+    await patch({ ownerReferences: null });
+    await until('it is the owner again', async () => (await find()).metadata?.ownerReferences?.[0]?.name === 'takes');
+    assert.deepEqual((await find()).metadata?.finalizers, pod!.metadata?.finalizers);
+    assert.equal((await lab.podsOf('job-name=takes')).length, 2, 'it made none in its place');
+    await patch({ labels: Object.fromEntries(Object.keys(pod!.metadata!.labels!).map((label) => [label, null])) });
+    await until('it is let go and another stands in its place', async () => {
+      const { metadata } = await find();
+      const isFree = !metadata?.ownerReferences?.length && !metadata?.finalizers?.length;
+      return isFree && (await lab.podsOf('job-name=takes')).length === 2;
+    });
+    await ok(['delete', 'pod', name, '--wait']);
+    await ok(['delete', 'job', 'takes', '--wait']);
+  });
+
   test('200 Jobs at once go through quickly', async (t) => {
     const begun = performance.now();
     const names = Array.from({ length: 200 }, (_, i) => `many-${i}`);

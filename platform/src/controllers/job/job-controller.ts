@@ -15,7 +15,9 @@ import { Alarms } from '../alarms.ts';
 import { type ControllerParts, unlessOutdated } from '../controller-options.ts';
 import { Expectations } from '../expectations.ts';
 import type { SharedInformer } from '../informer/shared-informer.ts';
+import { claim } from '../pods/claim.ts';
 import { controllerOf, type OwnerReference } from '../pods/controller-ref.ts';
+import { selects } from '../pods/owner-keys.ts';
 import type { PodObject } from '../pods/pod-facts.ts';
 import { slowStart } from '../slow-start.ts';
 import { decideJob, type JobDecision } from './job-decision.ts';
@@ -63,7 +65,9 @@ export class JobController {
           const owner = jobOf(pod);
           if (owner) this.#queue.add(owner.uid);
         }
-        if (isTracked(object) && !jobOf(object)) this.#queue.add(strayPrefix + object.metadata?.uid);
+        if (jobOf(object)) return;
+        for (const job of this.#adopters(object)) this.#queue.add(job.metadata?.uid ?? '');
+        if (isTracked(object)) this.#queue.add(strayPrefix + object.metadata?.uid);
       }),
     );
   }
@@ -78,18 +82,42 @@ export class JobController {
   async #sync(key: string): Promise<void> {
     if (!key.startsWith(strayPrefix)) return this.#syncJob(key);
     const pod = this.#pods.byUid(key.slice(strayPrefix.length));
-    if (pod && isTracked(pod) && !jobOf(pod)) await this.#release(key, pod);
+    if (pod && isTracked(pod) && !jobOf(pod) && this.#adopters(pod).length === 0) await this.#release(key, pod);
     this.#podWrites.forget(key);
+  }
+
+  /** Jobs under way that would take a Pod which nobody owns. */
+  #adopters(pod: PodObject): JobObject[] {
+    const jobs = this.#jobs.list(pod.metadata?.namespace);
+    return jobs.filter((job) => !endOf(job) && !job.metadata?.deletionTimestamp && selects(job, pod));
+  }
+
+  async #claim(job: JobObject, owned: PodObject[]): Promise<PodObject[]> {
+    if (endOf(job)) return owned;
+    const pods = await claim<PodObject>({
+      client: this.#client,
+      ref: resources.pods,
+      ownerRef: resources.jobs,
+      type: jobType,
+      owner: job,
+      owned,
+      orphans: this.#pods.orphans(job.metadata?.namespace ?? ''),
+      selects: (pod) => selects(job, pod),
+      finalizer: trackingFinalizer,
+    });
+    for (const pod of pods) if (!owned.includes(pod)) this.#podWrites.expect(job.metadata!.uid!, pod);
+    return pods;
   }
 
   async #syncJob(uid: string): Promise<void> {
     const job = this.#jobs.byUid(uid);
-    const pods = this.#pods.ownedBy(uid).filter((pod) => controllerOf(pod)?.uid === uid);
-    if (!job) return this.#forget(uid, pods);
+    const owned = this.#pods.ownedBy(uid).filter((pod) => controllerOf(pod)?.uid === uid);
+    if (!job) return this.#forget(uid, owned);
     const isBehind =
       !this.#podWrites.isSatisfied(uid, this.#pods.seen) || !this.#jobWrites.isSatisfied(uid, this.#jobs.seen);
     // The events that the copy is waiting for bring the key back.
     if (isBehind) return;
+    const pods = await this.#claim(job, owned);
     const { clock, backoff = defaultBackoff } = this.#options;
     const decision = decideJob({ job, pods, nowMs: clock.now(), backoff });
     if (decision.wakeAtMs !== undefined) this.#alarms.set(uid, decision.wakeAtMs);

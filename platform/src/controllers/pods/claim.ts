@@ -34,6 +34,8 @@ interface ClaimEffects<T> extends Candidates<T> {
   ref: ResourceRef;
   ownerRef: ResourceRef;
   type: OwnerType;
+  /** Put on what is taken, and off what is let go. */
+  finalizer?: string;
 }
 
 const strategic = 'application/strategic-merge-patch+json';
@@ -42,10 +44,11 @@ const strategic = 'application/strategic-merge-patch+json';
 export async function claim<T extends KubeObject>(options: ClaimEffects<T>): Promise<T[]> {
   const { client, ref, owner } = options;
   const claims = decideClaims(options);
-  const write = async (object: T, references: object[]): Promise<T | undefined> => {
+  const { finalizer } = options;
+  const write = async (object: T, references: object[], more: object = {}): Promise<T | undefined> => {
     const { name = '', namespace, uid } = object.metadata ?? {};
     try {
-      const patch = { metadata: { uid, ownerReferences: references } };
+      const patch = { metadata: { uid, ownerReferences: references, ...more } };
       return await client.patch<T>(ref, name, patch, { namespace, type: strategic });
     } catch (error) {
       // Gone, replaced by a namesake, or taken by another controller meanwhile: not ours.
@@ -54,10 +57,12 @@ export async function claim<T extends KubeObject>(options: ClaimEffects<T>): Pro
     }
   };
   const release = [{ $patch: 'delete', uid: owner.metadata?.uid }];
-  await Promise.all(claims.release.map((object) => write(object, release)));
+  const off = finalizer ? { '$deleteFromPrimitiveList/finalizers': [finalizer] } : {};
+  await Promise.all(claims.release.map((object) => write(object, release, off)));
   if (claims.adopt.length === 0 || !(await isStillThere(options))) return claims.owned;
   const adoption = [controllerRefTo(owner, options.type)];
-  const adopted = await Promise.all(claims.adopt.map((object) => write(object, adoption)));
+  const on = finalizer ? { finalizers: [finalizer] } : {};
+  const adopted = await Promise.all(claims.adopt.map((object) => write(object, adoption, on)));
   return [...claims.owned, ...adopted.filter((object) => object !== undefined)];
 }
 
