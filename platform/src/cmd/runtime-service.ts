@@ -9,6 +9,7 @@ import { systemClock } from '../base/clock.ts';
 import { type Instance, instanceFromEnvironment } from '../base/config.ts';
 import { ensureDirectory, writeFileAtomic } from '../base/files.ts';
 import { createLogger, type Logger } from '../base/log.ts';
+import { joinNetns } from '../network/cni/join-netns.ts';
 import { serveOci } from '../oci/oci-server.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createBundleRuntime } from '../runtime/bundles/create-bundle-runtime.ts';
@@ -61,6 +62,8 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
   const bundles = createBundleRuntime({
     vmms,
     network,
+    // The tap goes with the namespace, which is its maker's to remove.
+    joinNetns: { attach: (request) => joinNetns(request.id, request.netnsPath!), detach: async () => {} },
     connectAgent,
     run: instance.run,
     log: log.child({ part: 'bundles' }),
@@ -69,7 +72,7 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
   const { run } = instance;
   const shim = await createShimService({
     ...{ bundles, run, version, clock: systemClock },
-    canJoinNetns: false,
+    canJoinNetns: true,
     log: log.child({ part: 'shim' }),
   });
   await writeShimConf(instance, shim.controlPath);

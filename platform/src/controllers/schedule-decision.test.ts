@@ -49,6 +49,15 @@ test('a node full of Pods takes no more', () => {
   assert.deepEqual(decide(pod(1), [node('a')], three), { message: '0/1 nodes are available: 1 Too many pods.' });
 });
 
+test('a port of the host is one Pod’s at a time', () => {
+  const ports = { containers: [{ name: 'c', ports: [{ containerPort: 80, hostPort: 8080 }] }] };
+  const taken = [pod(1, 1, { nodeName: 'a', ...ports })];
+  assert.deepEqual(decide(pod(1, 1, ports), [node('a'), node('b')], taken), { node: 'b' });
+  assert.deepEqual(decide(pod(1, 1, ports), [node('a')], taken), {
+    message: "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.",
+  });
+});
+
 test('selectors, affinity and taints keep a Pod away', () => {
   const nodes = [node('a'), node('b', { spec: { taints: [{ key: 'gpu', value: 'yes', effect: 'NoSchedule' }] } })];
   assert.deepEqual(decide(pod(1, 1, { nodeSelector: { zone: 'c' } }), nodes), {

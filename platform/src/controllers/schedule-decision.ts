@@ -2,6 +2,7 @@
  * Which node a Pod goes to, and if none, why: pure. Counts what the Pods of a node ask for (requests and overhead; the default size where a
  * Pod says nothing) against what the node can give, and words a refusal as kube-scheduler does.
  */
+import { hostPortsCollide, hostPortsTaken } from '@sampan/api/pod-host-ports.ts';
 import type { Size } from '@sampan/api/pod-size.ts';
 import { matchesSelectors, type NodeObject, type PodObject, untoleratedTaint } from './node-selection.ts';
 
@@ -41,6 +42,7 @@ function examine(input: ScheduleInput, node: NodeObject): { reasons: string[]; f
   if (taint) reasons.push(`node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`);
   if (!matchesSelectors(pod, node)) reasons.push("node(s) didn't match Pod's node affinity/selector");
   const here = input.bound.filter((other) => other.spec?.nodeName === node.metadata?.name);
+  if (hostPortsCollide(pod, here)) reasons.push(hostPortsTaken);
   const free = subtract(input.allocatable(node), here.map(input.needs));
   const wanted = input.needs(pod);
   if (here.length >= input.allocatable(node).pods) reasons.push('Too many pods');

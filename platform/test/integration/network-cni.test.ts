@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { isReason } from '@sampan/api/errors.ts';
 import { run } from '../../src/base/child.ts';
 import { createCniNetwork } from '../../src/network/cni/cni-network.ts';
+import { joinNetns } from '../../src/network/cni/join-netns.ts';
 import { networkSuite, requestOf } from '../../src/network/network-suite.ts';
 import { missingPlugins, newCniLab, pluginDirectory } from './cni-lab.ts';
 import {
@@ -106,6 +107,27 @@ function attachmentTests(): void {
     await lab.network.detach('own');
     await assert.rejects(pod.ip('link show dev eth0'));
     assert.deepEqual(await lab.leftovers(), []);
+  });
+
+  test('a machine takes the place of an interface that others have made', async () => {
+    await using lab = await newCniLab();
+    await using pod = await newNamespace();
+    const netnsPath = `/proc/${pod.pid}/ns/net`;
+    const made = await lab.network.attach({ ...requestOf('theirs'), netnsPath });
+    await pod.ip('route add 10.77.0.0/16 via 10.88.0.1');
+    const joined = await joinNetns('machine', netnsPath);
+    assert.deepEqual(await joinNetns('machine', netnsPath), joined);
+    assert.deepEqual(
+      [joined.ipv4, joined.ipv6, joined.mac, joined.mtu],
+      [made.ipv4, made.ipv6, made.mac, made.mtu],
+      'as it is found there',
+    );
+    assert.deepEqual(joined.routes, [{ destination: '10.77.0.0/16', gateway: '10.88.0.1' }]);
+    await using guest = await newGuest(joined);
+    await using _ = await newGreeter(guest.pid, 80);
+    assert.match(await askHere(joined.ipv4.address, 80), /^hello/);
+    await using nothing = await newNamespace();
+    await assert.rejects(joinNetns('machine', `/proc/${nothing.pid}/ns/net`), /no network interface/);
   });
 
   test('detach leaves no device, no rule, no address, no namespace', async () => {

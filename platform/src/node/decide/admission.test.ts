@@ -42,3 +42,10 @@ test('a Pod that says nothing counts with what it gets', () => {
     'three times 512 MiB are more than 1 GiB',
   );
 });
+
+test('a Pod whose host port another has is refused for it', () => {
+  const ports = [{ containerPort: 80, hostPort: 8080 }];
+  const one: Pod = { spec: { containers: [{ name: 'c', ports, resources: { requests: { memory: '1Mi' } } }] } };
+  assert.equal(refusalOf(one, [one], room)?.reason, 'NodePorts');
+  assert.equal(refusalOf(one, [{ ...one, status: { phase: 'Succeeded' } }], room), undefined);
+});

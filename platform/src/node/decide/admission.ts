@@ -1,7 +1,8 @@
 /**
- * Whether a Pod that was bound past the scheduler (spec.nodeName by hand) fits on the node: kubelet's predicate of resources.
- * A Pod that does not is refused for good: Failed, OutOfcpu and the like.
+ * Whether a Pod that was bound past the scheduler (spec.nodeName by hand) fits on the node: kubelet's predicates of resources
+ * and host ports. A Pod that does not is refused for good: Failed, OutOfcpu and the like.
  */
+import { hostPortsCollide, hostPortsTaken } from '@sampan/api/pod-host-ports.ts';
 import { requestedSize, type Size } from '@sampan/api/pod-size.ts';
 import type { Pod } from 'kubernetes-types/core/v1.js';
 import { isTerminalPhase } from './model.ts';
@@ -24,6 +25,8 @@ const systemCriticalPriority = 2_000_000_000;
 /** `others`: the Pods that are on the node already; those that have ended do not count. */
 export function refusalOf(pod: Pod, others: Pod[], room: NodeRoom): Refusal | undefined {
   const living = others.filter((other) => !isTerminalPhase(other.status?.phase));
+  if (hostPortsCollide(pod, living))
+    return { reason: 'NodePorts', message: `Pod was rejected: Predicate NodePorts failed: ${hostPortsTaken}` };
   if (living.length + 1 > room.pods) return refusal('pods', { requested: 1, used: living.length, capacity: room.pods });
   const wanted = requestedSize(pod);
   const sizes = living.map(requestedSize);

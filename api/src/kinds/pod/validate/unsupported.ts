@@ -22,12 +22,18 @@ const is =
   (value: unknown) =>
     wanted.includes(value);
 
+/** The RuntimeClass of virtual machines; a Pod that names none has it. */
+const machineClass = 'vm';
 const ownMachine = 'a Pod runs in a machine of its own';
 
-const inSpec: Unsupported[] = [
+/** What a machine of its own cannot have, and a Pod on the host's kernel can (RuntimeClass namespace). */
+const inMachines: Unsupported[] = [
   { path: 'hostNetwork', why: `${ownMachine}, with a network of its own` },
   { path: 'hostPID', why: `${ownMachine}, with processes of its own` },
   { path: 'hostIPC', why: `${ownMachine}, with an IPC space of its own` },
+];
+
+const inSpec: Unsupported[] = [
   { path: 'hostUsers', when: is(false), why: 'user namespaces are not used inside a machine' },
   { path: 'os.name', when: is('windows'), why: 'Pods run Linux' },
   { path: 'resources', why: 'set resources on the containers' },
@@ -62,7 +68,6 @@ const inContainers: Unsupported[] = [
   { path: 'volumeDevices', why: 'there are no block volumes' },
   { path: 'resizePolicy', why: 'a running machine does not change its size' },
   { path: 'restartPolicyRules', why: 'use the restart policy of the Pod' },
-  { path: 'ports[*].hostPort', why: 'ports of the host are not given to Pods; use port-forward' },
   { path: 'lifecycle.stopSignal', why: "set the image's StopSignal" },
   { path: 'resources.claims', why: 'devices are not allocated by claims' },
   { path: 'env[*].valueFrom.fileKeyRef', why: 'variables are not read from files' },
@@ -88,6 +93,9 @@ const projections = new Set(['configMap', 'downwardAPI', 'secret', 'serviceAccou
 
 export function unsupportedFields(pod: Pod): Cause[] {
   const causes = search(pod.spec, inSpec, 'spec');
+  // Another class may be one of the host's kernel: whoever runs the Pod knows, and refuses there.
+  const { runtimeClassName = machineClass } = pod.spec ?? {};
+  if (runtimeClassName === machineClass) causes.push(...search(pod.spec, inMachines, 'spec'));
   for (const { container, path } of containersOf(pod)) causes.push(...search(container, inContainers, path));
   for (const [i, volume] of (pod.spec?.volumes ?? []).entries())
     causes.push(...unsupportedSources(volume, `spec.volumes[${i}]`));
