@@ -4,18 +4,30 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Failure } from '../failure.ts';
 import { currentInstance } from '../instance.ts';
-import { etcdPackage, runtimePackages } from '../setup/packages.ts';
+import {
+  containerdPackage,
+  etcdPackage,
+  type PackageNeed,
+  podmanPackages,
+  runtimePackages,
+} from '../setup/packages.ts';
 import { prepare } from './up.ts';
+
+/** What a benchmark compares with. */
+const peerPackages: Record<string, PackageNeed[]> = {
+  api: [etcdPackage],
+  runtime: [...podmanPackages, containerdPackage],
+};
 
 export async function bench(name: string, options: { json?: boolean; runs: string }): Promise<void> {
   const instance = currentInstance();
   const script = join(instance.root, 'tools/bench', `${name}.ts`);
   if (!/^[a-z]+$/.test(name) || !existsSync(script))
     throw new Failure(`there is no benchmark "${name}"`, {
-      why: 'the benchmarks are: start, api',
+      why: 'the benchmarks are: start, api, runtime',
       mend: './sampan bench start',
     });
-  await prepare(name === 'api' ? [...runtimePackages, etcdPackage] : runtimePackages, { quiet: options.json });
+  await prepare([...runtimePackages, ...(peerPackages[name] ?? [])], { quiet: options.json });
   const args = [script, '--runs', options.runs, ...(options.json ? ['--json'] : [])];
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], { stdio: 'inherit' });
   process.exitCode = await new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? 128)));

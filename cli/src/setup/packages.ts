@@ -47,6 +47,21 @@ export const etcdPackage: PackageNeed = {
   probe: 'etcd',
 };
 
+/** For the tests of the shim, and for the comparison with runc. */
+export const containerdPackage: PackageNeed = {
+  name: 'containerd',
+  reason: 'runs tasks through our shim',
+  probe: 'containerd',
+};
+
+/** For the tests of the OCI command line, and for the comparison with crun. */
+export const podmanPackages: PackageNeed[] = [
+  { name: 'podman', reason: 'runs containers through our OCI command line', probe: 'podman' },
+  { name: 'conmon', reason: 'holds the containers of Podman', probe: 'conmon' },
+  { name: 'catatonit', reason: "the first process of Podman's pods", probe: 'catatonit' },
+  { name: 'crun', reason: "Podman's own runtime, to compare ours with", probe: 'crun' },
+];
+
 const test: PackageNeed[] = [
   { name: 'docker-registry', reason: 'the registry images are pulled from', probe: 'docker-registry' },
   { name: 'skopeo', reason: 'pushes test images', probe: 'skopeo' },
@@ -54,12 +69,10 @@ const test: PackageNeed[] = [
   { name: 'mmdebstrap', reason: 'makes test images of Debian packages', probe: 'mmdebstrap' },
   { name: 'busybox-static', reason: 'the smallest test image', probe: 'busybox' },
   { name: 'umoci', reason: 'unpacks an image, to compare ours with', probe: 'umoci' },
-  { name: 'containerd', reason: 'runs tasks through our shim', probe: 'containerd' },
+  containerdPackage,
   { name: 'openssl', reason: 'makes certificates for a registry over TLS', probe: 'openssl' },
   etcdPackage,
-  { name: 'podman', reason: 'runs containers through our OCI command line', probe: 'podman' },
-  { name: 'conmon', reason: 'holds the containers of Podman', probe: 'conmon' },
-  { name: 'catatonit', reason: "the first process of Podman's pods", probe: 'catatonit' },
+  ...podmanPackages,
   { name: 'containernetworking-plugins', reason: 'CNI plugins to make a network of', probe: '/usr/lib/cni/portmap' },
   { name: 'iptables', reason: 'what they make rules with', probe: 'iptables' },
   { name: 'libcap2-bin', reason: 'reads file capabilities of an unpacked image', probe: 'getcap' },

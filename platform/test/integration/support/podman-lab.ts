@@ -17,7 +17,15 @@ import { until } from './wait.ts';
 const root = join(import.meta.dirname, '../../../..');
 
 /** `--ulimit host`: where limits cannot be raised, Podman's own would be refused. */
-export const podmanRunFlags = ['--network', 'none', '--ulimit', 'host'];
+export const podmanRunFlags: string[] = ['--network', 'none', '--ulimit', 'host'];
+
+/** crun of Debian 12 gives up where cgroup v2 has controllers beside v1: it is shown v1 alone. */
+export const crunScript = `#!/bin/sh
+if [ -e /sys/fs/cgroup/unified/cgroup.procs ]; then
+  exec unshare --mount sh -c 'umount /sys/fs/cgroup/unified; exec crun "$@"' crun "$@"
+fi
+exec crun "$@"
+`;
 
 /** Why this machine cannot run these tests; undefined when it can. */
 export function missingForPodman(): string | undefined {

@@ -1,0 +1,71 @@
+/** What a container costs once it runs: entering it, the bytes it writes, the memory of the host. */
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { instanceFromEnvironment } from '../../../platform/src/base/config.ts';
+import { vmmPids } from '../../../platform/test/integration/support/instance.ts';
+import type { PodmanLab } from '../../../platform/test/integration/support/podman-lab.ts';
+import { type VmmMemory, vmmMemory } from '../memory.ts';
+import { annotation, podmanFlags } from './ways.ts';
+
+export interface Inside {
+  name: string;
+  /** Milliseconds of one `exec ... true`. */
+  exec(): Promise<number>;
+  /** MiB a second of one program's stdout. */
+  throughput(mib: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** A container in the background, entered through the runtime's own command. `crun` stands for exec on the host. */
+export async function openInside(lab: PodmanLab, kind: 'crun' | 'vm' | 'namespace', crun: string): Promise<Inside> {
+  const name = `inside-${kind}`;
+  const runtime = kind === 'crun' ? crun : lab.runtime;
+  const flags = kind === 'crun' ? [] : ['--annotation', annotation(kind)];
+  const started = await lab.podman(
+    ['run', '-d', '--name', name, ...podmanFlags, ...flags, 'localhost/demo:1', 'sleep', '100000'],
+    { runtime },
+  );
+  if (started.code !== 0) throw new Error(started.stderr.trim().split('\n').at(-1));
+  const id = started.stdout.trim();
+  const bytesOf = (args: string[]) =>
+    new Promise<number>((resolve, reject) => {
+      const child = spawn(runtime, ['exec', id, ...args], { env: lab.env, stdio: ['ignore', 'pipe', 'inherit'] });
+      let bytes = 0;
+      child.stdout.on('data', (data: Buffer) => {
+        bytes += data.length;
+      });
+      child.once('error', reject);
+      child.once('close', (code) => (code === 0 ? resolve(bytes) : reject(new Error(`exec ended with ${code}`))));
+    });
+  return {
+    name: kind === 'crun' ? 'on the host' : `sampan ${kind}`,
+    async exec() {
+      const began = performance.now();
+      await bytesOf(['true']);
+      return performance.now() - began;
+    },
+    async throughput(mib) {
+      const began = performance.now();
+      const bytes = await bytesOf(['dd', 'if=/dev/zero', 'bs=64k', `count=${mib * 16}`, 'status=none']);
+      if (bytes !== mib * 2 ** 20) throw new Error(`${bytes} bytes of ${mib} MiB arrived`);
+      return mib / ((performance.now() - began) / 1000);
+    },
+    async close() {
+      await lab.podman(['rm', '--force', '--time', '0', name], { runtime });
+    },
+  };
+}
+
+/** Of the VMMs that run in the laboratory now. */
+export const machineMemory = (lab: PodmanLab): VmmMemory[] =>
+  machines(lab).map((pid) => vmmMemory(pid, /memfd:|memory|template/));
+
+/** Whether they run on KVM, by their command lines. */
+export const isAccelerated = (lab: PodmanLab): boolean =>
+  machines(lab).some((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('kvm'));
+
+function machines(lab: PodmanLab): number[] {
+  const { run } = instanceFromEnvironment({ ...lab.env, SAMPAN_HOME: join(lab.home, 'runtime') });
+  return vmmPids({ run });
+}
