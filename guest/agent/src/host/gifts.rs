@@ -83,7 +83,14 @@ fn clone_tree(path: &str) -> io::Result<OwnedFd> {
 pub fn mount_share(gift: &Gift) -> Outcome<()> {
     let place = Path::new(SHARES).join(&gift.name);
     let mount = || -> io::Result<()> {
-        fs::create_dir_all(&place)?;
+        if is_part_of_share(&gift.name) {
+            // The host has put a place there, directory or file. Asked again, what is mounted stays.
+            if mounted(&place)? {
+                return Ok(());
+            }
+        } else {
+            fs::create_dir_all(&place)?;
+        }
         let (empty, target) = (sys::c_string("")?, sys::c_path(&place)?);
         let fd = gift.fd.as_raw_fd();
         let moved = unsafe { libc::syscall(MOVE_MOUNT, fd, empty.as_ptr(), libc::AT_FDCWD, target.as_ptr(), MOVE_MOUNT_F_EMPTY_PATH) };
@@ -97,16 +104,47 @@ pub fn mount_share(gift: &Gift) -> Outcome<()> {
     mount().context(|| format!("mount share {}", gift.name))
 }
 
-/// `sampan-agent give SOCKET disk|share NAME r|rw PATH`.
+/// `TAG/NAME`: something of the host that appears in a share.
+fn is_part_of_share(name: &str) -> bool {
+    name.contains('/')
+}
+
+/// proc_pid_mountinfo(5): field 5 is the mount point.
+fn mounted(place: &Path) -> io::Result<bool> {
+    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(table.lines().any(|line| line.split(' ').nth(4).map(Path::new) == Some(place)))
+}
+
+/// Whether what the host mounts below later appears too: decided while the tree is nowhere yet.
+fn set_propagation(tree: &OwnedFd, follows: bool) -> io::Result<()> {
+    const MOUNT_SETATTR: libc::c_long = 442;
+    const AT_EMPTY_PATH: libc::c_uint = 0x1000;
+    let propagation = if follows { libc::MS_SLAVE } else { libc::MS_PRIVATE };
+    // attr_set, attr_clr, propagation, userns_fd
+    let attributes: [u64; 4] = [0, 0, propagation as u64, 0];
+    let empty = sys::c_string("")?;
+    let size = std::mem::size_of_val(&attributes);
+    let flags = AT_EMPTY_PATH | AT_RECURSIVE;
+    let set = unsafe { libc::syscall(MOUNT_SETATTR, tree.as_raw_fd(), empty.as_ptr(), flags, attributes.as_ptr(), size) };
+    sys::check(set as libc::c_int).map(drop)
+}
+
+/// `sampan-agent give SOCKET disk|share NAME r|rw PATH`; `private|slave TAG/NAME r|rw PATH` for a part of a share.
 pub fn give(arguments: &[String]) -> Outcome<()> {
     let (socket, wanted) = match arguments {
-        [socket, kind, name, access, path] if ["disk", "share"].contains(&kind.as_str()) && ["r", "rw"].contains(&access.as_str()) => {
-            (socket, Wanted { is_share: kind == "share", name: name.clone(), writable: access == "rw", path: path.clone() })
+        [socket, kind, name, access, path]
+            if ["disk", "share", "private", "slave"].contains(&kind.as_str()) && ["r", "rw"].contains(&access.as_str()) =>
+        {
+            (socket, Wanted { is_share: kind != "disk", name: name.clone(), writable: access == "rw", path: path.clone() })
         }
         _ => return Err(Failure::bad("usage: sampan-agent give SOCKET disk|share NAME r|rw PATH")),
     };
     let gift = open(&wanted)?;
-    let words = format!("{} {} {}", arguments[1], wanted.name, arguments[3]);
+    if is_part_of_share(&wanted.name) {
+        set_propagation(&gift.fd, arguments[1] == "slave").context(|| format!("set the propagation of {}", wanted.path))?;
+    }
+    let kind = if wanted.is_share { "share" } else { "disk" };
+    let words = format!("{} {} {}", kind, wanted.name, arguments[3]);
     let hand_over = || -> io::Result<String> {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;

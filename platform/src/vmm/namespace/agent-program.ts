@@ -2,7 +2,7 @@
 import { isReason, SampanError } from '@sampan/api/errors.ts';
 import { run } from '../../base/child.ts';
 import { type ProcessId, parseProcessId } from '../qemu/vmm-process.ts';
-import type { DiskAttachment, MachineSpec } from '../vmm.ts';
+import type { DiskAttachment, MachineSpec, ShareMount } from '../vmm.ts';
 
 export interface StartOptions {
   spec: MachineSpec;
@@ -37,6 +37,12 @@ export async function startMachineProcess(agentPath: string, options: StartOptio
 
 export async function giveDisk(agentPath: string, socketPath: string, disk: DiskAttachment): Promise<void> {
   await said(run(agentPath, ['give', socketPath, 'disk', disk.slot, disk.readOnly ? 'r' : 'rw', disk.path]));
+}
+
+/** A part of the host's tree into a share, where the driver has made a place for it. */
+export async function giveShareMount(agentPath: string, socketPath: string, mount: ShareMount): Promise<void> {
+  const { propagation, tag, name, readOnly, hostPath } = mount;
+  await said(run(agentPath, ['give', socketPath, propagation, `${tag}/${name}`, readOnly ? 'r' : 'rw', hostPath]));
 }
 
 /** The agent's complaint is `REASON: WORDS`. */

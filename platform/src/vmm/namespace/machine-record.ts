@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomic } from '../../base/files.ts';
+import { maxShares } from '../vmm.ts';
 
 const schema = z.object({
   format: z.literal(1),
@@ -15,6 +16,10 @@ const schema = z.object({
   cgroups: z.array(z.string().startsWith('/')).max(32),
   /** Slots with a disk. */
   slots: z.array(z.string()).max(16),
+  shares: z
+    .array(z.object({ tag: z.string(), directory: z.string().startsWith('/') }))
+    .max(maxShares)
+    .optional(),
   /** The file of the one disk that is this machine's alone. */
   scratchPath: z.string().optional(),
 });

@@ -9,11 +9,12 @@ import type { Clock } from '../../base/clock.ts';
 import { readTextIfExists } from '../../base/files.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
-import { channelName, checkDiskFiles } from '../check-spec.ts';
+import { channelName, checkDiskFiles, checkShareMount } from '../check-spec.ts';
 import { isAlive, killAndWait, type ProcessId } from '../qemu/vmm-process.ts';
+import { makeSharePlace } from '../share-place.ts';
 import { checkDisks } from '../slots.ts';
-import type { DiskAttachment, Machine, MachineExit, MachineShape, MachineStats } from '../vmm.ts';
-import { giveDisk } from './agent-program.ts';
+import type { DiskAttachment, Machine, MachineExit, MachineShape, MachineStats, ShareMount } from '../vmm.ts';
+import { giveDisk, giveShareMount } from './agent-program.ts';
 import type { MachineCgroups } from './machine-cgroups.ts';
 import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
 
@@ -79,6 +80,17 @@ export class NamespaceMachine implements Machine {
       await giveDisk(this.#context.agentPath, join(this.directory, giftsName), disk);
       this.#record = { ...this.#record, slots: [...this.#record.slots, disk.slot] };
       await writeMachineRecord(this.directory, this.#record);
+    });
+  }
+
+  async mountInShare(mount: ShareMount): Promise<void> {
+    checkShareMount(this.id, mount);
+    await this.#serial.run('shares', async () => {
+      this.#assertHere('mountInShare');
+      const share = this.#record.shares?.find(({ tag }) => tag === mount.tag);
+      if (!share) throw new SampanError('NotFound', `machine ${this.id} has no share ${mount.tag}`);
+      await makeSharePlace(share.directory, mount);
+      await giveShareMount(this.#context.agentPath, join(this.directory, giftsName), mount);
     });
   }
 

@@ -150,6 +150,7 @@ class NamespaceVmm implements Vmm {
       state: 'starting',
       cgroups: cgroups.paths(spec.id),
       slots: spec.disks.map(({ slot }) => slot),
+      ...(spec.shares?.length ? { shares: spec.shares.map(({ tag, directory }) => ({ tag, directory })) } : {}),
       ...(scratchPath ? { scratchPath } : {}),
     };
     await mkdir(directory, { recursive: true, mode: 0o700 });

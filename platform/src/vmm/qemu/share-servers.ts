@@ -1,9 +1,9 @@
 /** The servers of a machine's shares, found by the files that the launcher wrote (host/launcher/src/share.rs). */
-import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 import { run } from '../../base/child.ts';
 import { readTextIfExists } from '../../base/files.ts';
+import { makeSharePlace } from '../share-place.ts';
 import type { ShareMount } from '../vmm.ts';
 import type { MachineRecord } from './machine-record.ts';
 import { isAlive, readProcessFile } from './vmm-process.ts';
@@ -35,23 +35,10 @@ export async function mountInShare(
   const index = machine.shares.findIndex(({ tag }) => tag === mount.tag);
   const share = machine.shares[index];
   if (!share) throw new SampanError('NotFound', `machine ${machine.id} has no share ${mount.tag}`);
-  await makePlace(join(share.directory, mount.name), mount.hostPath);
+  await makeSharePlace(share.directory, mount);
   const server = await readProcessFile(machine.directory, `share${index}`);
   if (!server || !(await isAlive(server)))
     throw new SampanError('InternalError', `machine ${machine.id}: share ${mount.tag} has no server`);
   const access = mount.readOnly ? 'r' : 'rw';
   await run(launcherPath, ['mount', String(server.pid), mount.name, access, mount.propagation, mount.hostPath]);
-}
-
-async function makePlace(place: string, hostPath: string): Promise<void> {
-  const kind = await stat(hostPath).catch((error: NodeJS.ErrnoException) => {
-    throw new SampanError('NotFound', `${hostPath} cannot be mounted: ${error.code}`);
-  });
-  if (kind.isDirectory()) await mkdir(place, { recursive: true, mode: 0o755 });
-  else if (kind.isFile()) await writeFile(place, '', { flag: 'a', mode: 0o644 });
-  else
-    throw new SampanError(
-      'Unsupported',
-      `${hostPath} is neither a directory nor a file: a socket or device means nothing to another kernel`,
-    );
 }
