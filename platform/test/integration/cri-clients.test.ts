@@ -12,6 +12,7 @@ let tool: GoTool;
 let lab: CriLab;
 let registry: Registry;
 let image: string;
+let handlers: string[];
 
 before(
   async () => {
@@ -21,6 +22,7 @@ before(
     registry = await startRegistry();
     image = await registry.pushImage(await buildImage('busybox'), 'cri/busybox:1');
     lab = await CriLab.open('cri-clients');
+    handlers = ((await lab.client.status({})).runtimeHandlers ?? []).map(({ name }) => name ?? '');
   },
   { timeout: 600_000 },
 );
@@ -36,12 +38,13 @@ const programs: Record<string, string> = {
   streaming: 'exec, terminals, attach and port-forward work over SPDY and WebSocket with client-go',
 };
 
-for (const [name, sentence] of Object.entries(programs)) {
-  test(sentence, { skip: missing }, async (t) => {
-    if (!tool.path) return t.skip(tool.missing);
-    const { code, output } = await runProgram(tool.path, [lab.socketPath, image, lab.logDirectory(name), name], {
-      timeoutMs: 85_000,
+for (const handler of ['vm', 'namespace'])
+  for (const [name, sentence] of Object.entries(programs)) {
+    test(`${handler}: ${sentence}`, { skip: missing }, async (t) => {
+      if (!tool.path) return t.skip(tool.missing);
+      if (!handlers.includes(handler)) return t.skip(`this host does not offer the runtime handler "${handler}"`);
+      const args = [lab.socketPath, image, lab.logDirectory(`${handler}-${name}`), name, handler];
+      const { code, output } = await runProgram(tool.path, args, { timeoutMs: 85_000 });
+      assert.equal(code, 0, output);
     });
-    assert.equal(code, 0, output);
-  });
-}
+  }

@@ -169,7 +169,7 @@ func statistics(s *session) error {
 	if err != nil {
 		return err
 	}
-	pods, err := s.runtime.ListPodSandboxStats(s.ctx, nil)
+	pods, err := s.runtime.ListPodSandboxStats(s.ctx, &runtimeapi.PodSandboxStatsFilter{Id: s.sandboxID})
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func statistics(s *session) error {
 		want("statistics of containers", len(all), 1),
 		want("statistics of the Pod's containers", len(pod.Linux.GetContainers()), 1),
 		want("statistics of Pods", len(pods), 1),
-		want("metrics of Pods", len(metrics), 1),
+		want("metrics of Pods", len(metrics) > 0, true),
 	)
 }
 
@@ -198,11 +198,11 @@ func resources(s *session) error {
 	if err := s.runtime.UpdateContainerResources(s.ctx, s.containerID, change); err != nil {
 		return err
 	}
-	stdout, _, err := s.runtime.ExecSync(s.ctx, s.containerID, []string{"cat", "/sys/fs/cgroup/memory.max"}, 20*time.Second)
+	stdout, _, err := s.runtime.ExecSync(s.ctx, s.containerID, []string{"sh", "-c", "cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes"}, 20*time.Second)
 	if err != nil {
 		return err
 	}
-	return want("memory.max", strings.TrimSpace(string(stdout)), limit)
+	return want("memory limit", strings.TrimSpace(string(stdout)), limit)
 }
 
 // logFiles reads the log with kubelet's own reader, before and after a rotation.

@@ -1,7 +1,7 @@
 // Command cri drives a CRI socket with the client library of kubelet and crictl (k8s.io/cri-client) and the streaming clients of kubectl and crictl
 // (client-go), and exits 1 when an answer is not what CRI promises. Run by test/integration/cri-clients.test.ts:
 //
-//	cri SOCKET IMAGE LOGDIR calls|pods|streaming
+//	cri SOCKET IMAGE LOGDIR calls|pods|streaming [HANDLER]
 package main
 
 import (
@@ -24,6 +24,10 @@ type session struct {
 	images  internalapi.ImageManagerService
 	image   string
 	logs    string
+	// The program's.
+	name string
+	// Empty: the default.
+	handler string
 	sandbox *runtimeapi.PodSandboxConfig
 	// Ids of what stands for the programs.
 	sandboxID, containerID string
@@ -31,30 +35,33 @@ type session struct {
 
 func main() {
 	programs := map[string]func(*session) error{"calls": calls, "pods": pods, "streaming": streaming}
-	if len(os.Args) != 5 || programs[os.Args[4]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: cri SOCKET IMAGE LOGDIR calls|pods|streaming")
+	if len(os.Args) < 5 || programs[os.Args[4]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: cri SOCKET IMAGE LOGDIR calls|pods|streaming [HANDLER]")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4], programs[os.Args[4]]); err != nil {
+	s := &session{image: os.Args[2], logs: os.Args[3], name: os.Args[4]}
+	if len(os.Args) > 5 {
+		s.handler = os.Args[5]
+	}
+	if err := run(s, os.Args[1], programs[s.name]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	fmt.Println("ok")
 }
 
-func run(socket, image, logs, name string, program func(*session) error) error {
+func run(s *session, socket string, program func(*session) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
-	runtime, err := remote.NewRemoteRuntimeService("unix://"+socket, 20*time.Second, nil, nil)
-	if err != nil {
+	s.ctx = ctx
+	var err error
+	if s.runtime, err = remote.NewRemoteRuntimeService("unix://"+socket, 20*time.Second, nil, nil); err != nil {
 		return err
 	}
-	images, err := remote.NewRemoteImageService("unix://"+socket, 20*time.Second, nil, nil)
-	if err != nil {
+	if s.images, err = remote.NewRemoteImageService("unix://"+socket, 20*time.Second, nil, nil); err != nil {
 		return err
 	}
-	s := &session{ctx: ctx, runtime: runtime, images: images, image: image, logs: logs}
-	if err := s.begin(name); err != nil {
+	if err := s.begin(); err != nil {
 		return err
 	}
 	if err := program(s); err != nil {
@@ -64,23 +71,23 @@ func run(socket, image, logs, name string, program func(*session) error) error {
 }
 
 // begin pulls the image and runs a Pod with one container that counts.
-func (s *session) begin(name string) error {
+func (s *session) begin() error {
 	if _, err := s.images.PullImage(s.ctx, &runtimeapi.ImageSpec{Image: s.image}, nil, nil); err != nil {
 		return err
 	}
 	s.sandbox = &runtimeapi.PodSandboxConfig{
-		Metadata:     &runtimeapi.PodSandboxMetadata{Name: name, Uid: "uid-" + name, Namespace: "clients"},
-		Hostname:     name,
+		Metadata:     &runtimeapi.PodSandboxMetadata{Name: s.name, Uid: "uid-" + s.name + s.handler, Namespace: "clients"},
+		Hostname:     s.name,
 		LogDirectory: s.logs,
 		Linux: &runtimeapi.LinuxPodSandboxConfig{Resources: &runtimeapi.LinuxContainerResources{
 			CpuQuota: 100000, CpuPeriod: 100000, MemoryLimitInBytes: 192 << 20,
 		}},
 	}
-	if name == "pods" {
+	if s.name == "pods" {
 		podSandbox(s.sandbox)
 	}
 	var err error
-	if s.sandboxID, err = s.runtime.RunPodSandbox(s.ctx, s.sandbox, ""); err != nil {
+	if s.sandboxID, err = s.runtime.RunPodSandbox(s.ctx, s.sandbox, s.handler); err != nil {
 		return err
 	}
 	s.containerID, err = s.container("main", "echo started; i=0; while true; do echo tick $i; i=$((i+1)); sleep 0.2; done", nil)

@@ -24,7 +24,11 @@ var transports = []string{"spdy", "websocket"}
 
 // streaming runs a command, attaches and forwards a port over each transport that kubectl and crictl have.
 func streaming(s *session) error {
-	if _, err := s.container("server", "while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nfrom the Pod' | nc -l -p 8080 >/dev/null; done", nil); err != nil {
+	if _, err := s.container("server", "mkdir /w; echo from the Pod > /w/index.html; exec httpd -f -p 8080 -h /w", nil); err != nil {
+		return err
+	}
+	// Until it listens.
+	if _, _, err := s.runtime.ExecSync(s.ctx, s.containerID, []string{"sh", "-c", "until wget -qO- http://127.0.0.1:8080/; do sleep 0.1; done"}, 20*time.Second); err != nil {
 		return err
 	}
 	for _, transport := range transports {
@@ -141,15 +145,8 @@ func forward(s *session, transport string) error {
 	if err != nil {
 		return err
 	}
-	// The server of the Pod takes one connection after another, and is not there in between.
-	var text string
-	for range 50 {
-		if text, err = ask(fmt.Sprintf("127.0.0.1:%d", ports[0].Local)); err == nil && text != "" {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	return first(err, want("answer", strings.HasSuffix(text, "from the Pod"), true))
+	text, err := ask(fmt.Sprintf("127.0.0.1:%d", ports[0].Local))
+	return first(err, want("answer", strings.HasSuffix(text, "from the Pod\n"), true))
 }
 
 func ask(address string) (string, error) {
