@@ -55,16 +55,20 @@ export function openImages(instance: Instance, log: Logger): Promise<ImageStore 
   });
 }
 
-/** Pods reach our API server at their gateway, unless there is none. Throws Unsupported for an unknown SAMPAN_NETWORK. */
+/** What SAMPAN_NETWORK names. Throws Unsupported for what there is not. */
 export async function openNetwork(instance: Instance, log: Logger, { api = true } = {}): Promise<Network> {
-  const { port } = instance.listen;
   const kind = process.env.SAMPAN_NETWORK || 'bridge';
   if (kind === 'cni' && !api) return openCniNetwork(instance, log);
-  if (kind !== 'bridge')
-    throw new SampanError(
-      'Unsupported',
-      `SAMPAN_NETWORK=${kind}: the network is bridge; cni is for ./sampan cri, since names and the API server of Pods need a network of ours`,
-    );
+  if (kind === 'bridge') return openBridgeNetwork(instance, log, { api });
+  throw new SampanError(
+    'Unsupported',
+    `SAMPAN_NETWORK=${kind}: the network is bridge; cni is for ./sampan cri, since names and the API server of Pods need a network of ours`,
+  );
+}
+
+/** Pods reach our API server at their gateway, unless there is none. */
+export function openBridgeNetwork(instance: Instance, log: Logger, { api = true } = {}): Promise<Network> {
+  const { port } = instance.listen;
   return createBridgeNetwork({
     run: instance.run,
     tag: instance.tag,

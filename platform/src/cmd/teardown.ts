@@ -10,7 +10,7 @@ import { instanceFromEnvironment } from '../base/config.ts';
 import { ensureDirectory } from '../base/files.ts';
 import { createLogger } from '../base/log.ts';
 import type { Network } from '../network/network.ts';
-import { openCniNetwork, openNetwork, openVmm } from './drivers.ts';
+import { openBridgeNetwork, openCniNetwork, openVmm } from './drivers.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 
 const instance = instanceFromEnvironment();
@@ -26,7 +26,7 @@ try {
   await vmm.teardown();
   // Before the bridge, which takes the directory of both.
   if (existsSync(join(instance.run, 'network/cni'))) await removeNetwork(await openCniNetwork(instance, log));
-  await removeNetwork(await openNetwork(instance, log));
+  await removeNetwork(await openBridgeNetwork(instance, log));
   await rm(join(instance.home, 'scratch'), { recursive: true, force: true });
   await rm(instance.run, { recursive: true, force: true });
   process.exit(0);

@@ -14,7 +14,7 @@ import { run } from '../../src/base/child.ts';
 import { createCniNetwork } from '../../src/network/cni/cni-network.ts';
 import { joinNetns } from '../../src/network/cni/join-netns.ts';
 import { networkSuite, requestOf } from '../../src/network/network-suite.ts';
-import { missingPlugins, newCniLab, pluginDirectory } from './cni-lab.ts';
+import { type CniLab, missingPlugins, newCniLab, pluginDirectory } from './cni-lab.ts';
 import {
   type Namespace,
   newGreeter,
@@ -26,6 +26,7 @@ import {
   worldAddress,
 } from './network-lab.ts';
 import { missingParts, RuntimeLab } from './runtime-lab.ts';
+import { CriLab, missingForCri } from './support/cri-lab.ts';
 
 const inside = process.env.SAMPAN_TEST_NETNS === '1';
 
@@ -77,6 +78,7 @@ function insideNamespace(): void {
   });
   describe('attachments by CNI', attachmentTests);
   test('a machine whose network is a CNI chain', { skip: missingParts() }, machineTest);
+  test('sampan cri --cni, killed and started again', { skip: missingForCri() }, criTest);
 }
 
 function attachmentTests(): void {
@@ -233,6 +235,39 @@ async function machineTest(t: { diagnostic(text: string): void }): Promise<void>
   await pods.runtime.removePodSandbox({ podSandboxId: sandbox });
   assert.deepEqual(await lab.leftovers(), []);
   assert.deepEqual(await pods.traces(), []);
+}
+
+async function criTest(): Promise<void> {
+  await using lab = await newCniLab();
+  await lab.network.close();
+  const { configDirectory, pluginDirectories = [] } = lab.options;
+  const environment = {
+    SAMPAN_NETWORK: 'cni',
+    SAMPAN_CNI_CONF_DIR: configDirectory,
+    SAMPAN_CNI_BIN_DIR: pluginDirectories.join(':'),
+  };
+  Object.assign(process.env, environment);
+  const served = await CriLab.open('cni');
+  for (const name of Object.keys(environment)) delete process.env[name];
+  await serveTwice(lab, served).finally(() => served[Symbol.asyncDispose]());
+  assert.deepEqual(await lab.leftovers(), [], 'teardown found the rest');
+}
+
+async function serveTwice(lab: CniLab, served: CriLab): Promise<void> {
+  const podSandboxId = await served.sandbox('a');
+  const address = async () => (await served.client.podSandboxStatus({ podSandboxId })).status!.network!;
+  const before = await address();
+  assert.match(before.ip!, /^10\.88\./);
+  assert.match(before.additionalIps![0]!.ip!, /^fd88::/);
+  await served.end('SIGKILL');
+  await served.start();
+  assert.deepEqual(await address(), before);
+  await served.client.removePodSandbox({ podSandboxId });
+  assert.deepEqual(await lab.leftovers(), []);
+  // This one is for teardown to find.
+  await served.sandbox('b');
+  await served.end('SIGKILL');
+  assert.ok((await lab.leftovers()).length > 0);
 }
 
 /** A mebibyte at 4 Mbit/s, less what may go at once. */

@@ -34,6 +34,8 @@ const recordSchema = z.object({
   netnsPath: text,
   ownsNetns: z.boolean(),
   chain: chainSchema,
+  /** Where its plugins are. */
+  path: z.array(text).min(1).max(64),
   args: text,
   capabilities: z.record(z.string(), z.unknown()),
   portMappings: z

@@ -18,7 +18,7 @@ import { checkNetnsPath, isNetns, makeNetns, removeNetns } from '../netns.ts';
 import type { Attachment, AttachRequest, Network } from '../network.ts';
 import { type AttachmentRecord, readRecords, removeRecord, writeRecord } from './attachment-record.ts';
 import { capabilitiesOf, cniArgs } from './capabilities.ts';
-import { loadChain } from './cni-config.ts';
+import { type Chain, loadChain } from './cni-config.ts';
 import { podAddresses } from './cni-result.ts';
 import { hostAddressOf } from './host-address.ts';
 import {
@@ -69,18 +69,29 @@ class CniNetwork implements Network {
   start(): Promise<void> {
     return this.#serial.run('start', async () => {
       if (this.#hostAddress) return;
-      const chain = await loadChain(this.#configDirectory);
-      const faults = await networkFaults({ chain, path: this.#path });
-      if (faults.length > 0) throw new SampanError('FailedPrecondition', `CNI network ${chain.name}: ${faults[0]}`);
-      this.#hostAddress = await hostAddressOf();
+      const { log } = this.#options;
       const { records, broken } = await readRecords(this.#directory);
-      if (broken.length > 0) this.#options.log.error({ broken }, 'records of CNI attachments that cannot be read');
+      if (broken.length > 0) log.error({ broken }, 'records of CNI attachments that cannot be read');
+      const chain = await this.#usableChain().catch((error) => {
+        // What is attached can be detached without it; attach() asks again.
+        if (records.length === 0) throw error;
+        log.error({ error: messageOf(error) }, 'no Pod can be attached to the CNI network for now');
+      });
+      this.#hostAddress = await hostAddressOf();
       for (const record of records) this.#records.set(record.sandboxId, record);
       for (const record of records) await this.#recover(record);
+      if (!chain) return;
       const garbage = await collectGarbage({ chain, path: this.#path }, [...this.#records.keys()]);
-      if (garbage.length > 0) this.#options.log.warn({ garbage }, 'CNI garbage collection');
-      this.#options.log.info({ network: chain.name, attached: this.#records.size }, 'CNI network is up');
+      if (garbage.length > 0) log.warn({ garbage }, 'CNI garbage collection');
+      log.info({ network: chain.name, attached: this.#records.size }, 'CNI network is up');
     });
+  }
+
+  async #usableChain(): Promise<Chain> {
+    const chain = await loadChain(this.#configDirectory);
+    const [fault] = await networkFaults({ chain, path: this.#path });
+    if (fault) throw new SampanError('FailedPrecondition', `CNI network ${chain.name}: ${fault}`);
+    return chain;
   }
 
   /** What was never answered is undone; of the rest, what somebody else broke is told. */
@@ -128,6 +139,7 @@ class CniNetwork implements Network {
       netnsPath: netnsPath ?? join(this.#namespaces, sandboxId),
       ownsNetns: netnsPath === undefined,
       chain,
+      path: this.#path,
       args: cniArgs(request),
       capabilities: capabilitiesOf(request, chain),
       portMappings,
@@ -181,9 +193,9 @@ class CniNetwork implements Network {
   }
 
   #runOf(record: AttachmentRecord, hasNetns = true): ChainRun {
-    const { chain, args, capabilities, netnsPath } = record;
+    const { chain, path, args, capabilities, netnsPath } = record;
     return {
-      ...{ chain, args, capabilities, path: this.#path, containerId: record.sandboxId, interfaceName: podInterface },
+      ...{ chain, path, args, capabilities, containerId: record.sandboxId, interfaceName: podInterface },
       ...(hasNetns ? { netnsPath } : {}),
     };
   }
