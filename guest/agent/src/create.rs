@@ -11,7 +11,7 @@ use crate::calls::Answer;
 use crate::container::{Container, State};
 use crate::device_filter::take_rules;
 use crate::failure::{Context, Failure, Outcome};
-use crate::host::open_files;
+use crate::host::{capabilities, open_files};
 use crate::setup::ETC;
 use crate::stopwatch::Stopwatch;
 use crate::{params, shares, sys, users};
@@ -58,6 +58,7 @@ impl Agent {
         spec["linux"]["cgroupsPath"] = json!(format!("/{}", container.cgroup()));
         if self.host.is_some() {
             open_files::fit(&mut spec["process"]);
+            capabilities::fit(&mut spec["process"]);
         }
         self.show_devices(&spec)?;
         container.device_rules = take_rules(&mut spec, self.device_filter.is_some());

@@ -11,6 +11,7 @@ import { type ApiServer, createApiServer } from '../apiserver/api-server.ts';
 import { openAuditLog } from '../apiserver/audit/audit-log.ts';
 import type { AuditSink } from '../apiserver/audit/audit-trail.ts';
 import { componentUser } from '../apiserver/auth/rbac/component-roles.ts';
+import { masters } from '../apiserver/auth/user.ts';
 import { readRequest } from '../apiserver/pki/certificates.ts';
 import { writeAdminKubeconfig } from '../apiserver/pki/kubeconfig.ts';
 import { openPki } from '../apiserver/pki/pki.ts';
@@ -28,6 +29,7 @@ import { createRuntime } from '../runtime/create-runtime.ts';
 import { closeVmms, openDrivers } from './drivers.ts';
 import { nodeCapacity, nodeInfo, nodeNameOf } from './node-capacity.ts';
 
+import { publishRuntimeClasses } from './runtime-classes.ts';
 import { version } from './version.ts';
 
 export interface Platform {
@@ -79,6 +81,11 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     log: log.child({ part: 'runtime' }),
   });
   await runtime.recover();
+  const { runtimeHandlers = [], features } = await runtime.status({});
+  await publishRuntimeClasses(
+    api.inProcess({ name: 'system:apiserver', groups: [masters] }),
+    runtimeHandlers.map(({ name = '' }) => name),
+  );
   const node = await createNode({
     client: api.inProcess(componentUser(`system:node:${nodeName}`)),
     runtime,
@@ -89,7 +96,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     addresses: [podsReachUsAt],
     apiServerForPods: { host: podsReachUsAt, port: 443 },
     requestToken: tokenRequester(api.inProcess(componentUser(`system:node:${nodeName}`))),
-    nodeInfo: await nodeInfo(await vmms.vm.capabilities()),
+    nodeInfo: { ...(await nodeInfo(await vmms.vm.capabilities())), runtimeHandlers, features },
     imageGarbage: images,
     endpoints: createImageEndpoints(images, join(instance.home, 'uploads')),
   });

@@ -3,6 +3,7 @@ import type { KubeClient } from '@sampan/api/client.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { ImageGarbageCollector } from '../images/images.ts';
+import type * as cri from '../runtime/generated/cri.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RequestToken } from '../volumes/sources.ts';
 import type { NodeGateway } from './gateway.ts';
@@ -24,6 +25,9 @@ export interface NodeInfo {
   bootId: string;
   /** 'kvm', 'tcg' or 'none', and why: shown as the annotation sampan.dev/acceleration. */
   acceleration: string;
+  /** What the runtime offers, as Node.status tells it. */
+  runtimeHandlers?: cri.RuntimeHandler[];
+  features?: cri.RuntimeFeatures | undefined;
 }
 
 /** Answers requests below nodes/<name>/proxy that are not the node's own; false when the path is none of its own either. */

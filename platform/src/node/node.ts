@@ -68,7 +68,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   };
   const probes = new ProbeManager({ runtime, clock, events, onChange: (uid) => workers.wake(uid) });
   const statuses = new StatusWriter({ client, clock, log });
-  const observer = new Observer(runtime, home);
+  const observer = new Observer(runtime, home, options.addresses);
   const workers: PodWorkers = new PodWorkers({
     context,
     observer,

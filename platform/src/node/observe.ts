@@ -25,12 +25,15 @@ const fallbackLines = 80;
 export class Observer {
   readonly #runtime: Runtime;
   readonly #home: string;
+  /** What a Pod with the host's network is reached at. */
+  readonly #hostIps: string[];
   /** Ended runs by Pod uid, then container id. */
   readonly #ended = new Map<string, Map<string, ContainerRecord>>();
 
-  constructor(runtime: Runtime, home: string) {
+  constructor(runtime: Runtime, home: string, hostIps: string[] = []) {
     this.#runtime = runtime;
     this.#home = home;
+    this.#hostIps = hostIps;
   }
 
   async observe(pod: Pod): Promise<Observed> {
@@ -40,7 +43,7 @@ export class Observer {
       this.#runtime.listPodSandbox({ filter }),
       this.#runtime.listContainers({ filter }),
     ]);
-    const sandboxes = await Promise.all(items.map((item) => this.#sandbox(item)));
+    const sandboxes = await Promise.all(items.map((item) => this.#sandbox(pod, item)));
     sandboxes.sort((a, b) => b.attempt - a.attempt || b.createdAtMs - a.createdAtMs);
     const ready = new Set(sandboxes.filter((sandbox) => sandbox.ready).map((sandbox) => sandbox.id));
     const records = await Promise.all(containers.map((item) => this.#container(pod, item, ready)));
@@ -51,16 +54,17 @@ export class Observer {
     this.#ended.delete(uid);
   }
 
-  async #sandbox(item: cri.PodSandbox): Promise<SandboxRecord> {
+  async #sandbox(pod: Pod, item: cri.PodSandbox): Promise<SandboxRecord> {
     const ready = isReady(item.state);
     const { status } = ready ? await orGone(this.#runtime.podSandboxStatus({ podSandboxId: item.id })) : {};
     const { ip, additionalIps = [] } = status?.network ?? {};
+    const own = [ip, ...additionalIps.map((one) => one.ip)].filter((one): one is string => !!one);
     return {
       id: item.id ?? '',
       attempt: item.metadata?.attempt ?? 0,
       ready: ready && status !== undefined && isReady(status.state),
       createdAtMs: toMs(item.createdAt),
-      ips: [ip, ...additionalIps.map((one) => one.ip)].filter((one): one is string => !!one),
+      ips: ready && pod.spec?.hostNetwork ? this.#hostIps : own,
     };
   }
 

@@ -7,6 +7,7 @@
 //! Everything the machine holds (mounts, loop devices, network) hangs on its processes: when they are gone, the kernel takes it back.
 
 mod boot;
+pub mod capabilities;
 pub mod devices;
 pub mod gifts;
 pub mod loops;

@@ -70,7 +70,16 @@ export function nodeStatus(
     ],
     conditions: conditions(health, before?.conditions ?? [], toTime(nowMs)),
     nodeInfo: systemInfo(facts.nodeInfo),
+    ...offers(facts.nodeInfo),
     images: health.images,
+  };
+}
+
+/** NodeStatus.runtimeHandlers and features are younger than the types. */
+function offers({ runtimeHandlers, features }: NodeInfo): object {
+  return {
+    ...(runtimeHandlers ? { runtimeHandlers } : {}),
+    ...(features ? { features: { supplementalGroupsPolicy: features.supplementalGroupsPolicy ?? false } } : {}),
   };
 }
 

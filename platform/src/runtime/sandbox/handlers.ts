@@ -25,7 +25,7 @@ export function handlerOf(name: string | undefined): Handler {
 }
 
 /** How a Pod's network comes about. */
-export type NetworkMode = 'bridge' | 'host' | 'none' | 'macvlan';
+export type NetworkMode = 'bridge' | 'host' | 'none';
 
 export const networkModeAnnotation = 'sampan.dev/network-mode';
 
@@ -33,11 +33,10 @@ export const networkModeAnnotation = 'sampan.dev/network-mode';
 export function networkModeOf(config: cri.PodSandboxConfig, handler: Handler): NetworkMode {
   const asked = config.annotations?.[networkModeAnnotation];
   const isHost = config.linux?.securityContext?.namespaceOptions?.network === cri.NamespaceMode.NODE;
-  if (asked !== undefined && !['bridge', 'none', 'macvlan', 'host'].includes(asked))
-    throw new SampanError(
-      'Invalid',
-      `annotation ${networkModeAnnotation} is "${asked}"; wanted bridge, none, macvlan or host`,
-    );
+  if (asked === 'macvlan')
+    throw unsupported(`annotation ${networkModeAnnotation}=macvlan`, 'wanted bridge or none, or hostNetwork: true');
+  if (asked !== undefined && !['bridge', 'none', 'host'].includes(asked))
+    throw new SampanError('Invalid', `annotation ${networkModeAnnotation} is "${asked}"; wanted bridge or none`);
   if (isHost && asked !== undefined && asked !== 'host')
     throw new SampanError(
       'Invalid',
@@ -52,6 +51,24 @@ export function networkModeOf(config: cri.PodSandboxConfig, handler: Handler): N
       'a Pod in a VM has a network of its own; the runtime class "namespace" can have it',
     );
   return mode;
+}
+
+/**
+ * Throws Unsupported for a sysctl that is the host's and not of a namespace of the Pod's own (kubelet's list, pkg/kubelet/sysctl). The agent checks
+ * again. A VM has a kernel of its own: whatever it knows is the Pod's.
+ */
+export function checkSysctls(config: cri.PodSandboxConfig, handler: Handler): void {
+  if (handler === 'vm') return;
+  const { NODE } = cri.NamespaceMode;
+  const options = config.linux?.securityContext?.namespaceOptions;
+  for (const name of Object.keys(config.linux?.sysctls ?? {})) {
+    const plain = name.replaceAll('/', '.');
+    const isOwn = /^net\./.test(plain)
+      ? options?.network !== NODE
+      : /^(kernel\.(shm|msg)|fs\.mqueue\.|kernel\.sem$)/.test(plain) && options?.ipc !== NODE;
+    if (!isOwn)
+      throw unsupported(`sysctl ${name}`, "on the host's kernel it would change the host's; a VM has its own");
+  }
 }
 
 /** Of a machine on the host. */

@@ -44,6 +44,12 @@ describe('what this build does not do', () => {
     });
   }
 
+  it("leaves the host's namespaces to classes that are not of machines", () => {
+    const host = { hostNetwork: true, hostPID: true, hostIPC: true };
+    assert.deepEqual(problemsWith({ ...host, runtimeClassName: 'namespace' }), []);
+    assert.equal(problemsWith({ ...host, runtimeClassName: 'vm' }).length, 3);
+  });
+
   it('takes fields that say nothing for what they are', () => {
     const spec = { hostNetwork: false, hostUsers: true, os: { name: 'linux' }, resourceClaims: [] };
     assert.deepEqual(

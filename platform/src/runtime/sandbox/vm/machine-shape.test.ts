@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { guestOverheadMib, machineShape } from './machine-shape.ts';
+import { guestOverheadMib, machineShape, vmmOverheadMib } from './machine-shape.ts';
 
 const defaults = { cpuMillicores: 500, memoryMib: 512 };
 const mib = 1024n * 1024n;
@@ -33,10 +33,19 @@ test('memory comes in steps of 32 MiB so that Pods share templates, and the limi
   assert.equal(size.memoryLimitBytes, 100 * Number(mib));
 });
 
-test('the overhead of a RuntimeClass stands instead of ours', () => {
+test('of the overhead of a RuntimeClass the guest gets what the VMM leaves, and never less than it needs', () => {
   const resources = { memoryLimitInBytes: 128n * mib, cpuQuota: 100_000n, cpuPeriod: 100_000n };
-  const overhead = { memoryLimitInBytes: 128n * mib, cpuQuota: 25_000n, cpuPeriod: 100_000n };
-  assert.deepEqual(machineShape({ resources, overhead }, defaults).shape, { vcpus: 2, memoryMib: 256 });
+  const cpu = { cpuQuota: 25_000n, cpuPeriod: 100_000n };
+  const shape = (overheadMib: bigint, handler?: 'namespace') =>
+    machineShape({ resources, overhead: { ...cpu, memoryLimitInBytes: overheadMib * mib } }, defaults, handler).shape;
+  assert.deepEqual(shape(192n), { vcpus: 2, memoryMib: 256 });
+  // The published one makes the same machine as none: Pods of the class vm share the others' templates.
+  assert.equal(
+    shape(BigInt(guestOverheadMib + vmmOverheadMib)).memoryMib,
+    machineShape({ resources }, defaults).shape.memoryMib,
+  );
+  assert.equal(shape(1n).memoryMib, 192);
+  assert.equal(shape(8n, 'namespace').memoryMib, 160);
 });
 
 test('a size that no machine has is refused', () => {

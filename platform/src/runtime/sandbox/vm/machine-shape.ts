@@ -10,6 +10,15 @@ import type * as cri from '../../generated/cri.ts';
 
 /** Kernel, agent and page tables of a small guest; beyond the containers' own limit. */
 export const guestOverheadMib = 64;
+/** Agent, miniOS and the kernel's account of namespaces and mounts of a machine on the host. */
+export const namespaceOverheadMib = 8;
+/**
+ * What the VMM itself takes beside the guest's memory: the part of a RuntimeClass's overhead that is not for the guest. Measured as the private
+ * memory of idle Pods less their guests' (docs/SPECIFICATION.md).
+ */
+export const vmmOverheadMib = 64;
+/** No machine is smaller, on the host neither. */
+const smallestMib = 64;
 const stepMib = 32;
 const mib = 1024 * 1024;
 
@@ -27,19 +36,29 @@ export interface SizeDefaults {
 }
 
 /** Throws Invalid for sizes that no machine has (below nothing, beyond 1024 CPUs or 16 TiB). */
-export function machineShape(linux: cri.LinuxPodSandboxConfig | undefined, defaults: SizeDefaults): PodSize {
+export function machineShape(
+  linux: cri.LinuxPodSandboxConfig | undefined,
+  defaults: SizeDefaults,
+  handler: 'vm' | 'namespace' = 'vm',
+): PodSize {
   const cpuMillicores =
     (millicoresOf(linux?.resources) ?? defaults.cpuMillicores) + (millicoresOf(linux?.overhead) ?? 0);
   const memoryLimitBytes = memoryOf(linux?.resources) ?? defaults.memoryMib * mib;
-  const overheadBytes = memoryOf(linux?.overhead) ?? guestOverheadMib * mib;
+  const overheadBytes = overheadOf(memoryOf(linux?.overhead), handler);
   const vcpus = Math.max(1, Math.ceil(cpuMillicores / 1000));
-  const memoryMib = Math.ceil((memoryLimitBytes + overheadBytes) / mib / stepMib) * stepMib;
+  const memoryMib = Math.max(smallestMib, Math.ceil((memoryLimitBytes + overheadBytes) / mib / stepMib) * stepMib);
   if (vcpus > 1024 || memoryMib > 16 * mib)
     throw new SampanError(
       'Invalid',
       `the Pod asks for ${vcpus} CPUs and ${memoryMib} MiB; a machine has at most 1024 CPUs and ${16 * mib} MiB`,
     );
   return { shape: { vcpus, memoryMib }, cpuMillicores, memoryLimitBytes };
+}
+
+/** A guest gets what the VMM leaves of the overhead, and never less than it needs. */
+function overheadOf(given: number | undefined, handler: 'vm' | 'namespace'): number {
+  if (handler === 'namespace') return given ?? namespaceOverheadMib * mib;
+  return Math.max(guestOverheadMib * mib, (given ?? 0) - vmmOverheadMib * mib);
 }
 
 /** Quota over period is a limit; without one, shares are the request (1024 a CPU; 2 is the kernel's least and means none). */

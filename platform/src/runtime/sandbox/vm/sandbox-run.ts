@@ -24,7 +24,7 @@ import {
 } from '../../records/sandbox-record.ts';
 import { portMappings } from '../../spec/port-mappings.ts';
 import { checkSandboxConfig } from '../../spec/refuse.ts';
-import { handlerOf, machineNamespaces, networkModeOf } from '../handlers.ts';
+import { checkSysctls, handlerOf, machineNamespaces, networkModeOf } from '../handlers.ts';
 import { machineShape } from './machine-shape.ts';
 import { Sandbox } from './sandbox.ts';
 import { releaseResources } from './sandbox-release.ts';
@@ -124,7 +124,8 @@ function newRecord(context: Context, request: cri.RunPodSandboxRequest): Sandbox
   context.vmm(runtimeHandler);
   checkSandboxConfig(config, handler);
   networkModeOf(config, handler);
-  const { shape, memoryLimitBytes } = machineShape(config.linux, context.options.defaults);
+  checkSysctls(config, handler);
+  const { shape, memoryLimitBytes } = machineShape(config.linux, context.options.defaults, handler);
   return {
     id: randomHex(32),
     state: 'creating',
@@ -137,8 +138,7 @@ function newRecord(context: Context, request: cri.RunPodSandboxRequest): Sandbox
     scratchBytes: scratchBytesOf(config.annotations),
     images: {},
     volumes: [],
-    // On the host itself a share costs nothing.
-    ...(wantsShares(config.annotations) || handler === 'namespace' ? { shares: true } : {}),
+    ...(wantsShares(config.annotations) ? { shares: true } : {}),
   };
 }
 

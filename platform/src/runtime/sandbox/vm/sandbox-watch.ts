@@ -8,7 +8,7 @@ import type { Agent, AgentEvent } from '../../agent/agent.ts';
 import { exitOf, finishContainer } from '../../containers/container-finish.ts';
 import { reconcileContainers } from '../../containers/container-reconcile.ts';
 import type { Context } from '../../context.ts';
-import { saveSandbox } from '../../records/sandbox-record.ts';
+import { type SandboxRecord, saveSandbox } from '../../records/sandbox-record.ts';
 import { AgentLink } from './agent-link.ts';
 import type { Sandbox } from './sandbox.ts';
 import { sandboxSetup } from './sandbox-setup.ts';
@@ -23,7 +23,7 @@ export function beginSandbox(context: Context, sandbox: Sandbox, machine: Machin
     connect: connectAgent,
     channelPath: machine.channelPath,
     sandboxId: sandbox.id,
-    setup: () => sandboxSetup(sandbox.record, sandbox.hostname, BigInt(clock.now()) * 1_000_000n),
+    setup: () => sandboxSetup(recordForSetup(sandbox), sandbox.hostname, BigInt(clock.now()) * 1_000_000n),
     adopted,
     onEvent: (event) => onAgentEvent(context, sandbox, event),
     onResumed: (agent: Agent) => reconcileContainers(context, sandbox, agent),
@@ -42,6 +42,11 @@ export function beginSandbox(context: Context, sandbox: Sandbox, machine: Machin
     // Another may have taken its place (sandbox-shares.ts).
     if (sandbox.machine === machine && !context.closing.signal.aborted) return machineEnded(context, sandbox, exit);
   });
+}
+
+/** An image that is attached while the machine starts is bound by whoever attaches it: it may not be there yet. */
+function recordForSetup({ record, disks }: Sandbox): SandboxRecord {
+  return { ...record, images: Object.fromEntries(Object.entries(record.images).filter(([id]) => !disks.has(id))) };
 }
 
 function onAgentEvent(context: Context, sandbox: Sandbox, event: AgentEvent): void {
