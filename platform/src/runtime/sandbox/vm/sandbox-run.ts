@@ -138,7 +138,8 @@ function newRecord(context: Context, request: cri.RunPodSandboxRequest): Sandbox
     scratchBytes: scratchBytesOf(config.annotations),
     images: {},
     volumes: [],
-    ...(wantsShares(config.annotations) ? { shares: true } : {}),
+    // On the host itself a share costs nothing.
+    ...(wantsShares(config.annotations) || handler === 'namespace' ? { shares: true } : {}),
   };
 }
 
