@@ -8,7 +8,7 @@ import { runTo } from './run-to.ts';
 /** As go.mod pins it. */
 export const kubernetesVersion = 'v1.33.4';
 
-export const binaryCache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'sampan-test/bin');
+const binaryCache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'sampan-test/bin');
 
 interface GoProgram {
   file: string;
@@ -36,10 +36,13 @@ const programs = {
   },
 } satisfies Record<string, GoProgram>;
 
+/** Where the program is, once built. */
+export const binaryOf = (name: keyof typeof programs): string => join(binaryCache, programs[name].file);
+
 /** Path of the program; builds it when it is not there, whole or not at all. */
 export async function goProgram(name: keyof typeof programs): Promise<string> {
   const program: GoProgram = programs[name];
-  const path = join(binaryCache, program.file);
+  const path = binaryOf(name);
   if (existsSync(path)) return path;
   await mkdir(binaryCache, { recursive: true });
   console.log(
