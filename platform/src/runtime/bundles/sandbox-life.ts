@@ -169,6 +169,7 @@ export async function stopSandbox(context: BundleContext, id: string): Promise<v
   if (!sandbox) return;
   await context.locks.run(`sandbox ${id}`, async () => {
     sandbox.stopping = true;
+    sandbox.link?.close(new SampanError('ServiceUnavailable', `sandbox ${id} is being stopped`));
     await context.vmm(sandbox.record.request.handler).destroy(context.paths.machine(id));
     await settle(context, sandbox, sandbox.record.message || 'it was stopped');
     await detach(context, sandbox.record);

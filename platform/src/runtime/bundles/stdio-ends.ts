@@ -43,9 +43,12 @@ export async function openOutput(path: string | undefined, clock?: Clock): Promi
     if (kind.isFIFO()) {
       // A hold on a named FIFO's reading side keeps writes from failing while its reader is away.
       const isNamed = (await lstat(path)).isFIFO();
-      if (isNamed && clock) await readerOf(path, clock);
+      const probe = isNamed && clock ? await readerOf(path, clock) : undefined;
       const flags = isNamed ? O_RDWR : O_WRONLY;
-      return socketOutput(descriptor(path, flags | O_NONBLOCK));
+      const fd = descriptor(path, flags | O_NONBLOCK);
+      // Only now: a reader that sees no writer for a moment takes it for the end.
+      if (probe !== undefined) closeSync(probe);
+      return socketOutput(fd);
     }
     if (kind.isCharacterDevice()) {
       const fd = descriptor(path, O_RDWR | O_NONBLOCK | O_NOCTTY);
@@ -58,16 +61,18 @@ export async function openOutput(path: string | undefined, clock?: Clock): Promi
   }
 }
 
-async function readerOf(path: string, clock: Clock): Promise<void> {
+/** A descriptor that could be opened because there is a reader; undefined when none came. */
+async function readerOf(path: string, clock: Clock): Promise<number | undefined> {
   const deadline = clock.monotonicMs() + readerMs;
   for (let delayMs = 1; clock.monotonicMs() < deadline; delayMs = Math.min(delayMs * 2, 50)) {
     try {
-      return closeSync(openSync(path, O_WRONLY | O_NONBLOCK));
+      return openSync(path, O_WRONLY | O_NONBLOCK);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
     }
     await clock.sleep(delayMs);
   }
+  return undefined;
 }
 
 /** Opens for reading; undefined for an empty path. Throws FailedPrecondition naming the path. */
