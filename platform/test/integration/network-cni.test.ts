@@ -49,7 +49,7 @@ if (!inside) {
     const child = spawnSync('unshare', ['--net', '--mount', ...script], {
       env: { ...environment, SAMPAN_TEST_NETNS: '1' },
       encoding: 'utf8',
-      timeout: 240_000,
+      timeout: 400_000,
       killSignal: 'SIGTERM',
     });
     assert.equal(child.status, 0, child.stdout + child.stderr);
