@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { guestConfig, translateResources } from './guest-config.ts';
+import { type OciConfig, parseOciConfig } from './oci-config.ts';
+
+const isolated = ['pid', 'network', 'ipc', 'uts', 'mount'].map((type) => ({ type }));
+
+const config = (more: object = {}, linux: object = {}): OciConfig =>
+  parseOciConfig(
+    JSON.stringify({
+      ociVersion: '1.0.2-dev',
+      process: { args: ['sh'], cwd: '/', user: { uid: 5, gid: 6 }, capabilities: { bounding: ['CAP_KILL'] } },
+      root: { path: 'rootfs', readonly: true },
+      hostname: 'web',
+      linux: { namespaces: isolated, cgroupsPath: '/default/web', ...linux },
+      ...more,
+    }),
+  );
+const translate = (given: OciConfig, more: object = {}) => guestConfig(given, { sharePath: '/share/web', ...more });
+const linuxOf = (spec: Record<string, unknown>) => spec.linux as Record<string, unknown>;
+
+test('what names the host goes, what makes the container stays', () => {
+  const { spec, readOnlyRootfs, carried } = translate(config({}, { maskedPaths: ['/proc/kcore'], seccomp: { x: 1 } }));
+  assert.deepEqual(spec.process, {
+    args: ['sh'],
+    cwd: '/',
+    user: { uid: 5, gid: 6 },
+    capabilities: { bounding: ['CAP_KILL'] },
+  });
+  assert.equal(readOnlyRootfs, true);
+  assert.deepEqual(carried, []);
+  for (const gone of ['root', 'hostname', 'hooks']) assert.ok(!(gone in spec), gone);
+  const linux = linuxOf(spec);
+  assert.deepEqual([linux.namespaces, linux.cgroupsPath, linux.maskedPaths], [[], undefined, ['/proc/kcore']]);
+  assert.deepEqual(linux.seccomp, { x: 1 });
+});
+
+test('bind mounts are carried by the share, in their place among the others and with their options', () => {
+  const mounts = [
+    { destination: '/proc', type: 'proc', source: 'proc' },
+    { destination: '/data', type: 'bind', source: '/srv/data', options: ['rbind', 'ro', 'noexec', 'rprivate'] },
+    { destination: '/data/tmp', type: 'tmpfs', source: 'tmpfs', options: ['size=1m'] },
+    { destination: '/dev/shm', type: 'bind', source: '/run/pods/x/shm', options: ['rbind', 'rw'] },
+  ];
+  const { spec, carried } = translate(config({ mounts }));
+  assert.deepEqual(carried, [{ name: 'mount0', source: '/srv/data', readOnly: true, destination: '/data' }]);
+  assert.deepEqual(spec.mounts, [
+    mounts[0],
+    { ...mounts[1], source: '/share/web/mount0', options: ['rbind', 'ro', 'noexec', 'rslave'] },
+    mounts[2],
+    { ...mounts[3], source: '/run/sampan/shm' },
+  ]);
+});
+
+const refusals: [what: string, given: OciConfig, words: RegExp][] = [
+  [
+    'the host network',
+    config({}, { namespaces: isolated.filter(({ type }) => type !== 'network') }),
+    /no network namespace/,
+  ],
+  [
+    'a PID namespace of the host',
+    config({}, { namespaces: [...isolated, { type: 'pid', path: '/proc/7/ns/pid' }] }),
+    /\/proc\/7\/ns\/pid/,
+  ],
+  ['a user namespace', config({}, { namespaces: [...isolated, { type: 'user' }] }), /namespaces user/],
+  ['mapped ids', config({}, { uidMappings: [{}] }), /uidMappings/],
+  ['a device', config({}, { devices: [{ path: '/dev/sda', type: 'b' }] }), /\/dev\/sda/],
+  ['a sysctl that the sandbox has not', config({}, { sysctl: { 'net.core.somaxconn': '9' } }), /net\.core\.somaxconn/],
+  ['a hook', config({ hooks: { prestart: [{ path: '/bin/hook' }] } }), /hooks\.prestart/],
+  ['an SELinux label', config({ process: { args: ['sh'], selinuxLabel: 'x' } }), /selinuxLabel/],
+  [
+    "somebody's AppArmor profile",
+    config({ process: { args: ['sh'], apparmorProfile: 'mine' } }),
+    /apparmorProfile mine/,
+  ],
+  [
+    'mounts that come back',
+    config({ mounts: [{ destination: '/d', type: 'bind', source: '/d', options: ['rshared'] }] }),
+    /mounts \/d/,
+  ],
+  [
+    '/proc of the host',
+    config({ mounts: [{ destination: '/d', type: 'bind', source: '/proc/sys' }] }),
+    /\/proc\/sys of the host/,
+  ],
+  ['an unknown kind of mount', config({ mounts: [{ destination: '/d', type: 'nfs', source: 'x' }] }), /type nfs/],
+];
+for (const [what, given, words] of refusals)
+  test(`${what} is refused by name`, () => {
+    assert.throws(() => translate(given), { reason: 'Unsupported', message: words });
+  });
+
+test('what the sandbox has may be asked for: a sysctl it was made with, its PID namespace', () => {
+  const given = config({}, { sysctl: { a: '1' }, namespaces: [...isolated, { type: 'pid', path: '/proc/7/ns/pid' }] });
+  assert.equal(translate(given, { sysctls: { a: '1' }, mayJoinPids: true }).joinsPids, true);
+  assert.throws(() => translate(given, { sysctls: { a: '2' }, mayJoinPids: true }), { reason: 'Unsupported' });
+});
+
+test('limits are kept; those that name things of the host are refused by name', () => {
+  const kept = { memory: { limit: 5 }, cpu: { shares: 7 }, pids: { limit: 9 } };
+  assert.deepEqual(translateResources({ ...kept, devices: null, blockIO: {}, network: {} }), kept);
+  assert.throws(() => translateResources({ cpu: { cpus: '0' } }), /cpu\.cpus/);
+  assert.throws(() => translateResources({ blockIO: { weight: 10 } }), /blockIO/);
+  assert.throws(() => translateResources({ hugepageLimits: [{ pageSize: '2MB', limit: 1 }] }), /2MB/);
+});
+
+test('a config that is none is refused with the place', () => {
+  assert.throws(() => parseOciConfig('{'), { reason: 'Invalid' });
+  assert.throws(() => parseOciConfig('{"ociVersion":"1.0.2"}'), { reason: 'Invalid', message: /process/ });
+  assert.throws(() => parseOciConfig('{"ociVersion":"2.0.0","process":{}}'), { reason: 'Invalid', message: /2\.0\.0/ });
+});
