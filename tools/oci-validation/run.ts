@@ -1,7 +1,7 @@
 /**
  * `npm run oci-validation`: the validation programs of OCI runtime-tools, built from their Go module (pinned in go.mod), over crun on this host
- * and over `sampan-runtime` with containers in VMs; writes docs/conformance-oci.md. Arguments name programs; without any, all are run and the
- * page is written.
+ * and over `sampan-runtime` with containers in VMs; writes docs/conformance-oci.md. Arguments name programs to run; without any it is all. Their
+ * results kept beside the programs are renewed. The page is of all of them.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -57,7 +57,8 @@ async function validate(name: string, runtime: string, work: string): Promise<Ta
 }
 
 const asked = process.argv.slice(2);
-const names = (await build()).filter((name) => asked.length === 0 || asked.includes(name));
+const all = await build();
+const names = all.filter((name) => asked.length === 0 || asked.includes(name));
 await using lab = await PodmanLab.open('oci-validation');
 const work = join(lab.home, 'work');
 await mkdir(work);
@@ -68,19 +69,24 @@ await writeFile(
 );
 const crun = join(lab.home, 'crun');
 await writeFile(crun, crunScript, { mode: 0o755 });
-const comparisons: Comparison[] = [];
+const resultsPath = `${cache}-results.json`;
+const results: Record<string, Comparison> = existsSync(resultsPath)
+  ? JSON.parse(await readFile(resultsPath, 'utf8'))
+  : {};
 for (const name of names) {
   const comparison = {
     name,
     crun: await validate(name, crun, work),
     sampan: await validate(name, lab.runtime, work),
   };
-  comparisons.push(comparison);
+  results[name] = comparison;
+  await writeFile(resultsPath, JSON.stringify(results));
   console.log(`${name}: crun ${inWords(comparison.crun)}; sampan-runtime ${inWords(comparison.sampan)}`);
   for (const words of [...comparison.sampan.failed, comparison.sampan.gaveUp].filter(Boolean))
     console.log(`    ${words}`);
 }
-if (asked.length === 0) {
+const comparisons = all.map((name) => results[name]).filter((result) => result !== undefined);
+if (comparisons.length === all.length) {
   const version = (await need('crun', ['--version'])).split('\n')[0]!;
   await writeFile(join(import.meta.dirname, '../../docs/conformance-oci.md'), page(comparisons, version, toolsVersion));
 }

@@ -1,6 +1,6 @@
 /** What a container costs once it runs: entering it, the bytes it writes, the memory of the host. */
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { instanceFromEnvironment } from '../../../platform/src/base/config.ts';
 import { vmmPids } from '../../../platform/test/integration/support/instance.ts';
@@ -67,5 +67,5 @@ export const isAccelerated = (lab: PodmanLab): boolean =>
 
 function machines(lab: PodmanLab): number[] {
   const { run } = instanceFromEnvironment({ ...lab.env, SAMPAN_HOME: join(lab.home, 'runtime') });
-  return vmmPids({ run });
+  return vmmPids({ run }).filter((pid) => readlinkSync(`/proc/${pid}/exe`).includes('qemu'));
 }
