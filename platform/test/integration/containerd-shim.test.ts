@@ -1,0 +1,126 @@
+/** Debian's containerd runs tasks through containerd-shim-sampan-v2, each in a VM of its own. */
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ContainerdLab } from './support/containerd-lab.ts';
+import { until } from './support/wait.ts';
+
+let lab: ContainerdLab;
+before(async () => {
+  lab = await ContainerdLab.start();
+});
+after(async () => {
+  await lab?.stop();
+});
+/** A test that failed leaves no task for the next. */
+afterEach(async () => {
+  await lab.clear();
+});
+
+const bind = (source: string, target: string, options: string) => [
+  '--mount',
+  `type=bind,src=${source},dst=${target},options=${options}`,
+];
+
+test('ctr run prints what a container in a VM says, and ends with its exit code', async () => {
+  const script = 'echo "kernel $(uname -r)"; echo complaint >&2; exit 3';
+  const { code, stdout, stderr } = await lab.run('hello', ['sh', '-c', script], ['--rm']);
+  assert.equal(code, 3, stderr);
+  assert.match(stdout, /^kernel \S+\n$/);
+  assert.match(stderr, /complaint/);
+  const host = (await readFile('/proc/sys/kernel/osrelease', 'utf8')).trim();
+  assert.ok(!stdout.includes(host), `${stdout} is the host's kernel`);
+  assert.deepEqual(lab.machines(), []);
+});
+
+test('a task is looked at, entered, held still, measured, killed and deleted', async () => {
+  const started = await lab.run('busy', ['sh', '-c', 'while true; do :; done'], ['-d']);
+  assert.equal(started.code, 0, started.stderr);
+  assert.equal(await lab.state('busy'), 'RUNNING');
+  const entered = await lab.ctr([
+    'task',
+    'exec',
+    '--exec-id',
+    'one',
+    '--user',
+    '1000',
+    'busy',
+    'sh',
+    '-c',
+    'id -u; exit 5',
+  ]);
+  assert.deepEqual([entered.stdout, entered.code], ['1000\n', 5]);
+  const metrics = JSON.parse((await lab.ctr(['task', 'metrics', '--format', 'json', 'busy'])).stdout);
+  assert.ok(Number(metrics.memory?.usage) > 0, JSON.stringify(metrics));
+  assert.ok(Number(metrics.cpu?.usage_usec) > 0, JSON.stringify(metrics));
+  assert.match((await lab.ctr(['task', 'ps', 'busy'])).stdout, /^\d+/m);
+
+  assert.equal((await lab.ctr(['task', 'pause', 'busy'])).code, 0);
+  assert.equal(await lab.state('busy'), 'PAUSED');
+  const cpu = async () => {
+    const { stdout } = await lab.ctr(['task', 'metrics', '--format', 'json', 'busy']);
+    return JSON.parse(stdout).cpu.usage_usec as number;
+  };
+  const held = await cpu();
+  await delay(500);
+  assert.ok((await cpu()) - held < 50_000, 'a paused task goes on');
+  assert.equal((await lab.ctr(['task', 'resume', 'busy'])).code, 0);
+  assert.equal(await lab.state('busy'), 'RUNNING');
+
+  assert.notEqual((await lab.ctr(['task', 'rm', 'busy'])).code, 0, 'a running task was removed');
+  assert.equal((await lab.ctr(['task', 'kill', '-s', 'SIGKILL', 'busy'])).code, 0);
+  await until('the task has stopped', async () => (await lab.state('busy')) === 'STOPPED');
+  assert.match((await lab.ctr(['task', 'rm', 'busy'])).stderr, /exit code 137/);
+  assert.equal((await lab.ctr(['container', 'rm', 'busy'])).code, 0);
+  assert.deepEqual(lab.machines(), []);
+});
+
+test('files and directories of the host are carried in; what a machine cannot keep is refused by name', async () => {
+  const directory = await mkdtemp('/var/tmp/sampan-shim-files-');
+  try {
+    await writeFile(join(directory, 'note'), 'from the host\n');
+    const script = 'cat /data/note /one; echo written >/data/answer; echo x >/one || echo refused';
+    const flags = [
+      ...bind(directory, '/data', 'rbind:rw'),
+      ...bind(join(directory, 'note'), '/one', 'rbind:ro'),
+      '--rm',
+    ];
+    const { code, stdout, stderr } = await lab.run('files', ['sh', '-c', script], flags);
+    assert.deepEqual([code, stdout], [0, 'from the host\nfrom the host\nrefused\n'], stderr);
+    assert.equal(await readFile(join(directory, 'answer'), 'utf8'), 'written\n');
+
+    const shared = await lab.run('socket', ['true'], [...bind(lab.socket, '/run/c.sock', 'rbind:rw'), '--rm']);
+    assert.notEqual(shared.code, 0);
+    assert.match(shared.stderr, /c\.sock is neither a file nor a directory/);
+    const host = await lab.run('host-network', ['true'], ['--net-host', '--rm']);
+    assert.match(host.stderr, /linux\.namespaces: no network namespace means the host's/);
+    assert.deepEqual(lab.machines(), []);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+});
+
+test('a program that is not there fails the start with its name, and leaves nothing', async () => {
+  const { code, stderr } = await lab.run('nothing', ['/no/such/program'], ['--rm']);
+  assert.notEqual(code, 0);
+  assert.match(stderr, /no\/such\/program/);
+  assert.deepEqual(lab.machines(), []);
+});
+
+test('a task outlives kill -9 of containerd, and the next one finds it', async () => {
+  assert.equal((await lab.run('stays', ['sleep', '1000'], ['-d'])).code, 0);
+  const machines = lab.machines();
+  await lab.killContainerd();
+  await lab.startContainerd();
+  assert.equal(await lab.state('stays'), 'RUNNING');
+  const entered = await lab.ctr(['task', 'exec', '--exec-id', 'again', 'stays', 'echo', 'still here']);
+  assert.equal(entered.stdout, 'still here\n', entered.stderr);
+  assert.deepEqual(lab.machines(), machines);
+  await lab.ctr(['task', 'kill', '-s', 'SIGKILL', 'stays']);
+  await until('the task has stopped', async () => (await lab.state('stays')) === 'STOPPED');
+  await lab.ctr(['task', 'rm', 'stays']);
+  await lab.ctr(['container', 'rm', 'stays']);
+  assert.deepEqual(lab.machines(), []);
+});

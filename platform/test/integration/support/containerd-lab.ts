@@ -1,0 +1,142 @@
+/** A containerd of its own (root, state, socket) and a `sampan runtime` of its own, joined by the shim. stop() looks for anything left behind. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { currentInstance } from '../../../../cli/src/instance.ts';
+import { artifacts } from '../../../../cli/src/setup/artifacts.ts';
+import { serverFlags } from '../../../../cli/src/setup/server-process.ts';
+import { type Instance, instanceFromEnvironment } from '../../../src/base/config.ts';
+import { demoArchive } from './demo-image.ts';
+import { type CommandResult, command, findLeaks, vmmPids } from './instance.ts';
+import { until } from './wait.ts';
+
+const root = join(import.meta.dirname, '../../../..');
+export const image = 'localhost/demo:1';
+
+export class ContainerdLab {
+  readonly home: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly instance: Instance;
+  #containerd: ChildProcess | undefined;
+  #service: ChildProcess | undefined;
+
+  private constructor(home: string, env: NodeJS.ProcessEnv) {
+    this.home = home;
+    this.env = env;
+    this.instance = instanceFromEnvironment({ ...env, SAMPAN_HOME: join(home, 'runtime') });
+  }
+
+  static async start(binary = 'containerd'): Promise<ContainerdLab> {
+    const home = await mkdtemp('/var/tmp/sampan-shim-');
+    const built = await artifacts(currentInstance());
+    const directoryOf = (what: string) => built.find(({ name }) => name === what)!.directory;
+    const hostDirectory = process.env.SAMPAN_HOST_DIR ?? directoryOf('host');
+    const env = {
+      ...process.env,
+      SAMPAN_HOME: home,
+      SAMPAN_LOG_LEVEL: 'debug',
+      SAMPAN_GUEST_DIR: process.env.SAMPAN_GUEST_DIR ?? directoryOf('guest'),
+      SAMPAN_HOST_DIR: hostDirectory,
+      PATH: `${hostDirectory}:${process.env.PATH}:/usr/sbin:/sbin`,
+    };
+    const lab = new ContainerdLab(home, env);
+    await mkdir(join(home, 'c'), { recursive: true });
+    await lab.startService();
+    await lab.startContainerd(binary);
+    const imported = await lab.ctr(['image', 'import', await demoArchive()]);
+    if (imported.code !== 0) throw new Error(`import: ${imported.stderr}`);
+    return lab;
+  }
+
+  get socket(): string {
+    return join(this.home, 'c', 'c.sock');
+  }
+
+  async startService(): Promise<void> {
+    const log = await open(join(this.home, 'service.log'), 'a');
+    this.#service = spawn(process.execPath, [...serverFlags, join(root, 'platform/src/cmd/runtime-service.ts')], {
+      env: this.env,
+      stdio: ['ignore', log.fd, log.fd, 'ipc'],
+      cwd: '/',
+    });
+    await log.close();
+    const service = this.#service;
+    await new Promise<void>((resolve, reject) => {
+      service.once('message', () => resolve());
+      service.once('exit', () => reject(new Error('the runtime did not come up')));
+    }).catch(async (error) => {
+      throw new Error(`${error}: ${(await readFile(join(this.home, 'service.log'), 'utf8')).slice(-1500)}`);
+    });
+  }
+
+  async startContainerd(binary = 'containerd'): Promise<void> {
+    const directory = join(this.home, 'c');
+    const config = join(directory, 'config.toml');
+    const lines = [
+      'version = 2',
+      `root = "${join(directory, 'root')}"`,
+      `state = "${join(directory, 'state')}"`,
+      'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+      `[grpc]\n  address = "${this.socket}"`,
+    ];
+    await writeFile(config, lines.join('\n'));
+    const log = await open(join(directory, 'log'), 'a');
+    this.#containerd = spawn(binary, ['-c', config], { env: this.env, stdio: ['ignore', log.fd, log.fd], cwd: '/' });
+    await log.close();
+    await until('containerd answers', async () => (await this.ctr(['version'])).code === 0, 15_000);
+  }
+
+  ctr(args: string[], input?: string): Promise<CommandResult> {
+    return command('ctr', ['-a', this.socket, ...args], {
+      env: this.env,
+      timeoutMs: 40_000,
+      ...(input === undefined ? {} : { input }),
+    });
+  }
+
+  run(id: string, args: string[], flags: string[] = []): Promise<CommandResult> {
+    return this.ctr(['run', ...flags, '--runtime', 'io.containerd.sampan.v2', image, id, ...args]);
+  }
+
+  /** `RUNNING`, `STOPPED`, `PAUSED`, or undefined when there is no such task. */
+  async state(id: string): Promise<string | undefined> {
+    const { stdout } = await this.ctr(['task', 'ls']);
+    return stdout
+      .split('\n')
+      .map((line) => line.split(/\s+/))
+      .find(([name]) => name === id)?.[2];
+  }
+
+  /** Removes every task and container. */
+  async clear(): Promise<void> {
+    const { stdout } = await this.ctr(['container', 'ls', '-q']);
+    for (const id of stdout.split('\n').filter(Boolean)) {
+      await this.ctr(['task', 'rm', '-f', id]);
+      await this.ctr(['container', 'rm', id]);
+    }
+  }
+
+  machines = (): number[] => vmmPids(this.instance);
+
+  killContainerd = () => end(this.#containerd, 'SIGKILL');
+  killService = () => end(this.#service, 'SIGKILL');
+
+  async stop(): Promise<void> {
+    await this.clear();
+    await end(this.#containerd, 'SIGTERM');
+    await end(this.#service, 'SIGTERM');
+    const env = { ...this.env, SAMPAN_HOME: this.instance.home };
+    const script = join(root, 'platform/src/cmd/teardown.ts');
+    const teardown = await command(process.execPath, ['--disable-warning=ExperimentalWarning', script], { env });
+    const problems = teardown.code === 0 ? findLeaks(this.instance) : [teardown.stderr];
+    if (problems.length === 0) await rm(this.home, { recursive: true, force: true });
+    else throw new Error(`left behind by ${this.home}:\n${problems.join('\n')}`);
+  }
+}
+
+async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Promise<void> {
+  if (!child || child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.kill(signal);
+  await gone;
+}
