@@ -4,7 +4,10 @@ import { type CustomSchema, itemsOf } from './custom-schema.ts';
 const meta = '#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 
 const resourceProperties = {
-  apiVersion: { type: 'string', description: 'APIVersion defines the version of the schema that this object is written in.' },
+  apiVersion: {
+    type: 'string',
+    description: 'APIVersion defines the version of the schema that this object is written in.',
+  },
   kind: { type: 'string', description: 'Kind is what this object is: the name of its kind.' },
   metadata: { description: "Standard object's metadata.", allOf: [{ $ref: meta }] },
 };
