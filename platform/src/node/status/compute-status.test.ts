@@ -137,6 +137,14 @@ describe('the status of a container', () => {
     assert.deepEqual([status.state, status.ready], [{ waiting: { reason: 'ContainerCreating' } }, false]);
   });
 
+  test('counts a restart once the new run is under way', () => {
+    const runs = [ended('a', 1), { ...record('a'), id: 'a-next', attempt: 1, state: 'created' as const }];
+    assert.equal(of(compute({ containers: runs })).restartCount, 0);
+    const up = [runs[0]!, { ...runs[1]!, state: 'running' as const }];
+    assert.equal(of(compute({ containers: up, busy: new Set(['start:a']) })).restartCount, 0);
+    assert.equal(of(compute({ containers: up })).restartCount, 1);
+  });
+
   test('that has ended tells code, reason, message and times', () => {
     const last = ended('a', 3, { message: 'last words', startedAtMs: nowMs - 3000, finishedAtMs: nowMs });
     assert.deepEqual(of(compute({ pod: pod(never), containers: [last] })).state?.terminated, {

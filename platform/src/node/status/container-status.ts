@@ -27,7 +27,8 @@ export function containerStatus(
     imageID: record?.imageRef ?? '',
     ready: false,
     started: false,
-    restartCount: record?.attempt ?? 0,
+    // A run counts once it is under way: whoever waits for the count looks at the state next.
+    restartCount: (record && !isUnderWay(view, record) ? before : record)?.attempt ?? record?.attempt ?? 0,
     state: {},
     lastState: before?.state === 'exited' ? terminated(before) : {},
   };
@@ -46,11 +47,15 @@ export function containerStatus(
 function stateOf(view: PodView, record: ContainerRecord | undefined, name: string): ContainerState {
   if (record?.state === 'exited') return terminated(record);
   // Until postStart is through a container is not said to run.
-  if (record?.state === 'running' && !view.busy.has(startKey(name)))
+  if (record?.state === 'running' && isUnderWay(view, record))
     return { running: { startedAt: toTime(record.startedAtMs) } };
   const reason = initContainers(view.pod).length > 0 ? 'PodInitializing' : 'ContainerCreating';
   return { waiting: { reason } };
 }
+
+/** False for a run that is being started. */
+const isUnderWay = (view: PodView, { state, name }: ContainerRecord): boolean =>
+  state === 'exited' || (state === 'running' && !view.busy.has(startKey(name)));
 
 export function terminated(record: ContainerRecord): ContainerState {
   const reason = record.reason || (record.exitCode === 0 ? 'Completed' : 'Error');
