@@ -51,8 +51,13 @@ fn receive_descriptor(socket: RawFd) -> io::Result<OwnedFd> {
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = std::mem::size_of_val(&control);
-    if unsafe { libc::recvmsg(socket, &mut message, libc::MSG_CMSG_CLOEXEC) } < 0 {
-        return Err(io::Error::last_os_error());
+    // A call with a time limit is not restarted after a signal (signal(7)), and children end at any moment: whoever gave up here would hang up the
+    // terminal that is on its way.
+    while unsafe { libc::recvmsg(socket, &mut message, libc::MSG_CMSG_CLOEXEC) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
     }
     let header = unsafe { libc::CMSG_FIRSTHDR(&message) };
     if header.is_null() || unsafe { (*header).cmsg_type } != libc::SCM_RIGHTS {
