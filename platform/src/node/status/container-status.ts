@@ -33,7 +33,7 @@ export function containerStatus(
     lastState: before?.state === 'exited' ? terminated(before) : {},
   };
   if (record && record.id !== '') status.containerID = containerIdOf(record);
-  status.state = stateOf(view, record, container.name);
+  status.state = stateOf(view, record);
   const why = waiting.get(container.name);
   if (why && record?.state !== 'running') {
     if (status.state.terminated) status.lastState = status.state;
@@ -44,7 +44,7 @@ export function containerStatus(
   return { ...status, ...resourcesOf(container) };
 }
 
-function stateOf(view: PodView, record: ContainerRecord | undefined, name: string): ContainerState {
+function stateOf(view: PodView, record: ContainerRecord | undefined): ContainerState {
   if (record?.state === 'exited') return terminated(record);
   // Until postStart is through a container is not said to run.
   if (record?.state === 'running' && isUnderWay(view, record))
