@@ -8,7 +8,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import { boolean, bytes, int64, Message, nested, pairs, repeated, string, uint32 } from './protobuf.ts';
 import { callTtrpc } from './ttrpc-client.ts';
 import { encodeMessage, MessageDecoder, maxMessageBytes, messageType, requestMessage } from './ttrpc-frames.ts';
-import { serveTtrpc, type TtrpcMethods } from './ttrpc-server.ts';
+import { serveTtrpc, type TtrpcCall, type TtrpcMethods } from './ttrpc-server.ts';
 
 const inner = new Message({ seconds: int64(1), nanos: uint32(2) });
 const outer = new Message({
@@ -81,7 +81,7 @@ const call = (socketPath: string, method: string, payload = Buffer.alloc(0)) =>
   callTtrpc({ socketPath, service: 's', method, namespace: 'n', payload, timeoutMs: 2_000 });
 
 test('a call is answered, refused with its reason, or unknown', async () => {
-  const methods: TtrpcMethods = new Map([
+  const methods: TtrpcMethods = new Map<string, (call: TtrpcCall) => Promise<Buffer>>([
     ['s/Echo', async ({ payload }) => payload],
     ['s/Fail', async () => Promise.reject(new SampanError('NotFound', 'no such thing'))],
   ]);
