@@ -15,7 +15,7 @@ export interface ServerCode {
   environment: Record<string, string>;
 }
 
-/** Idempotent, and nothing to do when no source has changed. A failure is no harm: the server then compiles for itself. */
+/** Idempotent, and nothing to do when no source has changed. Throws where the cache cannot be written; a server that finds nothing there compiles for itself. */
 export async function compileServer({ root, flags, environment }: ServerCode): Promise<void> {
   const directory = environment.NODE_COMPILE_CACHE ?? '';
   const mark = join(

@@ -30,7 +30,8 @@ export async function startServer(instance: CliInstance, built: Artifact[]): Pro
   const running = await runningServer(instance);
   if (running) return running;
   const environment = serverEnvironment(instance.cache);
-  await compileServer({ root: instance.root, flags: serverFlags, environment });
+  // A cache that cannot be written costs memory, and no server.
+  await compileServer({ root: instance.root, flags: serverFlags, environment }).catch(() => {});
   const logPath = serverLogPath(instance);
   await mkdir(dirname(logPath), { recursive: true, mode: 0o700 });
   const log = await open(logPath, 'a', 0o600);
