@@ -31,7 +31,7 @@ async function moduleDirectory(): Promise<string> {
 
 async function build(): Promise<string[]> {
   const validation = join(await moduleDirectory(), 'validation');
-  const names = readdirSync(validation).filter((name) => name !== 'util');
+  const names = readdirSync(validation).filter((name) => /^[a-z]/.test(name) && name !== 'util');
   if (existsSync(cache)) return names;
   console.log('building the validation programs, once');
   const fresh = `${cache}.${process.pid}/`;

@@ -9,7 +9,7 @@ use std::os::unix::io::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{json, Value};
@@ -110,11 +110,14 @@ pub fn connect() -> Outcome<Connection> {
     if let Some(stream) = try_connect(&home) {
         return Ok(Connection::new(stream));
     }
-    start(&home)?;
+    let mut service = start(&home)?;
     let began = Instant::now();
     while began.elapsed() < START_PATIENCE {
         if let Some(stream) = try_connect(&home) {
             return Ok(Connection::new(stream));
+        }
+        if let Ok(Some(status)) = service.try_wait() {
+            return Err(Failure::new(format!("the runtime service ended ({}); its log is {}", status, log_path(&home).display())));
         }
         std::thread::sleep(Duration::from_millis(25));
     }
@@ -151,7 +154,7 @@ fn lock(home: &Path) -> Outcome<File> {
 }
 
 /// Starts the service in a session of its own, outside the caller's cgroups: it serves others when this caller is long gone.
-fn start(home: &Path) -> Outcome<()> {
+fn start(home: &Path) -> Outcome<Child> {
     let file = read_file(home).unwrap_or(Value::Null);
     let words: Vec<String> = file["start"].as_array().into_iter().flatten().filter_map(|word| word.as_str().map(String::from)).collect();
     let (program, arguments) = words.split_first().ok_or_else(|| {
@@ -174,7 +177,7 @@ fn start(home: &Path) -> Outcome<()> {
             Ok(())
         });
     }
-    command.stdout(log).stderr(stderr).spawn().map(drop).context(|| format!("start {}", program))
+    command.stdout(log).stderr(stderr).spawn().context(|| format!("start {}", program))
 }
 
 fn leave_cgroups() {

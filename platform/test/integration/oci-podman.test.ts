@@ -23,6 +23,8 @@ after(async () => {
 
 const machines = () => vmmPids(instanceFromEnvironment({ ...lab.env, SAMPAN_HOME: join(lab.home, 'runtime') })).length;
 
+const addressTemplate = '{"address": "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"}';
+
 async function podman(...args: string[]): Promise<string> {
   const result = await lab.podman(args);
   assert.equal(result.code, 0, `podman ${args.join(' ')}: ${result.stderr}\n${(await lab.log()).slice(-2000)}`);
@@ -165,6 +167,22 @@ test('kube play runs a Pod in one machine', options, async () => {
   await until('the page', async () => (await podman('logs', 'played-side')).includes('Hello from a VM'), 20_000);
   assert.equal(machines(), 1);
   await podman('play', 'kube', '--down', path);
+  assert.equal(machines(), 0);
+});
+
+test("Podman's own network reaches into the machine, published ports too", options, async () => {
+  await podman('network', 'create', '--subnet', '10.213.7.0/24', 'sampan-test');
+  try {
+    const publish = ['--network', 'sampan-test', '-p', '127.0.0.1:18017:8080', '--ulimit', 'host'];
+    await podman('run', '-d', '--name', 'server', ...publish, demoImage, 'httpd', '-f', '-p', '8080', '-h', '/var/www');
+    const page = async (host: string) =>
+      (await fetch(`http://${host}/`, { signal: AbortSignal.timeout(2_000) })).text();
+    const { address } = JSON.parse(await podman('inspect', '-f', addressTemplate, 'server'));
+    assert.match(await until('the page', () => page(`${address}:8080`), 10_000), /Hello from a VM/);
+    assert.match(await page('127.0.0.1:18017'), /Hello from a VM/);
+  } finally {
+    await podman('network', 'rm', '--force', '--time', '0', 'sampan-test');
+  }
   assert.equal(machines(), 0);
 });
 

@@ -47,7 +47,16 @@ export class PodmanLab implements AsyncDisposable {
     this.env = env;
     this.runtime = join(home, 'sampan-runtime');
     this.#storage = ['--root', join(home, 'storage'), '--runroot', join(home, 'podman'), '--tmpdir', join(home, 'tmp')];
-    this.#storage.push('--cgroup-manager', 'cgroupfs', '--events-backend', 'file', '--storage-driver', 'vfs');
+    this.#storage.push(
+      '--network-config-dir',
+      join(home, 'networks'),
+      '--cgroup-manager',
+      'cgroupfs',
+      '--events-backend',
+      'file',
+      '--storage-driver',
+      'vfs',
+    );
   }
 
   static async open(name: string): Promise<PodmanLab> {

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type OciConfig, parseOciConfig } from '../runtime/bundles/oci-config.ts';
+import { type Neighbour, placement } from './placement.ts';
+
+const own = [{ type: 'network' }, { type: 'pid' }];
+const config = (namespaces: object[], more: object = {}): OciConfig =>
+  parseOciConfig(JSON.stringify({ ociVersion: '1.0.2', process: { args: ['a'] }, linux: { namespaces }, ...more }));
+const infra: Neighbour = {
+  key: 'k1',
+  sandboxId: 's1',
+  holderPid: 4711,
+  root: '/r',
+  annotations: { 'io.kubernetes.cri-o.SandboxID': 'p' },
+};
+
+test('a container alone gets a machine of its own, as big as it may become', () => {
+  const linux = { namespaces: own, resources: { memory: { limit: 1 << 28 }, cpu: { quota: 50_000, period: 100_000 } } };
+  const place = placement(config(own, { linux, hostname: 'h' }), '/r', [infra]);
+  assert.ok('create' in place);
+  const { handler, network, hostname, resources } = place.create;
+  assert.deepEqual(
+    { handler, network, hostname, resources },
+    {
+      handler: 'vm',
+      network: 'none',
+      hostname: 'h',
+      resources: { cpuMillicores: 500, memoryBytes: 1 << 28 },
+    },
+  );
+});
+
+test('a network that was made before is joined where it is', () => {
+  const place = placement(config([{ type: 'network', path: '/run/netns/a' }]), '/r', []);
+  assert.ok('create' in place);
+  assert.deepEqual([place.create.network, place.create.netnsPath], ['netns', '/run/netns/a']);
+});
+
+test('containers of one pod share its machine, told by annotation or by whose namespaces they name', () => {
+  const byNamespace = config([
+    { type: 'network', path: '/proc/4711/ns/net' },
+    { type: 'ipc', path: '/proc/4711/ns/ipc' },
+  ]);
+  assert.deepEqual(placement(byNamespace, '/r', [infra]), { join: 's1' });
+  const byAnnotation = config(own, { annotations: { 'io.kubernetes.cri-o.SandboxID': 'p' } });
+  assert.deepEqual(placement(byAnnotation, '/r', [infra]), { join: 's1' });
+  assert.ok('create' in placement(byAnnotation, '/other', [infra]), 'a pod of another root is another pod');
+  const pid = config([...own, { type: 'pid', path: '/proc/4711/ns/pid' }]);
+  assert.deepEqual(placement(pid, '/r', [infra]), { join: 's1', pidNamespaceOf: 'k1' });
+});
+
+test("namespaces of strangers, the host's network and unknown handlers are refused by name", () => {
+  const refusal = (one: OciConfig) => () => placement(one, '/r', [infra]);
+  assert.throws(refusal(config([{ type: 'network', path: '/proc/1/ns/net' }])), /network \(\/proc\/1\/ns\/net\)/);
+  assert.throws(refusal(config([{ type: 'pid' }])), /no network means the host's/);
+  assert.throws(
+    refusal(config(own, { annotations: { 'sampan.dev/handler': 'jail' } })),
+    /sampan.dev\/handler is "jail"/,
+  );
+});
