@@ -195,6 +195,33 @@ describe('CRI over its socket', { skip: missingForCri() }, () => {
     );
   });
 
+  it('gives many terminals at once, and hangs up none of them, whatever the handler', async () => {
+    const { runtimeHandlers = [] } = await lab.client.status({});
+    const places = [containerId];
+    if (runtimeHandlers.some(({ name }) => name === 'namespace')) {
+      const config = lab.sandboxConfig('spaces');
+      const { podSandboxId } = await lab.client.runPodSandbox({ config, runtimeHandler: 'namespace' });
+      places.push(await lab.container(podSandboxId!, 'main', { image, script: 'sleep 1000' }));
+    }
+    const run = async (container: string) => {
+      const cmd = ['sh', '-c', 'sleep 0.2; exit 5'];
+      const { url } = await lab.client.exec({ containerId: container, cmd, stdin: true, stdout: true, tty: true });
+      const socket = new WebSocket(url!.replace('http', 'ws'), ['v5.channel.k8s.io']);
+      let status = '';
+      socket.on('message', (data: Buffer) => {
+        if (data[0] === 3) status = data.subarray(1).toString();
+      });
+      await new Promise((resolve) => socket.once('close', resolve));
+      return /exit status \d+/.exec(status)?.[0] ?? status;
+    };
+    const ends = await Promise.all(places.flatMap((place) => Array.from({ length: 24 }, () => run(place))));
+    assert.deepEqual([...new Set(ends)], ['exit status 5']);
+    for (const id of places.slice(1)) {
+      const { containers } = await lab.client.listContainers({ filter: { id } });
+      await lab.client.removePodSandbox({ podSandboxId: containers![0]!.podSandboxId });
+    }
+  });
+
   it('holds a flood in bounded memory while its client does not read', async () => {
     const { url } = await lab.client.exec({ containerId, cmd: ['cat', '/dev/zero'], stdout: true });
     const memory = async () =>
