@@ -27,6 +27,8 @@ import {
 } from './network-lab.ts';
 import { missingParts, RuntimeLab } from './runtime-lab.ts';
 import { CriLab, missingForCri } from './support/cri-lab.ts';
+import { missingForPodman, PodmanLab } from './support/podman-lab.ts';
+import { demoImage } from './support/pods.ts';
 
 const inside = process.env.SAMPAN_TEST_NETNS === '1';
 
@@ -78,6 +80,7 @@ function insideNamespace(): void {
   });
   describe('attachments by CNI', attachmentTests);
   test('a machine whose network is a CNI chain', { skip: missingParts() }, machineTest);
+  test("a machine joins the network that Podman's own CNI has made", { skip: missingForPodman() }, podmanTest);
   test('sampan cri --cni, killed and started again', { skip: missingForCri() }, criTest);
 }
 
@@ -235,6 +238,20 @@ async function machineTest(t: { diagnostic(text: string): void }): Promise<void>
   await pods.runtime.removePodSandbox({ podSandboxId: sandbox });
   assert.deepEqual(await lab.leftovers(), []);
   assert.deepEqual(await pods.traces(), []);
+}
+
+async function podmanTest(): Promise<void> {
+  // Podman remembers addresses on the host, whatever directories it is given. This mount namespace is ours.
+  await mkdir('/var/lib/cni', { recursive: true });
+  await run('mount', ['-t', 'tmpfs', 'none', '/var/lib/cni']);
+  await using lab = await PodmanLab.open('podman-cni');
+  await using _ = await newGreeter(undefined, 7072);
+  const script = 'ip -4 addr show dev eth0; nc -w 5 10.88.0.1 7072 </dev/null';
+  const flags = ['--rm', '--ulimit', 'host', '--network', 'podman'];
+  const result = await lab.podman(['run', ...flags, demoImage, 'sh', '-c', script]);
+  assert.equal(result.code, 0, result.stderr);
+  const address = /inet (10\.88\.\d+\.\d+)\/16/.exec(result.stdout)?.[1];
+  assert.ok(result.stdout.includes(`hello ${address}`), result.stdout);
 }
 
 async function criTest(): Promise<void> {
