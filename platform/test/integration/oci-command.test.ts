@@ -35,7 +35,8 @@ afterEach(async () => {
   assert.equal(bundles.sandboxes.size, 0, 'a sandbox goes with its last container');
 });
 
-const serve = () => serveOci({ bundles, run: join(home, 'run'), home, start: { command: [], environment: {} }, log: silentLogger });
+const serve = () =>
+  serveOci({ bundles, run: join(home, 'run'), home, start: { command: [], environment: {} }, log: silentLogger });
 const call = (args: string[]) =>
   command(program, ['--root', join(home, 'root'), ...args], { env: { ...process.env, SAMPAN_HOME: home } });
 
