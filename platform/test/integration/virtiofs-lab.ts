@@ -148,6 +148,10 @@ export class ShareLab {
     for (const id of ['one', 'two', 'three']) await vmm.destroy(this.machineDirectory(id));
     await vmm.teardown();
     execFileSync('umount', ['-R', '-l', this.shared]);
+    assert.deepEqual(serverProcesses(this.shared), []);
+    assert.equal(readFileSync('/proc/self/mountinfo', 'utf8').includes(this.directory), false, 'a mount is left');
+    for (const hierarchy of ['', 'memory', 'cpu'])
+      assert.equal(existsSync(join('/sys/fs/cgroup', hierarchy, `sampan-${this.#tag}`)), false, 'a cgroup is left');
     await rm(`/dev/shm/sampan-${this.#tag}`, { recursive: true, force: true });
     await rm(this.directory, { recursive: true, force: true });
     assert.equal(existsSync(this.directory), false);

@@ -234,6 +234,17 @@ describe('a directory of the host in a machine', { skip: missingParts() }, () =>
     assert.deepEqual(serverProcesses(lab.shared), []);
   });
 
+  test('one whose server of files died while nobody was there is told as gone when somebody is', async () => {
+    await lab.machine('three');
+    await lab.forgetVmm();
+    process.kill(serverProcesses(lab.shared)[0]!, 'SIGKILL');
+    const found = await (await lab.vmm()).find(lab.machineDirectory('three'));
+    const exit = await found!.exited;
+    assert.equal(exit.kind, 'killed');
+    assert.match(exit.message, /the file server of share host ended/);
+    await (await lab.vmm()).destroy(lab.machineDirectory('three'));
+  });
+
   test('a machine that dies takes the servers of its files along', async () => {
     const two = await lab.machine('two', { readOnly: true });
     assert.equal(serverProcesses(lab.shared).length, 2);

@@ -166,7 +166,7 @@ class QemuVmm implements Vmm {
       const template = spec.shares?.length ? undefined : await this.#templateFor(spec.shape);
       const machine = await this.#starts.run(() => this.#start(spec, template));
       this.#machines.set(spec.directory, machine);
-      this.#pool.note(spec.shape);
+      if (!spec.shares?.length) this.#pool.note(spec.shape);
       return machine;
     });
   }
