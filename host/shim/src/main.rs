@@ -2,14 +2,16 @@
 //!
 //!   start    tells the node-wide process of the task, prints the address of the task API that containerd is to connect to, and writes it to the bundle
 //!   delete   has the process give the task up, and prints a DeleteResponse (protobuf)
+//!   relay    one a node, started by the process itself: holds containerd's connections while that one is away (relay.rs)
 //!
-//! Both follow containerd's "Runtime v2" (docs/runtime-v2.md: flags, environment, working directory). The process is found by
+//! The first two follow containerd's "Runtime v2" (docs/runtime-v2.md: flags, environment, working directory). The process is found by
 //! <home>/runtime/shim.conf, which it wrote when it last ran; where it is not there any more, it is started anew as that file says.
 //! Owns nothing else: no task, no stdio, no process per container.
 
 mod conf;
 mod control;
 mod options;
+mod relay;
 
 use std::io::Write;
 use std::process::exit;
@@ -22,6 +24,16 @@ use options::{Action, Options};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [verb, directory] = arguments.as_slice() {
+        if verb == "relay" {
+            if let Err(words) = relay::serve(std::path::Path::new(directory)) {
+                eprintln!("containerd-shim-sampan-v2: {}", words);
+                exit(1);
+            }
+            return;
+        }
+    }
     let outcome = Options::from_environment().and_then(|options| carry_out(&options));
     if let Err(words) = outcome {
         eprintln!("containerd-shim-sampan-v2: {}", words);

@@ -70,9 +70,11 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
   });
   await bundles.recover();
   const { run } = instance;
+  const hostDirectory = process.env.SAMPAN_HOST_DIR;
   const shim = await createShimService({
     ...{ bundles, run, version, clock: systemClock },
     canJoinNetns: true,
+    ...(hostDirectory ? { program: join(hostDirectory, 'containerd-shim-sampan-v2') } : {}),
     log: log.child({ part: 'shim' }),
   });
   await writeShimConf(instance, shim.controlPath);

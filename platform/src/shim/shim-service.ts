@@ -4,7 +4,8 @@
  *
  *   <run>/shim/control.sock    start <namespace> <id> <containerd's ttrpc socket> <bundle>  ->  the door's address
  *                              delete ...  ->  a DeleteResponse
- *   <run>/shim/<door>.sock     the task API; <door>.json says whose it is, for whoever comes after a crash
+ *   <run>/shim/<door>.sock     the task API, for containerd: the relay's; <door>.json says whose it is, for whoever comes after a crash
+ *   <run>/shim/<door>.inner    the same, for the relay
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
@@ -24,6 +25,7 @@ import { deleteResponse, timestampOf } from './containerd/task-messages.ts';
 import { removeTask, taskMethods } from './containerd/task-service.ts';
 import { serveControl } from './control-socket.ts';
 import { EventForwarder } from './event-forwarder.ts';
+import { openRelayed, restRelay } from './relay-client.ts';
 import { serveTtrpc } from './ttrpc/ttrpc-server.ts';
 
 export interface ShimServiceOptions {
@@ -35,6 +37,8 @@ export interface ShimServiceOptions {
   clock: Clock;
   log: Logger;
   mounts?: RootfsMounts;
+  /** containerd-shim-sampan-v2, whose relay holds containerd's connections while we are away. Absent: doors are our own, and fall with us. */
+  program?: string;
 }
 
 export interface ShimService {
@@ -61,7 +65,7 @@ export async function createShimService(options: ShimServiceOptions): Promise<Sh
 }
 
 class Service implements ShimService {
-  readonly #options: Required<ShimServiceOptions>;
+  readonly #options: Required<Omit<ShimServiceOptions, 'program'>> & Pick<ShimServiceOptions, 'program'>;
   readonly #directory: string;
   readonly #doors = new Map<string, Door>();
   readonly #locks = new SerialByKey();
@@ -100,6 +104,7 @@ class Service implements ShimService {
     this.#closing.abort();
     const servers = [this.#control, ...[...this.#doors.values()].map(({ server }) => server)];
     for (const server of servers) server?.close();
+    if (this.#options.program) await restRelay(this.#directory);
     for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -146,7 +151,9 @@ class Service implements ShimService {
       const path = join(this.#directory, `${name}.sock`);
       const door = { server, path, forwarder: new EventForwarder({ socketPath: owner.containerd, clock, log }) };
       await writeFileAtomic(join(this.#directory, `${name}.json`), JSON.stringify(owner), { durable: false });
-      await listen(server, path);
+      const { program } = this.#options;
+      await listen(server, program ? join(this.#directory, `${name}.inner`) : path);
+      if (program) await openRelayed({ program, directory: this.#directory, clock }, name);
       this.#doors.set(name, door);
       return door;
     });

@@ -124,3 +124,19 @@ test('a task outlives kill -9 of containerd, and the next one finds it', async (
   await lab.ctr(['container', 'rm', 'stays']);
   assert.deepEqual(lab.machines(), []);
 });
+
+test('a task outlives kill -9 of our own process: containerd does not notice, and what it waits for comes', async () => {
+  const started = await lab.run('survivor', ['sh', '-c', 'sleep 1000 & wait; echo unreached'], ['-d']);
+  assert.equal(started.code, 0, started.stderr);
+  const machines = lab.machines();
+  await lab.killService();
+  await lab.startService();
+  assert.equal(await lab.state('survivor'), 'RUNNING');
+  const entered = await lab.ctr(['task', 'exec', '--exec-id', 'after', 'survivor', 'echo', 'still here']);
+  assert.equal(entered.stdout, 'still here\n', entered.stderr);
+  assert.deepEqual(lab.machines(), machines);
+  await lab.ctr(['task', 'kill', '-s', 'SIGKILL', 'survivor']);
+  await until('the task has stopped', async () => (await lab.state('survivor')) === 'STOPPED');
+  assert.match((await lab.ctr(['task', 'rm', 'survivor'])).stderr, /exit code 137/);
+  assert.deepEqual(lab.machines(), []);
+});

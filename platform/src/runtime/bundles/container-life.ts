@@ -133,6 +133,8 @@ export async function agentOf(context: BundleContext, { record }: LiveContainer)
 export async function startContainer(context: BundleContext, id: string): Promise<BundleContainer> {
   const container = context.container(id);
   const { record } = container;
+  // Asked again by somebody who did not get the answer.
+  if (record.state === 'stopped' && record.startedAtNanos > 0n) return describeContainer(context, container);
   if (record.state === 'stopped')
     throw new SampanError('FailedPrecondition', `container ${id} has stopped; it cannot be started again`);
   if (record.state === 'created') {

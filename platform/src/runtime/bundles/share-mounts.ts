@@ -43,6 +43,8 @@ export const hostShareMounts: ShareMounts = {
   },
 
   async release(path) {
+    // After a crash between bind and --make-rslave, unmounting what lies in a bind would unmount it on the host as well.
+    for (const target of await mountsBelow(path)) await run('mount', ['--make-slave', target]);
     // Deepest first: the list is in the order of mounting.
     for (const target of (await mountsBelow(path)).reverse())
       await run('umount', ['--lazy', target], { okCodes: [0, 1, 32] });
