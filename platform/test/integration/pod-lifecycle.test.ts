@@ -65,6 +65,35 @@ describe('a Pod lives in a VM of its own', () => {
     await deletePod(instance.client, 'hog');
   });
 
+  test('has a port of the host for itself: who else wants it waits until it is free', async () => {
+    const port = 20_000 + (process.pid % 10_000);
+    const serving = (name: string) =>
+      shellPod(
+        name,
+        `mkdir /tmp/w; echo ${name} > /tmp/w/index.html; exec httpd -f -p 80 -h /tmp/w`,
+        {},
+        {
+          ports: [{ containerPort: 80, hostPort: port }],
+        },
+      );
+    const answer = async (): Promise<string> =>
+      fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } }).then(
+        async (response) => (await response.text()).trim(),
+        () => 'nobody',
+      );
+    await createPod(instance.client, serving('front'));
+    await until('the first answers', async () => (await answer()) === 'front');
+    await createPod(instance.client, serving('second'));
+    const waiting = await podWhere(instance.client, 'second', 'waits', (one) =>
+      Boolean(one.status?.conditions?.[0]?.message),
+    );
+    assert.match(waiting.status!.conditions![0]!.message!, /didn't have free ports for the requested pod ports/);
+    await deletePod(instance.client, 'front');
+    await until('the second answers', async () => (await answer()) === 'second');
+    await deletePod(instance.client, 'second');
+    assert.equal(await answer(), 'nobody');
+  });
+
   test('runs init containers in order, then sidecars beside the main container', async () => {
     const step = (name: string, script: string, more: object = {}) => ({
       name,
