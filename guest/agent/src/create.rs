@@ -11,7 +11,7 @@ use crate::calls::Answer;
 use crate::container::{Container, State};
 use crate::device_filter::take_rules;
 use crate::failure::{Context, Failure, Outcome};
-use crate::host::{capabilities, open_files};
+use crate::host::{bounds, capabilities};
 use crate::setup::ETC;
 use crate::stopwatch::Stopwatch;
 use crate::{params, shares, sys, users};
@@ -57,7 +57,7 @@ impl Agent {
         self.set_namespaces(&mut spec, params::optional_text(request, "pidNamespaceOf"))?;
         spec["linux"]["cgroupsPath"] = json!(format!("/{}", container.cgroup()));
         if self.host.is_some() {
-            open_files::fit(&mut spec["process"]);
+            bounds::fit(&mut spec["process"]);
             capabilities::fit(&mut spec["process"]);
         }
         self.show_devices(&spec)?;

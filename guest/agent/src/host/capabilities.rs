@@ -22,6 +22,11 @@ pub fn fit(process: &mut Value) {
     }
 }
 
+pub fn have(name: &str) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    permitted(&status).map_or(false, |own| is_in(own, name))
+}
+
 fn permitted(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("CapPrm:"))?;
     u64::from_str_radix(line.trim(), 16).ok()

@@ -7,12 +7,12 @@
 //! Everything the machine holds (mounts, loop devices, network) hangs on its processes: when they are gone, the kernel takes it back.
 
 mod boot;
+pub mod bounds;
 pub mod capabilities;
 pub mod devices;
 pub mod gifts;
 pub mod loops;
 pub mod mode;
-pub mod open_files;
 mod options;
 mod start;
 

@@ -8,6 +8,12 @@ export type TestPod = Pod & KubeObject;
 
 export const demoImage = 'localhost/demo:1';
 
+/** SAMPAN_TEST_HANDLER=namespace runs a test's Pods on the host's kernel. */
+function runtimeClass(): object {
+  const handler = process.env.SAMPAN_TEST_HANDLER;
+  return handler ? { runtimeClassName: handler } : {};
+}
+
 /** A Pod of one shell script; small, so that many fit. */
 export function shellPod(
   name: string,
@@ -22,6 +28,7 @@ export function shellPod(
     spec: {
       restartPolicy: 'Never',
       terminationGracePeriodSeconds: 2,
+      ...runtimeClass(),
       ...spec,
       containers: [
         {

@@ -1,11 +1,27 @@
-//! How many files a container may have open, on a host that gives us less than a container usually has: a host inside a container of its own.
+//! What a container usually has and a confined host (inside a container of its own) may not let us give: many open files, a low OOM score.
+
+use std::fs;
 
 use serde_json::{json, Value};
+
+use super::capabilities;
 
 const KIND: &str = "RLIMIT_NOFILE";
 
 /// Raises our own bound as far as the container's; where the host forbids that, the container gets ours.
 pub fn fit(process: &mut Value) {
+    fit_open_files(process);
+    let score = fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+    let wanted = process.get("oomScoreAdj").and_then(Value::as_i64);
+    if let (Ok(own), Some(wanted)) = (score.trim().parse::<i64>(), wanted) {
+        // Everyone may make himself a likelier victim, not a less likely one.
+        if wanted < own && !capabilities::have("SYS_RESOURCE") {
+            process["oomScoreAdj"] = json!(own);
+        }
+    }
+}
+
+fn fit_open_files(process: &mut Value) {
     let limits = match process.get_mut("rlimits").and_then(Value::as_array_mut) {
         Some(limits) => limits,
         None => return,
