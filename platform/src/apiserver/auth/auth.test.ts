@@ -56,6 +56,17 @@ describe('service account tokens', () => {
     assert.equal((await review(token)).authenticated, false);
   });
 
+  test('bound to a Pod on a node tell of the node', async () => {
+    const node: KubeObject = await api.client.create(resources.nodes, { metadata: { name: 'here' } });
+    const pod = testPod('placed');
+    pod.spec.nodeName = 'here';
+    await api.client.create(pods, pod);
+    const token = await requestToken({ boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name: 'placed' } });
+    const extra = (await review(token)).user?.extra;
+    assert.deepEqual(extra?.['authentication.kubernetes.io/node-name'], ['here']);
+    assert.deepEqual(extra?.['authentication.kubernetes.io/node-uid'], [node.metadata?.uid]);
+  });
+
   test("of which a bit was changed are nobody's", async () => {
     const token = await requestToken();
     const [header, , signature] = token.split('.');

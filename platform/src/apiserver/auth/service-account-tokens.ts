@@ -117,5 +117,6 @@ function extraOf({ pod, node }: PrivateClaims, { jti }: JWTPayload): Record<stri
         }
       : {}),
     ...(node ? { 'authentication.kubernetes.io/node-name': [node.name] } : {}),
+    ...(node?.uid ? { 'authentication.kubernetes.io/node-uid': [node.uid] } : {}),
   };
 }

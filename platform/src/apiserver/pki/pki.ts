@@ -63,7 +63,14 @@ export async function openPki(options: PkiOptions): Promise<Pki> {
   const issueClient: Pki['issueClient'] = (subject, lifetimeMs = leafLifetimeMs) =>
     issue({ ca: clientCa, use: 'client', subject, notBeforeMs: clock.now(), lifetimeMs });
   const names = [
-    ...new Set(['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc', ...options.names]),
+    ...new Set([
+      'localhost',
+      'kubernetes',
+      'kubernetes.default',
+      'kubernetes.default.svc',
+      'kubernetes.default.svc.cluster.local',
+      ...options.names,
+    ]),
   ];
   const addresses = [...new Set(['127.0.0.1', '::1', ...options.addresses])];
   const issueServing = () =>
