@@ -29,7 +29,10 @@ export async function create(context: OciContext, connection: LineConnection, pa
     const { stdio } = parse(requests.stdio, answer);
     return make(context, { ...made, holder }, config, stdio);
   });
-  await connection.send({ result: {} });
+  await connection.send({ result: {} }).catch(async (error) => {
+    await context.serial.run(key, () => forget(context, record));
+    throw error;
+  });
   await serveHolder(context, connection, record.holder, { containerId: key });
 }
 

@@ -131,6 +131,14 @@ test('the service may be restarted under a holder', async () => {
   assert.equal(held.output.stdout, 'late\n');
 });
 
+test('a container that was created for a caller who died with the service is taken back', async () => {
+  const held = await create('gone', await bundle('gone', 'true'));
+  await server.close();
+  process.kill(held.pid, 'SIGKILL');
+  server = await serve();
+  await until('its end', async () => (await call(['list', '-q'])).stdout === '', 10_000);
+});
+
 test('exec runs beside it, with its exit code, its streams and the container’s environment', async () => {
   await create('e', await bundle('e', 'sleep 30'));
   assert.match((await call(['exec', 'e', 'true'])).stderr, /it is created, not running/);
