@@ -40,7 +40,8 @@ Examples:
   crictl --runtime-endpoint unix:///run/sampan/cri.sock ps         from another terminal
   kubelet --container-runtime-endpoint=unix:///run/sampan/cri.sock ...
 
-It says when it is ready. Ctrl-C or SIGTERM stops it; Pods go on and are taken up by the next start.`,
+It says when it is ready. Ctrl-C or SIGTERM stops it; Pods go on and are taken up by the next start. ./sampan down --pods, with the same SAMPAN_HOME,
+removes them and all that was made for them.`,
     )
     .action(async (options: CriOptions) => (await import('./cri.ts')).cri(options));
   program

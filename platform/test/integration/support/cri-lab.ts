@@ -61,7 +61,12 @@ export class CriLab implements AsyncDisposable {
       SAMPAN_HOST_DIR: process.env.SAMPAN_HOST_DIR ?? directoryOf('host'),
       PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
     });
-    await lab.start();
+    try {
+      await lab.start();
+    } catch (error) {
+      await rm(home, { recursive: true, force: true });
+      throw error;
+    }
     return lab;
   }
 
