@@ -62,7 +62,7 @@ describe('service account tokens', () => {
     pod.spec.nodeName = 'here';
     await api.client.create(pods, pod);
     const token = await requestToken({ boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name: 'placed' } });
-    const extra = (await review(token)).user?.extra;
+    const extra = (await review(token)).user?.extra as Record<string, string[]> | undefined;
     assert.deepEqual(extra?.['authentication.kubernetes.io/node-name'], ['here']);
     assert.deepEqual(extra?.['authentication.kubernetes.io/node-uid'], [node.metadata?.uid]);
   });
