@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseOciConfig } from '../../runtime/bundles/oci-config.ts';
+import { bundleId, taskName } from './task-ids.ts';
+import { taskPlan } from './task-plan.ts';
+
+const plan = (more: { annotations?: object; linux?: object }, canJoinNetns = true) =>
+  taskPlan(
+    parseOciConfig(JSON.stringify({ ociVersion: '1.1.0', process: { args: ['x'] }, hostname: 'web', ...more })),
+    { canJoinNetns },
+  );
+const sandboxOf = (given: ReturnType<typeof plan>) => {
+  assert.equal(given.kind, 'own-machine');
+  return given.kind === 'own-machine' ? given.sandbox : undefined;
+};
+const netns = { namespaces: [{ type: 'network', path: '/run/netns/x' }] };
+
+test('a task has a machine of its own, as large as its limits say, without a network', () => {
+  const resources = { cpu: { quota: 150_000, period: 100_000 }, memory: { limit: 1 << 28 } };
+  const sandbox = sandboxOf(plan({ linux: { resources } }));
+  assert.deepEqual(sandbox?.resources, { cpuMillicores: 1500, memoryBytes: 1 << 28 });
+  assert.deepEqual([sandbox?.handler, sandbox?.hostname, sandbox?.network], ['vm', 'web', 'none']);
+});
+
+test("a sandbox of the CRI plugin is as large as its Pod, and joins the Pod's network namespace", () => {
+  const annotations = {
+    'io.kubernetes.cri.container-type': 'sandbox',
+    'io.kubernetes.cri.sandbox-memory': '1048576',
+    'io.kubernetes.cri.sandbox-cpu-quota': '20000',
+    'io.kubernetes.cri.sandbox-cpu-period': '10000',
+  };
+  const sandbox = sandboxOf(plan({ annotations, linux: netns }));
+  assert.deepEqual(sandbox?.resources, { cpuMillicores: 2000, memoryBytes: 1_048_576 });
+  assert.deepEqual([sandbox?.network, sandbox?.netnsPath], ['netns', '/run/netns/x']);
+});
+
+test('a container of the CRI plugin goes into the machine of its sandbox', () => {
+  const annotations = { 'io.kubernetes.cri.container-type': 'container', 'io.kubernetes.cri.sandbox-id': 'pod' };
+  assert.deepEqual(plan({ annotations }), { kind: 'in-sandbox', sandboxId: 'pod' });
+  const { 'io.kubernetes.cri.sandbox-id': _, ...without } = annotations;
+  assert.throws(() => plan({ annotations: without }), { reason: 'Invalid', message: /sandbox-id/ });
+});
+
+test('annotations choose the handler and our bridge; what they cannot choose is refused by name', () => {
+  const annotations = { 'sampan.dev/handler': 'namespace', 'sampan.dev/network': 'bridge' };
+  const sandbox = sandboxOf(plan({ annotations, linux: netns }));
+  assert.deepEqual([sandbox?.handler, sandbox?.network, sandbox?.netnsPath], ['namespace', 'bridge', undefined]);
+  for (const key of Object.keys(annotations))
+    assert.throws(() => plan({ annotations: { [key]: 'other' } }), { reason: 'Unsupported', message: new RegExp(key) });
+});
+
+test('ids of several containerds and namespaces are told apart', () => {
+  const name = { door: '0123abcd', namespace: 'k8s.io', id: 'a-b_c.d' };
+  assert.deepEqual(taskName(bundleId(name)), name);
+  for (const id of ['a--b', '-a', 'a/b', '', 'x'.repeat(77)])
+    assert.throws(() => bundleId({ ...name, id }), { reason: 'Invalid' }, id);
+  for (const foreign of ['podman-id', 'x--y--z', '0123abcd--a--b--c']) assert.equal(taskName(foreign), undefined);
+});
