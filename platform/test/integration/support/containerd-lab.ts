@@ -1,5 +1,6 @@
 /** A containerd of its own (root, state, socket) and a `sampan runtime` of its own, joined by the shim. stop() looks for anything left behind. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { currentInstance } from '../../../../cli/src/instance.ts';
@@ -121,16 +122,38 @@ export class ContainerdLab {
   killContainerd = () => end(this.#containerd, 'SIGKILL');
   killService = () => end(this.#service, 'SIGKILL');
 
+  /** Processes that serve this lab's bundles, whoever started them. */
+  servicePids(): number[] {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .filter((pid) => {
+        const [line, environment] = ['cmdline', 'environ'].map((file) => readOr(`/proc/${pid}/${file}`));
+        return line?.includes('runtime-service.ts') && environment?.includes(`SAMPAN_HOME=${this.home}\0`);
+      })
+      .map(Number);
+  }
+
   async stop(): Promise<void> {
     await this.clear();
     await end(this.#containerd, 'SIGTERM');
     await end(this.#service, 'SIGTERM');
+    // And one that the relay started in its place.
+    for (const pid of this.servicePids()) process.kill(pid, 'SIGTERM');
+    await until('the runtime ends', async () => this.servicePids().length === 0, 20_000);
     const env = { ...this.env, SAMPAN_HOME: this.instance.home };
     const script = join(root, 'platform/src/cmd/teardown.ts');
     const teardown = await command(process.execPath, ['--disable-warning=ExperimentalWarning', script], { env });
     const problems = teardown.code === 0 ? findLeaks(this.instance) : [teardown.stderr];
     if (problems.length === 0) await rm(this.home, { recursive: true, force: true });
     else throw new Error(`left behind by ${this.home}:\n${problems.join('\n')}`);
+  }
+}
+
+function readOr(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
   }
 }
 
