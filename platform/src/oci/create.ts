@@ -5,6 +5,7 @@
  */
 import { isAbsolute, join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
+import { guestConfig } from '../runtime/bundles/guest-config.ts';
 import { type OciConfig, readOciConfig } from '../runtime/bundles/oci-config.ts';
 import { type ContainerRecord, keyOf } from './container-records.ts';
 import { forget } from './delete.ts';
@@ -49,6 +50,8 @@ async function make(
     return { key, sandboxId, holderPid: holder.pid, root, annotations };
   });
   const place: Placement = placement(config, made.root, neighbours);
+  // What is refused is refused before a machine is started for it.
+  if ('create' in place) guestConfig(config, { sharePath: '/', sysctls: place.create.sysctls ?? {} });
   const record: ContainerRecord = { ...made, sandboxId: 'join' in place ? place.join : made.key };
   // Nobody may take the sandbox away between the decision to join it and the container's being in it.
   return context.serial.run(`sandbox ${record.sandboxId}`, async () => {

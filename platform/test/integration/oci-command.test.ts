@@ -47,7 +47,7 @@ async function bundle(id: string, script: string, more: object = {}): Promise<st
     ociVersion: '1.0.2',
     process: { args: ['/bin/sh', '-c', script], env: ['A=1'], cwd: '/' },
     root: { path: 'rootfs' },
-    linux: { namespaces: [{ type: 'network' }] },
+    linux: { namespaces: ['network', 'pid', 'ipc', 'mount'].map((type) => ({ type })) },
     ...more,
   };
   await writeFile(join(directory, 'config.json'), JSON.stringify(config));
@@ -182,6 +182,9 @@ test('errors stand in the log in the form that was asked for', async () => {
 test('what a machine cannot have is refused by name, and nothing is left', async () => {
   const args = ['create', '--bundle', await bundle('g', 'true', { linux: { namespaces: [] } }), 'g'];
   assert.match((await call(args)).stderr, /linux.namespaces: no network means the host's/);
+  const hooks = { poststart: [{ path: '/bin/true' }] };
+  const hooked = await call(['create', '--bundle', await bundle('g', 'true', { hooks }), 'g']);
+  assert.match(hooked.stderr, /hooks.poststart/);
   assert.match((await call(['create', '--preserve-fds', '1', 'g'])).stderr, /preserve-fds is not supported/);
   assert.equal((await call(['list', '-q'])).stdout, '');
 });
