@@ -83,6 +83,9 @@ test('too many Pods go from the highest, one at a time, while the others are wel
   assert.equal(decide(small, [pod(0), pod(1), pod(2)]), '-2');
   assert.equal(decide(small, [pod(0), pod(1), pod(2, 'going')]), '');
   assert.equal(decide(small, [pod(0, 'unready'), pod(1), pod(2)]), '');
+  assert.equal(decide(small, [pod(0), pod(1), pod(2, 'unready')]), '-2');
+  assert.equal(decide(small, [pod(0), pod(1, 'unready'), pod(2, 'unready')]), '');
+  assert.equal(decide(set({ replicas: 0 }), [pod(0, 'unready'), pod(1, 'unready'), pod(2, 'unready')]), '');
   const shifted = set({ replicas: 2, ordinals: { start: 1 } });
   assert.equal(decide(shifted, [pod(0), pod(1), pod(2)]), '-0');
 });

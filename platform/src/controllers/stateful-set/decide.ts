@@ -90,7 +90,10 @@ function shrink(view: StatefulSetView, isOrdered: boolean): StatefulSetDecision 
   if (surplus.length === 0) return undefined;
   if (!isOrdered) return { ...none, remove: surplus.filter((pod) => !pod.metadata?.deletionTimestamp) };
   const first = surplus[0]!;
-  return first.metadata?.deletionTimestamp ? none : { ...none, remove: [first] };
+  // Of Pods that are not well only the lowest may go: it is what the others would wait for.
+  const lowestUnwell = surplus.findLast((pod) => !isHealthy(view, pod));
+  const mayGo = isHealthy(view, first) || first === lowestUnwell;
+  return first.metadata?.deletionTimestamp || !mayGo ? none : { ...none, remove: [first] };
 }
 
 function replaceOutdated(view: StatefulSetView): StatefulSetDecision {
