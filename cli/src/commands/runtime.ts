@@ -39,7 +39,11 @@ export async function runtime(options: RuntimeCommandOptions): Promise<void> {
 }
 
 const readyWords = (programs: string): string => `
-Sampan runs bundles in machines, for containerd:
+Sampan runs bundles in machines, for Podman:
+
+  podman --runtime ${join(programs, 'sampan-runtime')} run --rm -it docker.io/library/busybox:latest uname -a
+
+and for containerd:
 
   install -t /usr/local/bin ${join(programs, 'containerd-shim-sampan-v2')}
   ctr run --rm --runtime io.containerd.sampan.v2 docker.io/library/busybox:latest hello uname -a
