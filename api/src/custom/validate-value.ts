@@ -8,7 +8,7 @@ import { equalJson, getMember, isJsonObject, type JsonObject } from '../json.ts'
 import { checkItems } from './check-lists.ts';
 import { checkNumber, checkString } from './check-scalars.ts';
 import { type CustomSchema, itemsOf, memberPath, memberSchema } from './custom-schema.ts';
-import { type Earlier, earlierItems, earlierMember, isUnchanged } from './earlier.ts';
+import { Comparison, type Earlier, earlierItems, earlierMember } from './earlier.ts';
 
 /** More than this is not told: one broken object must not fill the log. */
 const maxCauses = 50;
@@ -19,11 +19,12 @@ export interface Validation {
   causes: Cause[];
   /** Shared by a validation and those of its junctors. */
   steps: { left: number };
+  comparison: Comparison;
 }
 
 /** Empty when `value` fits. `field` is where it stands, '' for a whole object. What has not changed since `earlier` always fits. */
 export function validateValue(value: unknown, schema: CustomSchema, field = '', earlier?: Earlier): Cause[] {
-  const validation: Validation = { causes: [], steps: { left: maxSteps } };
+  const validation: Validation = { causes: [], steps: { left: maxSteps }, comparison: new Comparison() };
   visit(value, schema, { field, earlier }, validation);
   if (validation.steps.left < 0) {
     return [invalid(field, typeNameOf(value), 'the object is too large for the schema of its kind to be checked')];
@@ -39,7 +40,7 @@ interface Spot {
 function visit(value: unknown, schema: CustomSchema, spot: Spot, to: Validation): void {
   const { field, earlier } = spot;
   to.steps.left -= 1;
-  if (to.steps.left < 0 || to.causes.length >= maxCauses || isUnchanged(value, earlier)) return;
+  if (to.steps.left < 0 || to.causes.length >= maxCauses || to.comparison.isUnchanged(value, earlier)) return;
   const wanted = misfit(value, schema);
   if (wanted !== undefined) {
     const found = typeNameOf(value);
@@ -95,7 +96,7 @@ function checkEmbedded(object: JsonObject, field: string): Cause[] {
 
 function visitJunctors(value: unknown, schema: CustomSchema, field: string, to: Validation): void {
   const failuresOf = (of: CustomSchema): Cause[] => {
-    const inner: Validation = { causes: [], steps: to.steps };
+    const inner: Validation = { causes: [], steps: to.steps, comparison: to.comparison };
     // Of a part of one alone it cannot be said that it was valid before.
     visit(value, of, { field, earlier: undefined }, inner);
     return inner.causes;
