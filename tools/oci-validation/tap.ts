@@ -24,7 +24,9 @@ export function parseTap(stdout: string, stderr: string, code: number): TapResul
   return result;
 }
 
-export const isGood = (result: TapResult): boolean => result.failed.length === 0 && result.gaveUp === '';
+/** A program that says nothing has shown nothing. */
+export const isGood = (result: TapResult): boolean =>
+  result.passed + result.skipped > 0 && result.failed.length === 0 && result.gaveUp === '';
 
 /** "12 ok", "10 ok, 2 not", "gave up". */
 export function inWords(result: TapResult): string {
