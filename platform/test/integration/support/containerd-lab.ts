@@ -27,7 +27,7 @@ export class ContainerdLab {
     this.instance = instanceFromEnvironment({ ...env, SAMPAN_HOME: join(home, 'runtime') });
   }
 
-  static async start(binary = 'containerd'): Promise<ContainerdLab> {
+  static async start(): Promise<ContainerdLab> {
     const home = await mkdtemp('/var/tmp/sampan-shim-');
     const built = await artifacts(currentInstance());
     const directoryOf = (what: string) => built.find(({ name }) => name === what)!.directory;
@@ -43,7 +43,7 @@ export class ContainerdLab {
     const lab = new ContainerdLab(home, env);
     await mkdir(join(home, 'c'), { recursive: true });
     await lab.startService();
-    await lab.startContainerd(binary);
+    await lab.startContainerd();
     const imported = await lab.ctr(['image', 'import', await demoArchive()]);
     if (imported.code !== 0) throw new Error(`import: ${imported.stderr}`);
     return lab;
@@ -70,19 +70,25 @@ export class ContainerdLab {
     });
   }
 
-  async startContainerd(binary = 'containerd'): Promise<void> {
+  /** `plugin`: lines of the configuration of its CRI plugin; absent: it has none. */
+  async startContainerd(plugin?: string[]): Promise<void> {
     const directory = join(this.home, 'c');
     const config = join(directory, 'config.toml');
     const lines = [
       'version = 2',
       `root = "${join(directory, 'root')}"`,
       `state = "${join(directory, 'state')}"`,
-      'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+      ...(plugin ? [] : ['disabled_plugins = ["io.containerd.grpc.v1.cri"]']),
       `[grpc]\n  address = "${this.socket}"`,
+      ...(plugin ?? []),
     ];
     await writeFile(config, lines.join('\n'));
     const log = await open(join(directory, 'log'), 'a');
-    this.#containerd = spawn(binary, ['-c', config], { env: this.env, stdio: ['ignore', log.fd, log.fd], cwd: '/' });
+    this.#containerd = spawn('containerd', ['-c', config], {
+      env: this.env,
+      stdio: ['ignore', log.fd, log.fd],
+      cwd: '/',
+    });
     await log.close();
     await until('containerd answers', async () => (await this.ctr(['version'])).code === 0, 15_000);
   }

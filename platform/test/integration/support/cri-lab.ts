@@ -168,7 +168,7 @@ export class CriLab implements AsyncDisposable {
   }
 }
 
-function clientOf(channel: Client): CriClient {
+export function clientOf(channel: Client): CriClient {
   const { runtime, image } = loadCriServices();
   return Object.fromEntries([...methodsOf(channel, runtime), ...methodsOf(channel, image)]) as unknown as CriClient;
 }
