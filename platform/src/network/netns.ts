@@ -21,6 +21,14 @@ export async function makeNetns(path: string): Promise<void> {
   await changeLinksIn(path, ['link set dev lo up']);
 }
 
+/** Another name of a namespace, which holds it beyond the process whose it is. Idempotent. */
+export async function bindNetns(from: string, path: string): Promise<void> {
+  if (await isNetns(path)) return;
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await writeFile(path, '');
+  await run('mount', ['--bind', from, path]);
+}
+
 /** The namespace ends with its last process or path. Idempotent. */
 export async function removeNetns(path: string): Promise<void> {
   if (await isNetns(path)) await run('umount', ['-l', path]);

@@ -114,6 +114,16 @@ function attachmentTests(): void {
     assert.deepEqual(await lab.leftovers(), []);
   });
 
+  test('a namespace that ends before its sandbox is detached leaves nothing either', async () => {
+    await using lab = await newCniLab();
+    {
+      await using pod = await newNamespace();
+      await lab.network.attach({ ...requestOf('gone'), netnsPath: `/proc/${pod.pid}/ns/net` });
+    }
+    await lab.network.detach('gone');
+    assert.deepEqual(await lab.leftovers(), []);
+  });
+
   test('a machine takes the place of an interface that others have made', async () => {
     await using lab = await newCniLab();
     await using pod = await newNamespace();

@@ -30,9 +30,10 @@ const attachmentSchema = z.object({
 const recordSchema = z.object({
   format: z.literal(1),
   sandboxId: z.string().regex(/^[a-zA-Z0-9][\w.-]{0,127}$/),
-  /** The namespace, and whether it is ours to remove. */
+  /** Our name of the namespace. */
   netnsPath: text,
-  ownsNetns: z.boolean(),
+  /** Whose it is, where it was given; absent: ours. */
+  boundFrom: text.optional(),
   chain: chainSchema,
   /** Where its plugins are. */
   path: z.array(text).min(1).max(64),

@@ -4,7 +4,8 @@
  *   attach: record ─▶ namespace ─▶ ADD of every plugin ─▶ record ─▶ tap beside eth0 (machines only) ─▶ record
  *   detach: DEL of every plugin, with what ADD gave ─▶ namespace ─▶ record away
  *
- * Owns <run>/network/cni (records), <run>/netns (namespaces it made), the taps in them. Does not own what plugins make (bridges, rules,
+ * Owns <run>/network/cni (records), <run>/netns (namespaces it made, and names of those it was given: plugins look into them at DEL, when the
+ * processes in there have ended), the taps in them. Does not own what plugins make (bridges, rules,
  * addresses): they are asked to undo it with the very configuration it was made with, whatever the files say by then. A record without an
  * attachment is one that was never answered: start() undoes it.
  */
@@ -14,7 +15,7 @@ import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
 import { checkListeners, checkMappings } from '../host-ports.ts';
-import { checkNetnsPath, isNetns, makeNetns, removeNetns } from '../netns.ts';
+import { bindNetns, checkNetnsPath, isNetns, makeNetns, removeNetns } from '../netns.ts';
 import type { Attachment, AttachRequest, Network } from '../network.ts';
 import { type AttachmentRecord, readRecords, removeRecord, writeRecord } from './attachment-record.ts';
 import { capabilitiesOf, cniArgs } from './capabilities.ts';
@@ -113,7 +114,8 @@ class CniNetwork implements Network {
     return this.#serial.run(request.sandboxId, async () => {
       this.#running('attach');
       const known = this.#records.get(request.sandboxId);
-      if (known?.attachment && (await isNetns(known.netnsPath))) return known.attachment;
+      const isSame = known?.boundFrom === request.netnsPath;
+      if (known?.attachment && isSame && (await isNetns(known.netnsPath))) return known.attachment;
       if (known) await this.#undo(known);
       const record = await this.#newRecord(request);
       try {
@@ -136,8 +138,8 @@ class CniNetwork implements Network {
     const record: AttachmentRecord = {
       format: 1,
       sandboxId,
-      netnsPath: netnsPath ?? join(this.#namespaces, sandboxId),
-      ownsNetns: netnsPath === undefined,
+      netnsPath: join(this.#namespaces, sandboxId),
+      ...(netnsPath ? { boundFrom: netnsPath } : {}),
       chain,
       path: this.#path,
       args: cniArgs(request),
@@ -157,19 +159,19 @@ class CniNetwork implements Network {
   }
 
   async #make(record: AttachmentRecord): Promise<Attachment> {
-    const { sandboxId, netnsPath, ownsNetns } = record;
-    if (ownsNetns) await makeNetns(netnsPath);
+    const { sandboxId, netnsPath, boundFrom } = record;
+    await (boundFrom ? bindNetns(boundFrom, netnsPath) : makeNetns(netnsPath));
     record.result = await addToNetwork(this.#runOf(record), async (result) => {
       record.result = result;
       await writeRecord(this.#directory, record);
     });
     const { dns, ...addresses } = podAddresses(record.result, podInterface);
-    const link = ownsNetns
-      ? await makeTapBeside(netnsPath, podInterface, this.#options.join)
-      : await linkOf(netnsPath, podInterface);
+    const link = boundFrom
+      ? await linkOf(netnsPath, podInterface)
+      : await makeTapBeside(netnsPath, podInterface, this.#options.join);
     const { nameservers, ...names } = dns.nameservers.length > 0 ? dns : { ...dns, nameservers: await hostResolvers() };
     record.attachment = {
-      ...{ sandboxId, ...(ownsNetns ? { tapName: tapDevice } : {}), netnsPath },
+      ...{ sandboxId, ...(boundFrom ? { netnsPath: boundFrom } : { tapName: tapDevice, netnsPath }) },
       ...{ ...addresses, ...link, nameservers, dns: names },
     };
     await writeRecord(this.#directory, record);
@@ -187,7 +189,7 @@ class CniNetwork implements Network {
   /** The record goes last. A namespace that is gone already (a reboot) is no obstacle: the plugins are told so. */
   async #undo(record: AttachmentRecord): Promise<void> {
     await removeFromNetwork(this.#runOf(record, await isNetns(record.netnsPath)), record.result);
-    if (record.ownsNetns) await removeNetns(record.netnsPath);
+    await removeNetns(record.netnsPath);
     await removeRecord(this.#directory, record.sandboxId);
     this.#records.delete(record.sandboxId);
   }
