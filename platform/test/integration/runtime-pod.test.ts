@@ -93,7 +93,7 @@ test('a full disk under the log holds the container up, and no line is lost when
   t.after(() => run('umount', ['-l', directory]));
   const podSandboxId = await lab.sandbox('full');
   // More than pipe and agent hold; a VM without KVM is slow enough to be found at it with less.
-  const count = needsVm ? 80_000 : 20_000;
+  const count = needsVm ? 50_000 : 20_000;
   const lines = `i=0; while [ $i -lt ${count} ]; do echo "line $i"; i=$((i+1)); done`;
   const containerId = await lab.started(podSandboxId, lines);
   await until('the disk is full', async () => ((await lab.log('full')).length > 500 ? true : undefined));
