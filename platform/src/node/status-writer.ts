@@ -95,7 +95,7 @@ export class StatusWriter {
         return;
       } catch (error) {
         const { name, uid = '' } = entry.pod.metadata ?? {};
-        if (isReason(error, 'NotFound', 'Conflict') && (await this.#isGone(entry.pod))) {
+        if (isReason(error, 'NotFound') || (isReason(error, 'Conflict') && (await this.#isGone(entry.pod)))) {
           this.#entries.delete(uid);
           return;
         }
@@ -107,13 +107,13 @@ export class StatusWriter {
     }
   }
 
-  /** No Pod has the name any more, or another one. */
+  /** No Pod has the name any more, or another one; the API shows a node only its own. */
   async #isGone({ metadata }: Pod): Promise<boolean> {
     try {
       const now = await this.#client.get<Pod>(resources.pods, metadata?.name ?? '', metadata?.namespace);
       return now.metadata?.uid !== metadata?.uid;
     } catch (error) {
-      return isReason(error, 'NotFound');
+      return isReason(error, 'NotFound', 'Forbidden');
     }
   }
 
