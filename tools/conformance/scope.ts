@@ -34,11 +34,11 @@ const exclusions: Exclusion[] = [
   { pattern: /ControllerRevision \[Serial\]/, reason: 'is tried with a DaemonSet, which is not served' },
   {
     pattern:
-      /\[sig-network\](?!.*(EndpointSlice.*(should have|should support|create and delete)|API operations|Endpoints lifecycle|secure master|status|EndpointSliceMirroring|delete a collection of services|Service endpoint))/,
+      /\[sig-network\](?!.*(EndpointSlice.*(should have|should support|create and delete)|API operations|Endpoints lifecycle|secure master|status|intra-pod communication|configurable pod DNS|EndpointSliceMirroring|delete a collection of services|Service endpoint))/,
     reason: 'Services carry no traffic yet',
   },
   { pattern: /KubeletManagedEtcHosts/, reason: 'asks for a Pod on the network of the host: a machine has its own' },
-  { pattern: /using 0\.0\.0\.0 hostIP/, reason: 'ports of the host are not given to Pods' },
+  { pattern: /\[sig-network\] HostPort/, reason: 'asks from the network of the host: a machine has its own' },
   { pattern: /guestbook/, reason: 'Services carry no traffic yet' },
   { pattern: /at least two untainted nodes/, reason: 'one machine is one node' },
   { pattern: /compacted away/, reason: 'waits for the store to forget, longer than a run may take' },
@@ -52,6 +52,7 @@ const needMachines: RegExp[] = [
   /\[sig-node\] (?!Lease|PodTemplates|Node Lifecycle|RuntimeClass should support|ConfigMap should (fail|run)|Secrets should (fail|patch))/,
   /\[sig-storage\] (?!.*CSI Conformance)(?!.*should be immutable)/,
   /\[sig-scheduling\] SchedulerPredicates/,
+  /intra-pod communication|configurable pod DNS/,
 ];
 
 /** The reason why a test is not run; undefined for those that are. */
