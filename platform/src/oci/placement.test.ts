@@ -52,6 +52,16 @@ test('containers of one pod share its machine, told by annotation or by whose na
 test("namespaces of strangers, the host's network and unknown handlers are refused by name", () => {
   const refusal = (one: OciConfig) => () => placement(one, '/r', [infra]);
   assert.throws(refusal(config([{ type: 'network', path: '/proc/1/ns/net' }])), /network \(\/proc\/1\/ns\/net\)/);
+  for (const [type, path] of [
+    ['network', '/proc/self/ns/net'],
+    ['ipc', '/run/ipcns/a'],
+    ['mount', '/proc/4711/ns/mnt'],
+    ['cgroup', '/proc/4711/ns/cgroup'],
+  ])
+    assert.throws(
+      refusal(config([...own, { type, path }])),
+      new RegExp(`${type} .*is not of a machine of this runtime`),
+    );
   assert.throws(refusal(config([{ type: 'pid' }])), /no network means the host's/);
   assert.throws(
     refusal(config(own, { annotations: { 'sampan.dev/handler': 'jail' } })),

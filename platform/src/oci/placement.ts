@@ -29,6 +29,12 @@ export function placement(config: OciConfig, root: string, neighbours: Neighbour
   const pod = annotations[podAnnotation];
   const ofPod = pod && neighbours.find((one) => one.root === root && one.annotations[podAnnotation] === pod);
   const namespaces = config.linux?.namespaces ?? [];
+  const stranger = namespaces.find(({ type, path }) => path && !mayName(type, path));
+  if (stranger)
+    throw new SampanError(
+      'Unsupported',
+      `linux.namespaces: ${stranger.type} (${stranger.path}) is not of a machine of this runtime`,
+    );
   const shared = namespaces.filter(({ type, path }) => path && joinable.has(type) && ownerOf(path) !== undefined);
   const owners = new Set(
     shared.map(({ path }) => neighbours.find((one) => one.holderPid === ownerOf(path!))?.sandboxId),
@@ -47,6 +53,12 @@ export function placement(config: OciConfig, root: string, neighbours: Neighbour
 }
 
 const joinable = new Set(['network', 'ipc', 'uts', 'pid']);
+
+/** A network may be in a namespace that was made for it; anything else is a holder's, or cannot be meant. */
+function mayName(type: string, path: string): boolean {
+  if (type === 'network' && !path.startsWith('/proc/')) return true;
+  return joinable.has(type) && ownerOf(path) !== undefined;
+}
 
 /** "/proc/4711/ns/net" is of process 4711. */
 function ownerOf(path: string): number | undefined {
