@@ -41,12 +41,22 @@ export class ContainerdLab {
       PATH: `${hostDirectory}:${process.env.PATH}:/usr/sbin:/sbin`,
     };
     const lab = new ContainerdLab(home, env);
-    await mkdir(join(home, 'c'), { recursive: true });
-    await lab.startService();
-    await lab.startContainerd();
-    const imported = await lab.ctr(['image', 'import', await demoArchive()]);
-    if (imported.code !== 0) throw new Error(`import: ${imported.stderr}`);
+    try {
+      await lab.#begin();
+    } catch (error) {
+      await lab.stop().catch(() => {});
+      await rm(home, { recursive: true, force: true });
+      throw error;
+    }
     return lab;
+  }
+
+  async #begin(): Promise<void> {
+    await mkdir(join(this.home, 'c'), { recursive: true });
+    await this.startService();
+    await this.startContainerd();
+    const imported = await this.ctr(['image', 'import', await demoArchive()]);
+    if (imported.code !== 0) throw new Error(`import: ${imported.stderr}`);
   }
 
   get socket(): string {
