@@ -36,6 +36,9 @@ export const reasons: Record<string, string> = {
   linux_devices: 'devices of the host are not passed into a machine; refused by name',
   linux_rootfs_propagation:
     'mounts made inside a machine cannot appear on the host; shared propagation is refused by name',
+  killsig:
+    'sends the signal before the shell in an emulated machine has set its trap: some pass, by how busy the host is',
+  mounts: 'a mount with shared propagation, which a machine cannot keep, is refused by name',
   linux_mount_label: 'the guest has no SELinux; refused by name',
   linux_process_apparmor_profile: 'the guest has no AppArmor; refused by name',
 };
