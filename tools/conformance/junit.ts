@@ -1,13 +1,16 @@
 /** Outcomes out of the JUnit file that Kubernetes' tests write. Pure. */
 import type { Outcome } from './results.ts';
 
-/** Tests that ran; skipped ones are left out. */
+/** Neither ran to an end: the time of the run was over, or somebody stopped it. */
+const notEnded = ['skipped', 'pending', 'timedout', 'interrupted'];
+
+/** Tests that ran to their end. */
 export function readJunit(xml: string): Outcome[] {
   const cases = xml.matchAll(
     /<testcase name="\[It\] ([^"]*)"[^>]*?status="(\w+)" time="([\d.]+)"[^>]*?(?:\/>|>([\s\S]*?)<\/testcase>)/g,
   );
   return [...cases]
-    .filter(([, , status]) => status !== 'skipped' && status !== 'pending')
+    .filter(([, , status = '']) => !notEnded.includes(status))
     .map(([, name = '', status, seconds, inner = '']) => ({
       name: plainName(unescapeXml(name)),
       passed: status === 'passed',

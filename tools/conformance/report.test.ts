@@ -9,6 +9,7 @@ const junit = `<testsuite>
 <testcase name="[It] [sig-apps] Deployment rolls &amp; rolls [Conformance] [sig-apps, Conformance]" classname="x" status="passed" time="1.4"><system-err>log</system-err></testcase>
 <testcase name="[It] [sig-apps] Deployment fails [Conformance] [sig-apps, Conformance]" classname="x" status="failed" time="1">
   <failure message="" type="failed">[FAILED] no &#34;end&#34;&#xA;  more&#xA;In [It] at: x.go</failure></testcase>
+<testcase name="[It] [sig-apps] Deployment hangs [Conformance] [sig-apps, Conformance]" classname="x" status="timedout" time="9"></testcase>
 <testcase name="[It] [sig-node] Pods [Conformance] [sig-node, Conformance]" classname="x" status="skipped" time="0"></testcase>
 </testsuite>`;
 const [rolls, fails, hangs, daemons, pods] = [
