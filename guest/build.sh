@@ -126,10 +126,11 @@ crate_options() {
 }
 
 say "building the agent with $(cargo --version)"
+# A target directory of its own: cargo judges by the time of files, and takes one checkout's agent for another's.
 # shellcheck disable=SC2046
-(cd "$here/agent" && RUSTFLAGS='-C target-feature=+crt-static' CARGO_TARGET_DIR="$shelf/.target" \
+(cd "$here/agent" && RUSTFLAGS='-C target-feature=+crt-static' CARGO_TARGET_DIR="$work/target" \
   cargo build --release --locked --target "$triple" $(crate_options)) >"$work/log" 2>&1 || { cat "$work/log" >&2; fail 'cargo build'; }
-agent=$shelf/.target/$triple/release/sampan-agent
+agent=$work/target/$triple/release/sampan-agent
 
 # --- initrd ---------------------------------------------------------------------------------------------------------
 
