@@ -4,10 +4,9 @@
  * machines go on, and the next one takes them up; so it is after kill -9.
  */
 import { join } from 'node:path';
-import { messageOf } from '@sampan/api/errors.ts';
 import { systemClock } from '../base/clock.ts';
 import { type Instance, instanceFromEnvironment } from '../base/config.ts';
-import { ensureDirectory, writeFileAtomic } from '../base/files.ts';
+import { writeFileAtomic } from '../base/files.ts';
 import { createLogger, type Logger } from '../base/log.ts';
 import { joinNetns } from '../network/cni/join-netns.ts';
 import { serveOci } from '../oci/oci-server.ts';
@@ -15,45 +14,20 @@ import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createBundleRuntime } from '../runtime/bundles/create-bundle-runtime.ts';
 import { createShimService } from '../shim/shim-service.ts';
 import { closeVmms, openNetwork, openVmms } from './drivers.ts';
-import { takeInstanceLock } from './instance-lock.ts';
+import { runServiceProcess } from './service-process.ts';
 import { version } from './version.ts';
 
 const outer = instanceFromEnvironment();
 const instance = instanceFromEnvironment({ ...process.env, SAMPAN_HOME: join(outer.home, 'runtime') });
 const log = createLogger({ level: process.env.SAMPAN_LOG_LEVEL });
 
-process.on('unhandledRejection', (reason) => {
-  log.error(
-    { error: messageOf(reason), stack: reason instanceof Error ? reason.stack : undefined },
-    'a promise was rejected and nobody cared: this is a bug',
-  );
+await runServiceProcess({
+  instance,
+  log,
+  outerHome: outer.home,
+  words: { stopping: 'stopping; machines go on', cannotStart: 'bundles cannot be served' },
+  serve: async () => ({ told: {}, close: await serve(instance, log) }),
 });
-
-try {
-  await ensureDirectory(outer.home, 0o700);
-  await ensureDirectory(instance.home, 0o700);
-  await ensureDirectory(instance.run, 0o711);
-  await takeInstanceLock(instance);
-  const close = await serve(instance, log);
-  let stopping = false;
-  const stop = async (reason: string) => {
-    if (stopping) return;
-    stopping = true;
-    log.info({ reason }, 'stopping; machines go on');
-    await close();
-    process.exit(0);
-  };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
-  process.on('disconnect', () => void stop('whoever started this has ended'));
-  log.info({ home: instance.home }, 'serving');
-  process.send?.({ ready: true });
-} catch (error) {
-  log.error(
-    { error: messageOf(error), stack: error instanceof Error ? error.stack : undefined },
-    'bundles cannot be served',
-  );
-  process.exit(1);
-}
 
 /** Returns what lets go of everything. */
 async function serve(instance: Instance, log: Logger): Promise<() => Promise<void>> {

@@ -4,52 +4,35 @@
  */
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '@sampan/api/errors.ts';
 import { instanceFromEnvironment } from '../base/config.ts';
-import { ensureDirectory, writeFileAtomic } from '../base/files.ts';
+import { writeFileAtomic } from '../base/files.ts';
 import { createLogger } from '../base/log.ts';
-import { takeInstanceLock } from './instance-lock.ts';
 import { startPlatform } from './platform.ts';
+import { runServiceProcess } from './service-process.ts';
 import { version } from './version.ts';
 
 const instance = instanceFromEnvironment();
 const log = createLogger({ level: process.env.SAMPAN_LOG_LEVEL });
 const infoPath = join(instance.home, 'server.json');
 
-process.on('unhandledRejection', (reason) => {
-  log.error(
-    { error: messageOf(reason), stack: reason instanceof Error ? reason.stack : undefined },
-    'a promise was rejected and nobody cared: this is a bug',
-  );
+await runServiceProcess({
+  instance,
+  log,
+  words: { stopping: 'stopping the server; Pods go on', cannotStart: 'the server cannot start' },
+  async serve() {
+    const platform = await startPlatform(instance, log);
+    const startTime = (await readFile('/proc/self/stat', 'utf8')).split(') ')[1]!.split(' ')[19]!;
+    const { url, nodeName } = platform;
+    await writeFileAtomic(
+      infoPath,
+      JSON.stringify({ pid: process.pid, startTime, version, run: instance.run, tag: instance.tag, url, nodeName }),
+    );
+    return {
+      told: { url, nodeName },
+      async close() {
+        await rm(infoPath, { force: true });
+        await platform.close();
+      },
+    };
+  },
 });
-
-try {
-  await ensureDirectory(instance.home, 0o700);
-  await ensureDirectory(instance.run, 0o711);
-  await takeInstanceLock(instance);
-  const platform = await startPlatform(instance, log);
-  const startTime = (await readFile('/proc/self/stat', 'utf8')).split(') ')[1]!.split(' ')[19]!;
-  const { url, nodeName } = platform;
-  await writeFileAtomic(
-    infoPath,
-    JSON.stringify({ pid: process.pid, startTime, version, run: instance.run, tag: instance.tag, url, nodeName }),
-  );
-  log.info({ url, nodeName, home: instance.home }, 'serving');
-
-  let stopping = false;
-  const stop = async (signal: string) => {
-    if (stopping) return;
-    stopping = true;
-    log.info({ signal }, 'stopping the server; Pods go on');
-    await rm(infoPath, { force: true });
-    await platform.close();
-    process.exit(0);
-  };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
-} catch (error) {
-  log.error(
-    { error: messageOf(error), stack: error instanceof Error ? error.stack : undefined },
-    'the server cannot start',
-  );
-  process.exit(1);
-}

@@ -235,7 +235,9 @@ describe('a directory of the host in a machine', { skip: missingParts() }, () =>
   });
 
   test('one whose server of files died while nobody was there is told as gone when somebody is', async () => {
-    await lab.machine('three');
+    // Up, so that it is the guest's files that are lost and not its boot.
+    const up = await lab.agent(await lab.machine('three'));
+    await up.close();
     await lab.forgetVmm();
     process.kill(serverProcesses(lab.shared)[0]!, 'SIGKILL');
     const found = await (await lab.vmm()).find(lab.machineDirectory('three'));
