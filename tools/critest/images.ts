@@ -31,7 +31,11 @@ const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
 
 /** What is in a layer, by its name; a name that is not here is a file of that name. */
 const layers: Record<string, (root: string) => Promise<void>> = {
-  busybox: (root) => addBusybox(root, []),
+  async busybox(root) {
+    await addBusybox(root, []);
+    // Debian's busybox has none.
+    await writeFile(join(root, 'bin/ipcs'), '#!/bin/sh\nexec cat /proc/sysvipc/shm\n', { mode: 0o755 });
+  },
   nginx: (root) => nginx.fill(root),
   async htdocs(root) {
     await mkdir(join(root, 'usr/local/apache2/htdocs'), { recursive: true });
