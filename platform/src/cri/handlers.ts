@@ -7,6 +7,7 @@ import type * as cri from '../runtime/generated/cri.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { inBatches } from './batches.ts';
 import { listMetricDescriptors, listPodSandboxMetrics } from './metrics.ts';
+import { withContainerNamespaces, withPodNamespaces } from './namespace-options.ts';
 import type { StreamingUrls } from './streaming/streaming-urls.ts';
 
 /** CRI's calls by their name in the proto with a small first letter: one answer, or a stream of them. */
@@ -28,12 +29,12 @@ export function runtimeCalls(runtime: Runtime, urls: StreamingUrls): Unary<cri.R
     runtimeConfig: (request) => runtime.runtimeConfig(request),
     // kubelet tells the Pods' CIDR of its Node: our network has leases of its own, so there is nothing to change.
     updateRuntimeConfig: async () => ({}),
-    runPodSandbox: (request) => runtime.runPodSandbox(request),
+    runPodSandbox: (request) => runtime.runPodSandbox(withPodNamespaces(request)),
     stopPodSandbox: (request) => runtime.stopPodSandbox(request),
     removePodSandbox: (request) => runtime.removePodSandbox(request),
     podSandboxStatus: (request) => runtime.podSandboxStatus(request),
     listPodSandbox: (request) => runtime.listPodSandbox(request),
-    createContainer: (request) => runtime.createContainer(request),
+    createContainer: (request) => runtime.createContainer(withContainerNamespaces(request)),
     startContainer: (request) => runtime.startContainer(request),
     stopContainer: (request) => runtime.stopContainer(request),
     removeContainer: (request) => runtime.removeContainer(request),
