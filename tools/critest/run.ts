@@ -60,6 +60,7 @@ async function outcomesUnder(handler: Handler): Promise<Results> {
   const junit = join(logs, `${handler}.xml`);
   const logPath = join(logs, `${handler}.log`);
   console.log(`critest under ${handler}; it writes to ${logPath}`);
+  await rm(logPath, { force: true });
   const endpoint = ['-runtime-endpoint', `unix://${lab.socketPath}`, '-runtime-handler', handler];
   const ginkgo = ['-ginkgo.no-color', `-ginkgo.timeout=${values.minutes}m`, `-ginkgo.junit-report=${junit}`];
   // Go's own limit must not come before ginkgo's, which still writes the report.
