@@ -7,8 +7,8 @@ import type * as cri from '../runtime/generated/cri.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { inBatches } from './batches.ts';
 import { listMetricDescriptors, listPodSandboxMetrics } from './metrics.ts';
-import { withContainerNamespaces, withPodNamespaces } from './namespace-options.ts';
 import type { StreamingUrls } from './streaming/streaming-urls.ts';
+import { checkGroup, withContainerNamespaces, withPodNamespaces } from './what-is-meant.ts';
 
 /** CRI's calls by their name in the proto with a small first letter: one answer, or a stream of them. */
 export type Unary<Service> = {
@@ -34,7 +34,10 @@ export function runtimeCalls(runtime: Runtime, urls: StreamingUrls): Unary<cri.R
     removePodSandbox: (request) => runtime.removePodSandbox(request),
     podSandboxStatus: (request) => runtime.podSandboxStatus(request),
     listPodSandbox: (request) => runtime.listPodSandbox(request),
-    createContainer: (request) => runtime.createContainer(withContainerNamespaces(request)),
+    async createContainer(request) {
+      checkGroup(request);
+      return runtime.createContainer(withContainerNamespaces(request));
+    },
     startContainer: (request) => runtime.startContainer(request),
     stopContainer: (request) => runtime.stopContainer(request),
     removeContainer: (request) => runtime.removeContainer(request),

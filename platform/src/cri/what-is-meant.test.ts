@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as cri from '../runtime/generated/cri.ts';
-import { withContainerNamespaces, withPodNamespaces } from './namespace-options.ts';
+import { checkGroup, withContainerNamespaces, withPodNamespaces } from './what-is-meant.ts';
 
 const { POD, CONTAINER } = cri.NamespaceMode;
 const own = { linux: { securityContext: { namespaceOptions: { pid: CONTAINER } } } };
@@ -21,4 +21,13 @@ test('a container that says nothing does as its Pod', () => {
   assert.equal(pidOf({ config: {} }), POD);
   assert.equal(pidOf({ config: { linux: { securityContext: { privileged: true } } }, sandboxConfig: own }), CONTAINER);
   assert.equal(pidOf({ config: own, sandboxConfig: {} }), CONTAINER);
+});
+
+test('a group needs a user', () => {
+  const check = (securityContext: cri.LinuxContainerSecurityContext) =>
+    checkGroup({ config: { linux: { securityContext } } });
+  assert.throws(() => check({ runAsGroup: { value: 0n } }), { reason: 'Invalid', message: /runAsGroup/ });
+  check({ runAsGroup: { value: 1n }, runAsUser: { value: 0n } });
+  check({ runAsGroup: { value: 1n }, runAsUsername: 'nobody' });
+  check({});
 });
