@@ -24,7 +24,8 @@ interface TestImage {
 }
 
 const shell: ImageConfig = { Env: [defaultPath], Cmd: ['sh'], WorkingDir: '/' };
-const httpd = 'httpd -f -p 80 -h /usr/local/apache2/htdocs & trap "kill $!; exit 0" TERM INT; wait';
+// It says its name: a test looks for that in the log.
+const httpd = 'echo httpd; httpd -f -p 80 -h /usr/local/apache2/htdocs & trap "kill $!; exit 0" TERM INT; wait';
 const ofTests = 'e2e-test-images';
 const ofTools = 'k8s-staging-cri-tools';
 const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
@@ -36,7 +37,8 @@ const layers: Record<string, (root: string) => Promise<void>> = {
     await unpackPackages(root, ['busybox']);
     await rename(join(root, 'bin/busybox'), join(root, 'bin/sh'));
     await addBusybox(root, []);
-    // Neither has ipcs.
+    // Neither has these; they tell what tests look at.
+    await writeFile(join(root, 'bin/pgrep'), '#!/bin/sh\nexec pidof "$1"\n', { mode: 0o755 });
     await writeFile(join(root, 'bin/ipcs'), '#!/bin/sh\nexec cat /proc/sysvipc/shm\n', { mode: 0o755 });
   },
   nginx: (root) => nginx.fill(root),
