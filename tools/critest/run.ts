@@ -11,6 +11,8 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { prepare } from '../../cli/src/commands/up.ts';
+import { runtimePackages, testPackages } from '../../cli/src/setup/packages.ts';
 import { CriLab } from '../../platform/test/integration/support/cri-lab.ts';
 import { runTo } from '../conformance/run-to.ts';
 import { criTool, criToolsVersion } from './go-programs.ts';
@@ -29,6 +31,7 @@ const { values } = parseArgs({
 });
 
 enterMountNamespace();
+await prepare([...runtimePackages, ...testPackages]);
 const critest = await criTool('critest');
 const pagePath = join(import.meta.dirname, '../../docs/conformance-cri.md');
 const logs = values.logs ?? (await mkdtemp(join(tmpdir(), 'sampan-critest-')));
