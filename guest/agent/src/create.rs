@@ -55,7 +55,8 @@ impl Agent {
         spec["root"] = json!({ "path": rootfs, "readonly": read_only });
         set_user(&mut spec["process"], &rootfs, request.get("user"))?;
         spec["process"]["terminal"] = json!(container.tty);
-        self.set_namespaces(&mut spec, params::optional_text(request, "pidNamespaceOf"))?;
+        let own_pid = params::flag(request, "ownPidNamespace");
+        self.set_namespaces(&mut spec, params::optional_text(request, "pidNamespaceOf"), own_pid)?;
         spec["linux"]["cgroupsPath"] = json!(format!("/{}", container.cgroup()));
         if self.host.is_some() {
             bounds::fit(&mut spec["process"]);
@@ -133,7 +134,7 @@ impl Agent {
         Ok(place)
     }
 
-    fn set_namespaces(&self, spec: &mut Value, pid_of: Option<&str>) -> Outcome<()> {
+    fn set_namespaces(&self, spec: &mut Value, pid_of: Option<&str>, own_pid: bool) -> Outcome<()> {
         for field in ["hostname", "domainname"] {
             spec.as_object_mut().expect("has a process").remove(field);
         }
@@ -143,11 +144,12 @@ impl Agent {
         let mut namespaces: Vec<Value> = given.into_iter().filter(|namespace| !needless(namespace)).collect();
         let pid = match pid_of {
             Some(id) => Some(self.running_pid(id)?),
+            None if own_pid => None,
             None => self.sandbox.pause_pid,
         };
         match pid {
             Some(pid) => namespaces.push(json!({ "type": "pid", "path": format!("/proc/{}/ns/pid", pid) })),
-            None if self.host.as_ref().map_or(false, |host| host.host_pid) => {}
+            None if !own_pid && self.host.as_ref().map_or(false, |host| host.host_pid) => {}
             None => namespaces.push(json!({ "type": "pid" })),
         }
         namespaces.push(json!({ "type": "mount" }));
