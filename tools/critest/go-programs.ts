@@ -11,9 +11,12 @@ export const criToolsVersion = 'v1.34.0';
 const binaryCache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'sampan-test/bin');
 const building = { critest: ['test', '-c'], crictl: ['build'] };
 
+/** Where the program is, once built. */
+export const binaryOf = (name: keyof typeof building): string => join(binaryCache, `${name}-${criToolsVersion}`);
+
 /** Path of the program; builds it when it is not there, whole or not at all. */
 export async function criTool(name: keyof typeof building): Promise<string> {
-  const path = join(binaryCache, `${name}-${criToolsVersion}`);
+  const path = binaryOf(name);
   if (existsSync(path)) return path;
   await mkdir(binaryCache, { recursive: true });
   const source = `sigs.k8s.io/cri-tools/cmd/${name}`;
