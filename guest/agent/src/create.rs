@@ -14,6 +14,7 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::host::{bounds, capabilities};
 use crate::setup::ETC;
 use crate::stopwatch::Stopwatch;
+use crate::volumes::VolumeKind;
 use crate::{params, shares, sys, users};
 
 /// Namespaces that the containers of a Pod share by being the machine's own.
@@ -54,7 +55,8 @@ impl Agent {
         spec["root"] = json!({ "path": rootfs, "readonly": read_only });
         set_user(&mut spec["process"], &rootfs, request.get("user"))?;
         spec["process"]["terminal"] = json!(container.tty);
-        self.set_namespaces(&mut spec, params::optional_text(request, "pidNamespaceOf"))?;
+        let own_pid = params::flag(request, "ownPidNamespace");
+        self.set_namespaces(&mut spec, params::optional_text(request, "pidNamespaceOf"), own_pid)?;
         spec["linux"]["cgroupsPath"] = json!(format!("/{}", container.cgroup()));
         if self.host.is_some() {
             bounds::fit(&mut spec["process"]);
@@ -62,7 +64,12 @@ impl Agent {
         }
         self.show_devices(&spec)?;
         container.device_rules = take_rules(&mut spec, self.device_filter.is_some());
-        let mut mounts = self.volume_mounts(container, params::list(request, "mounts"))?;
+        let listed = params::list(request, "mounts");
+        let mut mounts = self.volume_mounts(container, listed)?;
+        if self.follows_host(listed) {
+            // Otherwise the OCI runtime cuts every mount off from where it came from before it makes the container's.
+            spec["linux"]["rootfsPropagation"] = json!("rslave");
+        }
         if has_blank_machine_id(&rootfs) {
             mounts.insert(0, bind(&Path::new(ETC).join("machine-id"), "/etc/machine-id", true));
         }
@@ -127,7 +134,7 @@ impl Agent {
         Ok(place)
     }
 
-    fn set_namespaces(&self, spec: &mut Value, pid_of: Option<&str>) -> Outcome<()> {
+    fn set_namespaces(&self, spec: &mut Value, pid_of: Option<&str>, own_pid: bool) -> Outcome<()> {
         for field in ["hostname", "domainname"] {
             spec.as_object_mut().expect("has a process").remove(field);
         }
@@ -137,11 +144,12 @@ impl Agent {
         let mut namespaces: Vec<Value> = given.into_iter().filter(|namespace| !needless(namespace)).collect();
         let pid = match pid_of {
             Some(id) => Some(self.running_pid(id)?),
+            None if own_pid => None,
             None => self.sandbox.pause_pid,
         };
         match pid {
             Some(pid) => namespaces.push(json!({ "type": "pid", "path": format!("/proc/{}/ns/pid", pid) })),
-            None if self.host.as_ref().map_or(false, |host| host.host_pid) => {}
+            None if !own_pid && self.host.as_ref().map_or(false, |host| host.host_pid) => {}
             None => namespaces.push(json!({ "type": "pid" })),
         }
         namespaces.push(json!({ "type": "mount" }));
@@ -167,6 +175,16 @@ impl Agent {
         }
     }
 
+    /// On a host, what is mounted below a shared directory later is to appear where the gift follows; a gift that does not stays private. In a VM
+    /// the share's file system shows it by itself.
+    fn follows_host(&self, mounts: &[Value]) -> bool {
+        let is_share = |mount: &Value| match params::text(mount, "volumeId").map(|id| self.volume(id)) {
+            Ok(Ok(volume)) => matches!(volume.kind, VolumeKind::Share),
+            _ => false,
+        };
+        self.host.is_some() && mounts.iter().any(is_share)
+    }
+
     /// A parent's mount comes before what is mounted below it.
     fn volume_mounts(&self, container: &mut Container, list: &[Value]) -> Outcome<Vec<Value>> {
         let mut mounts = Vec::new();
@@ -177,11 +195,17 @@ impl Agent {
                 Some(path) => pin_sub_path(container, index, &volume.path, path)?,
                 None => volume.path.clone(),
             };
-            mounts.push((target.split('/').filter(|part| !part.is_empty()).count(), bind(&source, target, params::flag(mount, "readOnly"))));
+            mounts.push((target.split('/').filter(|part| !part.is_empty()).count(), bind_volume(&source, target, params::flag(mount, "readOnly"))));
         }
         mounts.sort_by_key(|(depth, _)| *depth);
         Ok(mounts.into_iter().map(|(_, mount)| mount).collect())
     }
+}
+
+/// What the host mounts below appears too where the volume's own mount follows it, and only there.
+fn bind_volume(source: &Path, target: &str, read_only: bool) -> Value {
+    let options = json!(["rbind", "rslave", if read_only { "ro" } else { "rw" }]);
+    json!({ "destination": target, "source": source, "type": "bind", "options": options })
 }
 
 fn bind(source: &Path, target: &str, read_only: bool) -> Value {

@@ -8,6 +8,7 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { inBatches } from './batches.ts';
 import { listMetricDescriptors, listPodSandboxMetrics } from './metrics.ts';
 import type { StreamingUrls } from './streaming/streaming-urls.ts';
+import { checkGroup, withContainerNamespaces, withPodNamespaces } from './what-is-meant.ts';
 
 /** CRI's calls by their name in the proto with a small first letter: one answer, or a stream of them. */
 export type Unary<Service> = {
@@ -28,12 +29,15 @@ export function runtimeCalls(runtime: Runtime, urls: StreamingUrls): Unary<cri.R
     runtimeConfig: (request) => runtime.runtimeConfig(request),
     // kubelet tells the Pods' CIDR of its Node: our network has leases of its own, so there is nothing to change.
     updateRuntimeConfig: async () => ({}),
-    runPodSandbox: (request) => runtime.runPodSandbox(request),
+    runPodSandbox: (request) => runtime.runPodSandbox(withPodNamespaces(request)),
     stopPodSandbox: (request) => runtime.stopPodSandbox(request),
     removePodSandbox: (request) => runtime.removePodSandbox(request),
     podSandboxStatus: (request) => runtime.podSandboxStatus(request),
     listPodSandbox: (request) => runtime.listPodSandbox(request),
-    createContainer: (request) => runtime.createContainer(request),
+    async createContainer(request) {
+      checkGroup(request);
+      return runtime.createContainer(withContainerNamespaces(request));
+    },
     startContainer: (request) => runtime.startContainer(request),
     stopContainer: (request) => runtime.stopContainer(request),
     removeContainer: (request) => runtime.removeContainer(request),

@@ -27,7 +27,8 @@ export async function status(context: Context, request: cri.StatusRequest): Prom
     condition('NetworkReady', network, 'NetworkNotReady'),
   ];
   const info: Record<string, string> = request.verbose ? { vmm: JSON.stringify(vmm.capabilities ?? {}) } : {};
-  const features = { recursiveReadOnlyMounts: true, userNamespaces: false };
+  // Both are refused by name: kubelet asks only for what is told here.
+  const features = { recursiveReadOnlyMounts: false, userNamespaces: false };
   return {
     status: { conditions },
     info,

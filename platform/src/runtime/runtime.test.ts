@@ -380,6 +380,8 @@ test('images are answered as CRI has them', async () => {
   assert.equal((await runtime.pullImage({ image: { image: 'busybox' } })).imageRef, `sha256:${'a'.repeat(64)}`);
   assert.equal((await runtime.listImages({})).images?.length, 2);
   assert.equal((await runtime.imageFsInfo({})).imageFilesystems?.[0]?.usedBytes?.value, 11n);
-  const { status } = await runtime.status({});
+  const { status, runtimeHandlers } = await runtime.status({});
+  // What is refused by name must not be offered: kubelet would ask for it.
+  assert.ok(runtimeHandlers!.every(({ features }) => !features!.recursiveReadOnlyMounts && !features!.userNamespaces));
   assert.ok(status?.conditions?.every((condition) => condition.status));
 });

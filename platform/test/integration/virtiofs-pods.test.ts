@@ -87,6 +87,33 @@ test('containers of an annotated Pod share directories and files with the host, 
   assert.deepEqual(await readdir(join(host, 'data')), ['deep', 'file', 'go']);
 });
 
+test('what the host mounts later appears in a container that asked to follow, and in no other', { skip }, async () => {
+  const tree = join(host, 'tree');
+  await mkdir(join(tree, 'below'), { recursive: true });
+  for (const step of [
+    ['--bind', tree, tree],
+    ['--make-private', tree],
+    ['--make-shared', tree],
+  ])
+    execFileSync('mount', step);
+  try {
+    const podSandboxId = await lab.sandbox('follower', { annotations });
+    const propagation = cri.MountPropagation.PROPAGATION_HOST_TO_CONTAINER;
+    const id = await lab.started(podSandboxId, 'sleep 600', {
+      mounts: [
+        { hostPath: tree, containerPath: '/follows', propagation },
+        { hostPath: tree, containerPath: '/stays' },
+      ],
+    });
+    execFileSync('mount', ['-t', 'tmpfs', 'later', join(tree, 'below')]);
+    await writeFile(join(tree, 'below/new'), 'came later\n');
+    assert.equal(await lab.exec(id, 'cat /follows/below/new; ls /stays/below'), 'came later\n');
+    await lab.runtime.removePodSandbox({ podSandboxId });
+  } finally {
+    execFileSync('umount', ['-R', '-l', tree]);
+  }
+});
+
 test('without the annotation the first container gets another machine with the same network; a later one is refused by name', {
   skip: skip || onHost,
 }, async () => {

@@ -125,6 +125,8 @@ export interface CreateContainer {
   user?: { name: string; supplementalGroups: number[] };
   /** Process that this container shares the PID namespace with: the id of another container (ephemeral debug, targetContainerName). */
   pidNamespaceOf?: string;
+  /** A PID namespace of its own, whatever the Pod's other containers share. */
+  ownPidNamespace?: boolean;
 }
 
 export type ExitReason = 'Completed' | 'Error' | 'OOMKilled' | 'StartError';

@@ -61,6 +61,7 @@ export function guestRequest(
     stdinOnce: config.stdinOnce ?? false,
     user: containerUser(security, image.config),
     ...(target ? { pidNamespaceOf: target } : {}),
+    ...(security?.namespaceOptions?.pid === cri.NamespaceMode.CONTAINER ? { ownPidNamespace: true } : {}),
   };
 }
 

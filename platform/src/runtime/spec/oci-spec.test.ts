@@ -108,6 +108,8 @@ test('a privileged container has every capability and device, and a writable /sy
   assert.equal(mounts.find(({ destination }) => destination === '/dev')?.type, 'bind');
   assert.equal(linux.maskedPaths, undefined);
   assert.equal(linux.seccomp, undefined);
+  const localhost = { profileType: cri.SecurityProfile_ProfileType.Localhost, localhostRef: '/a.json' };
+  assert.equal(withSecurity({ privileged: true, seccomp: localhost }).linux.seccomp, undefined);
 });
 
 test('volumes stand instead of our own files and shared memory', () => {

@@ -56,13 +56,13 @@ export function seccompFor(
 ): object | undefined {
   const { Unconfined, Localhost, RuntimeDefault } = cri.SecurityProfile_ProfileType;
   const profile = security?.seccomp;
-  if (profile?.profileType === Localhost)
+  // A privileged container runs unconfined, whatever it says (Kubernetes' documentation of seccomp).
+  if (!profile || profile.profileType === Unconfined || security?.privileged) return undefined;
+  if (profile.profileType === Localhost)
     throw unsupported(
       `seccompProfile Localhost "${profile.localhostRef}"`,
       'profiles of the host are not read; use RuntimeDefault or Unconfined',
     );
-  // A privileged container runs unconfined, whatever it says (Kubernetes' documentation of seccomp).
-  if (!profile || profile.profileType === Unconfined || security?.privileged) return undefined;
   if ((profile.profileType ?? RuntimeDefault) !== RuntimeDefault)
     throw new SampanError('Invalid', `seccomp profile type ${profile.profileType} is not one of CRI's`);
   return defaultProfile(new Set(containerCapabilities(security).bounding), architecture);

@@ -8,6 +8,7 @@ import type { StreamSession } from '../runtime.ts';
 
 /** Of each stream; what containerd and kubelet keep at most. */
 const maxOutputBytes = 16 * 1024 * 1024;
+const killedWithinMs = 2000;
 
 export async function exec(context: Context, request: cri.ExecRequest): Promise<StreamSession> {
   const { container, agent } = await running(context, request.containerId);
@@ -46,10 +47,19 @@ async function withTimeout(context: Context, session: GuestSession, seconds: num
   enough.abort();
   if (exit) return exit;
   session.kill();
+  await gone(context, session);
   throw new SampanError(
     'Timeout',
     `command "${args.join(' ').slice(0, 200)}" did not end within ${seconds} s and was killed`,
   );
+}
+
+/** Whoever hears that a command was killed may count on it; a guest that does not answer is not waited for long. */
+async function gone(context: Context, session: GuestSession): Promise<void> {
+  const enough = new AbortController();
+  const waited = context.options.clock.sleep(killedWithinMs, enough.signal);
+  await Promise.allSettled([Promise.race([session.exited, waited])]);
+  enough.abort();
 }
 
 /** The container and its agent. Throws NotFound, FailedPrecondition. */

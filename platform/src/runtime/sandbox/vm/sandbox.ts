@@ -32,7 +32,9 @@ export class Sandbox {
     return `${namespace}/${name}`;
   }
 
+  /** The Pod's name where none is asked for, which may be longer than a host's: cut to a DNS label, as kubelet cuts it. */
   get hostname(): string {
-    return this.record.config.hostname || this.record.config.metadata?.name || 'localhost';
+    const { hostname, metadata } = this.record.config;
+    return hostname || metadata?.name?.slice(0, 63).replace(/[-.]+$/, '') || 'localhost';
   }
 }
