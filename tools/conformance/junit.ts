@@ -35,7 +35,7 @@ function reasonOf(inner: string): string {
     .slice(0, 200);
 }
 
-function unescapeXml(text: string): string {
+export function unescapeXml(text: string): string {
   const named: Record<string, string> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' };
   return text.replace(/&(?:#x?([0-9a-fA-F]+)|(\w+));/g, (whole, code, name) =>
     name ? (named[name] ?? whole) : String.fromCodePoint(Number.parseInt(code, whole.includes('#x') ? 16 : 10)),

@@ -1,5 +1,5 @@
 /** Outcomes of specs out of the JUnit file that critest writes. Pure. */
-import { readJunit } from '../conformance/junit.ts';
+import { readJunit, unescapeXml } from '../conformance/junit.ts';
 import type { Results } from './results.ts';
 
 /** Specs that ran or that skipped themselves; those left out by a filter say nothing. */
@@ -11,6 +11,9 @@ export function readOutcomes(xml: string): Results {
   const cases = xml.matchAll(
     /<testcase name="\[It\] ([^"]*)"[^>]*?status="skipped"[^>]*?>\s*<skipped message="skipped - ([^"]*)"/g,
   );
-  const skipped = [...cases].map(([, name = '', message]) => [name, { outcome: 'skipped', message }]);
+  const skipped = [...cases].map(([, name = '', message]) => [
+    unescapeXml(name),
+    { outcome: 'skipped', message: unescapeXml(message ?? '') },
+  ]);
   return Object.fromEntries([...ran, ...skipped]);
 }

@@ -7,7 +7,7 @@ import { broken } from './results.ts';
 const xml = `<testsuite>
 <testcase name="[It] [k8s.io] Pod should run [Conformance]" classname="CRI" status="passed" time="1.6"><system-err>x</system-err></testcase>
 <testcase name="[It] [k8s.io] Pod should stop" classname="CRI" status="failed" time="2"><failure message="it runs" type="failed">[FAILED] it runs</failure></testcase>
-<testcase name="[It] [k8s.io] AppArmor" classname="CRI" status="skipped" time="0"><skipped message="skipped - AppArmor is disabled"></skipped></testcase>
+<testcase name="[It] [k8s.io] AppArmor&#39;s" classname="CRI" status="skipped" time="0"><skipped message="skipped - AppArmor is disabled"></skipped></testcase>
 <testcase name="[It] [k8s.io] left out" classname="CRI" status="skipped" time="0"><skipped message="skipped"></skipped></testcase>
 </testsuite>`;
 
@@ -15,7 +15,7 @@ test('outcomes are what ran and what skipped itself, not what a filter left out'
   assert.deepEqual(readOutcomes(xml), {
     '[k8s.io] Pod should run [Conformance]': { outcome: 'passed', seconds: 2 },
     '[k8s.io] Pod should stop': { outcome: 'failed', message: 'it runs', seconds: 2 },
-    '[k8s.io] AppArmor': { outcome: 'skipped', message: 'AppArmor is disabled' },
+    "[k8s.io] AppArmor's": { outcome: 'skipped', message: 'AppArmor is disabled' },
   });
 });
 

@@ -29,7 +29,7 @@ function countLine(handler: Handler, specs: Results): string {
   const all = Object.values(specs);
   const count = (outcome: string) => all.filter((result) => result.outcome === outcome).length;
   const minutes = Math.round(all.reduce((sum, { seconds = 0 }) => sum + seconds, 0) / 60);
-  return `- \`${handler}\`: ${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped, in ${minutes} minutes on two cores without KVM.`;
+  return `- \`${handler}\`: ${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped, in ${minutes} ${minutes === 1 ? 'minute' : 'minutes'} on two cores without KVM.`;
 }
 
 const titles = { passed: 'Passed', failed: 'Failed', skipped: 'Skipped by critest itself' };
