@@ -1,8 +1,8 @@
 /** The agent's command line on the host (guest/agent/src/host): starting a machine, handing it a file. */
 import { isReason, SampanError } from '@sampan/api/errors.ts';
 import { run } from '../../base/child.ts';
-import { type ProcessId, parseProcessId } from '../qemu/vmm-process.ts';
 import type { DiskAttachment, MachineSpec, ShareMount } from '../vmm.ts';
+import { type ProcessId, parseProcessId } from '../vmm-process.ts';
 
 export interface StartOptions {
   spec: MachineSpec;

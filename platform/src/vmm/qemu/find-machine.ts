@@ -2,12 +2,12 @@
 import { join } from 'node:path';
 import { messageOf } from '@sampan/api/errors.ts';
 import { z } from 'zod';
+import { isAlive, killAndWait, readProcessFile } from '../vmm-process.ts';
 import { socketNames } from './launcher-arguments.ts';
 import { readMachineRecord } from './machine-record.ts';
 import type { QemuContext } from './qemu-context.ts';
 import { QemuMachine } from './qemu-machine.ts';
 import { QmpClient } from './qmp.ts';
-import { isAlive, killAndWait, readProcessFile } from './vmm-process.ts';
 
 const statusSchema = z.looseObject({ status: z.string() });
 

@@ -2,12 +2,12 @@
 import { join } from 'node:path';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { MachineShape } from '../vmm.ts';
+import { killAndWait } from '../vmm-process.ts';
 import type { Launcher } from './launcher.ts';
 import { consoleBytes, placeholderMac } from './qemu-arguments.ts';
 import { type QemuContext, uidFor } from './qemu-context.ts';
 import type { QmpClient } from './qmp.ts';
 import { migrationEnd, type StartedVmm, setMigrationCapabilities, startVmm } from './start-vmm.ts';
-import { killAndWait } from './vmm-process.ts';
 
 const bootTimeoutMs = 90_000;
 const readyLine = /^sampan-agent: ready\r?$/m;

@@ -6,7 +6,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
-import { type ProcessId, parseProcessId } from './vmm-process.ts';
+import { type ProcessId, parseProcessId } from '../vmm-process.ts';
 
 const maxOutputBytes = 128 * 1024;
 

@@ -9,6 +9,7 @@ import { SerialByKey } from '../../base/serial.ts';
 import { checkDiskFiles, checkShareMount } from '../check-spec.ts';
 import { checkDisks } from '../slots.ts';
 import type { DiskAttachment, Machine, MachineExit, MachineShape, MachineStats, ShareMount } from '../vmm.ts';
+import { cpuNanosOf, isAlive, killAndWait, type ProcessId, pssBytesOf } from '../vmm-process.ts';
 import { putDisk, sendDisk } from './disk-slots.ts';
 import { Launcher } from './launcher.ts';
 import { socketNames } from './launcher-arguments.ts';
@@ -18,7 +19,6 @@ import { consoleBytes } from './qemu-arguments.ts';
 import type { QemuContext } from './qemu-context.ts';
 import type { QmpClient } from './qmp.ts';
 import { firstDead, mountInShare, shareServerWords } from './share-servers.ts';
-import { cpuNanosOf, isAlive, killAndWait, type ProcessId, pssBytesOf } from './vmm-process.ts';
 
 const shareWatchMs = 500;
 

@@ -5,8 +5,8 @@ import { run } from '../../base/child.ts';
 import { readTextIfExists } from '../../base/files.ts';
 import { makeSharePlace } from '../share-place.ts';
 import type { ShareMount } from '../vmm.ts';
+import { isAlive, readProcessFile } from '../vmm-process.ts';
 import type { MachineRecord } from './machine-record.ts';
-import { isAlive, readProcessFile } from './vmm-process.ts';
 
 type SharesOfRecord = NonNullable<MachineRecord['shares']>;
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { isReason, messageOf, SampanError } from '@sampan/api/errors.ts';
 import { readTextIfExists } from '../../base/files.ts';
 import { type DiskAttachment, type MachineShape, maxShares, type Share } from '../vmm.ts';
+import { killAndWait, type ProcessFile, type ProcessId, readProcessFile } from '../vmm-process.ts';
 import { descriptors } from './descriptors.ts';
 import { Launcher } from './launcher.ts';
 import { launcherArguments, socketNames } from './launcher-arguments.ts';
@@ -12,7 +13,6 @@ import type { Phases } from './phases.ts';
 import { type QemuArgumentsOptions, qemuArguments } from './qemu-arguments.ts';
 import type { QemuContext } from './qemu-context.ts';
 import { QmpClient } from './qmp.ts';
-import { killAndWait, type ProcessFile, type ProcessId, readProcessFile } from './vmm-process.ts';
 
 export interface StartOptions {
   mode: 'run' | 'hold';

@@ -12,11 +12,11 @@ import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
 import { ensureDirectory, writeFileAtomic } from '../../base/files.ts';
 import type { MachineShape } from '../vmm.ts';
+import { isAlive, readProcessFile } from '../vmm-process.ts';
 import { freezeTemplate, statePathOf } from './freeze-template.ts';
 import type { QemuContext } from './qemu-context.ts';
 import { scrap } from './start-vmm.ts';
 import { templateKey } from './template-key.ts';
-import { isAlive, readProcessFile } from './vmm-process.ts';
 
 const recordSchema = z.object({
   format: z.literal(1),

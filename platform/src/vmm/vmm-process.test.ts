@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
-import { systemClock } from '../../base/clock.ts';
+import { systemClock } from '../base/clock.ts';
 import { cpuNanosOf, isAlive, killAndWait, parseProcessId, pssBytesOf } from './vmm-process.ts';
 
 async function startTimeOf(pid: number): Promise<number> {

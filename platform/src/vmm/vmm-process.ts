@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
-import type { Clock } from '../../base/clock.ts';
-import { readTextIfExists } from '../../base/files.ts';
+import type { Clock } from '../base/clock.ts';
+import { readTextIfExists } from '../base/files.ts';
 
 export interface ProcessId {
   pid: number;
