@@ -4,6 +4,7 @@
  */
 import { systemClock } from '../base/clock.ts';
 import { type Instance, instanceFromEnvironment } from '../base/config.ts';
+import { failpointsFromEnvironment } from '../base/failpoints.ts';
 import { createLogger, type Logger } from '../base/log.ts';
 import { startCriServer } from '../cri/cri-server.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
@@ -30,6 +31,7 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
     openVmms(instance, log),
   ]);
   await network.start();
+  const onStep = failpointsFromEnvironment();
   const runtime = createRuntime({
     vmms,
     images,
@@ -38,6 +40,7 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
     run: instance.run,
     home: instance.home,
     log: log.child({ part: 'runtime' }),
+    ...(onStep ? { onStep } : {}),
   });
   await runtime.recover();
   const server = await startCriServer({ runtime, socketPath, log: log.child({ part: 'cri' }), clock: systemClock });

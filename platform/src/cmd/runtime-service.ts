@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { type Instance, instanceFromEnvironment } from '../base/config.ts';
+import { failpointsFromEnvironment } from '../base/failpoints.ts';
 import { writeFileAtomic } from '../base/files.ts';
 import { createLogger, type Logger } from '../base/log.ts';
 import { joinNetns } from '../network/cni/join-netns.ts';
@@ -33,6 +34,8 @@ await runServiceProcess({
 async function serve(instance: Instance, log: Logger): Promise<() => Promise<void>> {
   const [network, vmms] = await Promise.all([openNetwork(instance, log, { api: false }), openVmms(instance, log)]);
   await network.start();
+  const onStep = failpointsFromEnvironment();
+  const steps = onStep ? { onStep } : {};
   const bundles = createBundleRuntime({
     vmms,
     network,
@@ -41,18 +44,21 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
     connectAgent,
     run: instance.run,
     log: log.child({ part: 'bundles' }),
+    ...steps,
   });
   await bundles.recover();
   const { run } = instance;
   const hostDirectory = process.env.SAMPAN_HOST_DIR;
   const shim = await createShimService({
     ...{ bundles, run, version, clock: systemClock },
+    ...steps,
     canJoinNetns: true,
     ...(hostDirectory ? { program: join(hostDirectory, 'containerd-shim-sampan-v2') } : {}),
     log: log.child({ part: 'shim' }),
   });
   await writeShimConf(instance, shim.controlPath);
-  const oci = await serveOci({ bundles, run, home: outer.home, start: ownStart(), log: log.child({ part: 'oci' }) });
+  const ociLog = log.child({ part: 'oci' });
+  const oci = await serveOci({ bundles, run, home: outer.home, start: ownStart(), log: ociLog, ...steps });
   return async () => {
     await oci.close();
     await shim.close();

@@ -55,7 +55,9 @@ async function make(
   const record: ContainerRecord = { ...made, sandboxId: 'join' in place ? place.join : made.key };
   // Nobody may take the sandbox away between the decision to join it and the container's being in it.
   return context.serial.run(`sandbox ${record.sandboxId}`, async () => {
+    await context.onStep('oci-record');
     await records.put(record);
+    await context.onStep('oci-machine');
     try {
       if ('create' in place) await bundles.createSandbox({ id: record.sandboxId, ...place.create });
       await bundles.createContainer({
@@ -67,6 +69,7 @@ async function make(
         tty: config.process.terminal ?? false,
         ...('join' in place && place.pidNamespaceOf ? { pidNamespaceOf: place.pidNamespaceOf } : {}),
       });
+      await context.onStep('oci-made');
       return record;
     } catch (error) {
       await forget(context, record);

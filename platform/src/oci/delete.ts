@@ -31,7 +31,9 @@ export async function forget(context: OciContext, record: ContainerRecord): Prom
     if (!isReason(error, 'NotFound')) throw error;
   };
   await bundles.delete(record.key, { force: true }).then(() => {}, ignoreMissing);
+  await context.onStep('oci-delete-machine');
   const isShared = records.all().some((one) => one.sandboxId === record.sandboxId && one.key !== record.key);
   if (!isShared) await bundles.deleteSandbox(record.sandboxId).catch(ignoreMissing);
+  await context.onStep('oci-forget');
   await records.remove(record.key);
 }

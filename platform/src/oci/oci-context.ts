@@ -13,6 +13,7 @@ export interface OciContext {
   serial: SerialByKey;
   clock: Clock;
   log: Logger;
+  onStep: (step: string) => void | Promise<void>;
   /** Exec processes by the pid of their holder: they end with the service. */
   execs: Map<number, Required<ProcessRef>>;
   /** Aborted when the service stops. */

@@ -37,6 +37,8 @@ export interface OciServerOptions {
   start: { command: string[]; environment: Record<string, string> };
   log: Logger;
   clock?: Clock;
+  /** For tests: called before each step whose interruption the next service must mend. */
+  onStep?: (step: string) => void | Promise<void>;
 }
 
 export interface OciServer {
@@ -58,6 +60,7 @@ export async function serveOci(options: OciServerOptions): Promise<OciServer> {
     serial: new SerialByKey(),
     clock: options.clock ?? systemClock,
     log: options.log,
+    onStep: options.onStep ?? (() => {}),
     execs: new Map(),
     closing: new AbortController(),
   };

@@ -37,6 +37,8 @@ export interface ShimServiceOptions {
   clock: Clock;
   log: Logger;
   mounts?: RootfsMounts;
+  /** For tests: called before each step whose interruption the next process must mend. */
+  onStep?: (step: string) => void | Promise<void>;
   /** containerd-shim-sampan-v2, whose relay holds containerd's connections while we are away. Absent: doors are our own, and fall with us. */
   program?: string;
 }
@@ -76,7 +78,7 @@ class Service implements ShimService {
   #control: Server | undefined;
 
   constructor(options: ShimServiceOptions) {
-    this.#options = { mounts: hostRootfsMounts, ...options };
+    this.#options = { mounts: hostRootfsMounts, onStep: () => {}, ...options };
     this.#directory = join(options.run, 'shim');
   }
 
@@ -126,10 +128,10 @@ class Service implements ShimService {
     id: string;
     bundle: string;
   }): Promise<Buffer> {
-    const { bundles, mounts, clock } = this.#options;
+    const { bundles, mounts, clock, onStep } = this.#options;
     const name = bundleId({ door: doorOf({ containerd, namespace }), namespace, id });
     const known = bundles.list().some((one) => one.id === name);
-    if (known) return removeTask({ bundles, mounts }, name, true);
+    if (known) return removeTask({ bundles, mounts, onStep }, name, true);
     await bundles.deleteSandbox(name);
     await mounts.remove(bundle);
     const exitedAt = timestampOf(BigInt(Math.floor(clock.now())) * 1_000_000n);
@@ -141,8 +143,9 @@ class Service implements ShimService {
     return this.#locks.run(name, async () => {
       const open = this.#doors.get(name);
       if (open) return open;
-      const { clock, log, bundles, mounts, canJoinNetns, version } = this.#options;
-      const methods = taskMethods({ bundles, mounts, door: name, namespace: owner.namespace, canJoinNetns, version });
+      const { clock, log, bundles, mounts, canJoinNetns, version, onStep } = this.#options;
+      const { namespace } = owner;
+      const methods = taskMethods({ bundles, mounts, door: name, namespace, canJoinNetns, version, onStep });
       const server = createServer((socket) => {
         this.#sockets.add(socket);
         socket.on('close', () => this.#sockets.delete(socket));
@@ -186,12 +189,12 @@ class Service implements ShimService {
 
   /** Tasks whose bundle containerd has removed while nobody was here to be told. */
   async #removeForsaken(): Promise<void> {
-    const { bundles, mounts, log } = this.#options;
+    const { bundles, mounts, log, onStep } = this.#options;
     for (const { id, bundle } of bundles.list()) {
       const isOurs = taskName(id) !== undefined;
       if (!isOurs || (await stat(bundle).catch(() => undefined))) continue;
       log.info({ task: id }, 'its bundle is gone: it is removed');
-      await removeTask({ bundles, mounts }, id, true).catch((error) =>
+      await removeTask({ bundles, mounts, onStep }, id, true).catch((error) =>
         log.error({ task: id, error: messageOf(error) }, 'cannot remove it'),
       );
     }

@@ -32,6 +32,8 @@ export interface BundleRuntimeOptions {
   clock?: Clock;
   mounts?: ShareMounts;
   defaults?: SizeDefaults;
+  /** For tests: called before each step whose interruption recover() must mend. */
+  onStep?: (step: string) => void | Promise<void>;
 }
 
 /** A tap in a namespace that a CNI has filled, with the addresses that were there. */
@@ -85,6 +87,10 @@ export class BundleContext {
     this.options = options;
     this.paths = new BundlePaths(options.run);
     this.startGate = new StartGate({ places: availableParallelism() + 1, clock: options.clock });
+  }
+
+  async step(name: string): Promise<void> {
+    await this.options.onStep(name);
   }
 
   nowNanos(): bigint {

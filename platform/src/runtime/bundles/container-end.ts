@@ -34,6 +34,7 @@ export async function endContainer(context: BundleContext, container: LiveContai
   record.exit = exit;
   void container.input?.close();
   try {
+    await context.step('bundle-exit');
     await saveBundleContainer(context.paths, record);
   } catch (error) {
     context.options.log.error({ container: record.id, error: messageOf(error) }, "cannot record a container's end");
@@ -76,7 +77,9 @@ export async function forgetContainer(context: BundleContext, container: LiveCon
     exec.session?.kill();
     await Promise.all([exec.input?.close(), exec.outputs.stdout.close(), exec.outputs.stderr.close()]);
   }
+  await context.step('bundle-unmount');
   await context.options.mounts.release(context.paths.part(sandboxId, id));
+  await context.step('bundle-forget-container');
   await deleteBundleContainer(context.paths, id);
   context.containers.delete(id);
 }

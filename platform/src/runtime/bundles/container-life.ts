@@ -41,10 +41,14 @@ export async function createContainer(
   };
   context.containers.set(request.id, container);
   try {
+    await context.step('bundle-container');
     await saveBundleContainer(context.paths, container.record);
+    await context.step('bundle-mounts');
     await context.options.mounts.bind(context.paths.part(request.sandboxId, request.id), request.rootfs, guest.carried);
+    await context.step('bundle-stdio');
     await openStdio(context, container, { isNew: true });
     const agent = await agentOf(context, container);
+    await context.step('bundle-guest');
     await agent.createVolume({ id: shareTag, kind: 'share', tag: shareTag });
     await agent.createContainer({
       id: request.id,
@@ -58,8 +62,10 @@ export async function createContainer(
       ...(guest.joinsPids && request.pidNamespaceOf ? { pidNamespaceOf: request.pidNamespaceOf } : {}),
     });
     container.made.resolve();
+    await context.step('bundle-made');
     container.record.state = 'created';
     await saveBundleContainer(context.paths, container.record);
+    await context.step('bundle-created');
     context.events.tell({ type: 'created', containerId: request.id });
     return describeContainer(context, container);
   } catch (error) {
@@ -139,9 +145,11 @@ export async function startContainer(context: BundleContext, id: string): Promis
     throw new SampanError('FailedPrecondition', `container ${id} has stopped; it cannot be started again`);
   if (record.state === 'created') {
     const agent = await agentOf(context, container);
+    await context.step('bundle-start');
     const { startedAtUnixNanos } = await agent.startContainer(id);
     // The agent may have told of the end before its answer came.
     const live = (await agent.listContainers()).find((status) => status.id === id);
+    await context.step('bundle-started');
     record.guestPid = live?.pid ?? 0;
     record.startedAtNanos = startedAtUnixNanos;
     if ((record.state as string) !== 'stopped') record.state = 'running';
@@ -162,7 +170,9 @@ export async function killContainer(context: BundleContext, id: string, signal: 
     const exit = { exitCode: 128 + signal, oomKilled: false, finishedAtUnixNanos: context.nowNanos() };
     return endContainer(context, container, { ...exit, message: 'it was killed before it started' });
   }
-  await (await agentOf(context, container)).signal(id, signal, all);
+  const agent = await agentOf(context, container);
+  await context.step('bundle-kill');
+  await agent.signal(id, signal, all);
 }
 
 export async function deleteContainer(context: BundleContext, id: string, force: boolean): Promise<BundleExit> {
@@ -174,7 +184,9 @@ export async function deleteContainer(context: BundleContext, id: string, force:
   const agent = isAlive ? await agentOf(context, container).catch(() => undefined) : undefined;
   if (record.state === 'stopped' && agent && container.pump)
     await Promise.race([container.pump.done, context.options.clock.sleep(drainMs)]);
+  await context.step('bundle-delete');
   await agent?.removeContainer(id);
+  await context.step('bundle-deleted');
   const finishedAtUnixNanos = context.nowNanos();
   await endContainer(context, container, {
     exitCode: record.state === 'created' ? 0 : 128 + signals.kill,

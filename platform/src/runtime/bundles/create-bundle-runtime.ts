@@ -26,6 +26,7 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
     clock: systemClock,
     mounts: hostShareMounts,
     defaults: { cpuMillicores: 1000, memoryMib: 512 },
+    onStep: () => {},
     ...options,
   });
   const locked = <T>(id: string, work: () => Promise<T>) => context.locks.run(`container ${id}`, work);

@@ -29,11 +29,14 @@ export async function createSandbox(context: BundleContext, request: CreateBundl
   context.sandboxes.set(request.id, sandbox);
   try {
     const { record } = sandbox;
+    await context.step('bundle-sandbox');
     await saveBundleSandbox(context.paths, record);
+    await context.step('bundle-network');
     const share = context.paths.share(request.id);
     const [attachment] = await Promise.all([attach(context, request), context.options.mounts.prepare(share)]);
     if (attachment) record.attachment = attachment;
     await saveBundleSandbox(context.paths, record);
+    await context.step('bundle-machine');
     const leave = await context.startGate.enter('machine');
     const machine = await vmm
       .create({
@@ -53,9 +56,11 @@ export async function createSandbox(context: BundleContext, request: CreateBundl
           : {}),
       })
       .finally(leave);
+    await context.step('bundle-ready');
     record.state = 'ready';
     follow(context, sandbox, machine, false);
     await saveBundleSandbox(context.paths, record);
+    await context.step('bundle-answer');
     return describeSandbox(sandbox);
   } catch (error) {
     await deleteSandbox(context, request.id).catch((failure) =>
@@ -168,10 +173,13 @@ export async function stopSandbox(context: BundleContext, id: string): Promise<v
   const sandbox = context.sandboxes.get(id);
   if (!sandbox) return;
   await context.locks.run(`sandbox ${id}`, async () => {
+    await context.step('bundle-stop');
     sandbox.stopping = true;
     sandbox.link?.close(new SampanError('ServiceUnavailable', `sandbox ${id} is being stopped`));
     await context.vmm(sandbox.record.request.handler).destroy(context.paths.machine(id));
+    await context.step('bundle-settle');
     await settle(context, sandbox, sandbox.record.message || 'it was stopped');
+    await context.step('bundle-detach');
     await detach(context, sandbox.record);
   });
 }
@@ -186,7 +194,9 @@ export async function deleteSandbox(context: BundleContext, id: string): Promise
   if (!context.sandboxes.has(id)) return;
   await stopSandbox(context, id);
   for (const container of context.containersOf(id)) await forgetContainer(context, container);
+  await context.step('bundle-release');
   await context.options.mounts.release(context.paths.share(id));
+  await context.step('bundle-forget');
   await deleteBundleSandbox(context.paths, id);
   context.sandboxes.delete(id);
 }

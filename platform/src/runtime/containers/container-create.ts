@@ -52,6 +52,7 @@ export async function createContainer(
     await undo(context, sandbox, container);
     throw error;
   }
+  await context.step('container-answer');
   context.containers.set(container.id, container);
   watchVolumes(context, sandbox);
   emitEvent(context, sandbox, container, cri.ContainerEventType.CONTAINER_CREATED_EVENT);

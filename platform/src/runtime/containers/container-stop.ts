@@ -41,10 +41,12 @@ async function stopRunning(context: Context, sandbox: Sandbox, container: Contai
   if (graceMs > 0) {
     const agent = await unlessExited(container, sandbox);
     if (!agent) return;
+    await context.step('stop-signal');
     await agent.signal(container.id, container.record.stopSignal);
     if (await exitedWithin(context, container, graceMs)) return;
   }
   const agent = await unlessExited(container, sandbox);
+  await context.step('stop-kill');
   await agent?.signal(container.id, SIGKILL, true);
   if (await exitedWithin(context, container, killMs)) return;
   throw new SampanError(

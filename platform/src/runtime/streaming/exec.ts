@@ -26,7 +26,9 @@ export async function exec(context: Context, request: cri.ExecRequest): Promise<
 export async function execSync(context: Context, request: cri.ExecSyncRequest): Promise<cri.ExecSyncResponse> {
   const { container, agent } = await running(context, request.containerId);
   const args = argsOf(request.cmd, container);
+  await context.step('exec');
   await using session = await agent.exec({ containerId: container.id, args, tty: false, stdin: false });
+  await context.step('exec-started');
   const output = Promise.all([collect(session.stdout), collect(session.stderr)]);
   output.catch(() => {});
   const seconds = Number(request.timeout ?? 0n);

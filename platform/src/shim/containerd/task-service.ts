@@ -21,6 +21,7 @@ export interface TaskServiceOptions {
   namespace: string;
   canJoinNetns: boolean;
   version: string;
+  onStep: (step: string) => void | Promise<void>;
 }
 
 type Named = { id: string; execId: string };
@@ -89,9 +90,11 @@ class TaskService {
     if (again) return messages.pidResponse.encode({ pid: again.pid });
     const config = await readOciConfig(request.bundle);
     const plan = taskPlan(config, this.#options);
+    await this.#options.onStep('task-rootfs');
     const rootfs = await this.#options.mounts.make(request.bundle, request.rootfs, config.root?.path);
     const sandboxId = plan.kind === 'own-machine' ? id : this.#id(plan.sandboxId);
     try {
+      await this.#options.onStep('task-machine');
       if (plan.kind === 'own-machine' && !bundles.listSandboxes().some((one) => one.id === id))
         await bundles.createSandbox({ id, ...plan.sandbox });
       const { stdin, stdout, stderr, terminal, bundle } = request;
@@ -101,6 +104,7 @@ class TaskService {
         tty: terminal,
         ...(plan.kind === 'in-sandbox' ? { pidNamespaceOf: sandboxId } : {}),
       });
+      await this.#options.onStep('task-answer');
       return messages.pidResponse.encode({ pid });
     } catch (error) {
       if (plan.kind === 'own-machine') await bundles.deleteSandbox(id);
@@ -210,14 +214,16 @@ class TaskService {
 
 /** A task with everything it holds; `force`: also one that runs. Gives a DeleteResponse. */
 export async function removeTask(
-  { bundles, mounts }: Pick<TaskServiceOptions, 'bundles' | 'mounts'>,
+  { bundles, mounts, onStep }: Pick<TaskServiceOptions, 'bundles' | 'mounts' | 'onStep'>,
   containerId: string,
   force: boolean,
 ): Promise<Buffer> {
   const { sandboxId, bundle } = bundles.container(containerId);
   const pid = bundles.sandbox(sandboxId).pid;
   const exit = await bundles.delete(containerId, { force });
+  await onStep('task-delete-machine');
   if (sandboxId === containerId) await bundles.deleteSandbox(sandboxId);
+  await onStep('task-delete-rootfs');
   await mounts.remove(bundle);
   return deleted(pid, exit);
 }

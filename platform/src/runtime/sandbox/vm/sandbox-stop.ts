@@ -41,6 +41,7 @@ async function stop(context: Context, sandbox: Sandbox): Promise<void> {
   await saveSandbox(context.paths, record);
   if (wasReady) await killContainers(context, sandbox);
   letGo(sandbox, new SampanError('ServiceUnavailable', `sandbox ${record.id} is stopped`));
+  await context.step('stop-containers');
   await failContainers(context, sandbox, 'the sandbox was stopped');
   await releaseResources(context, record.id);
   sandbox.machine = undefined;
