@@ -22,7 +22,7 @@ export async function addExec(context: BundleContext, request: StartBundleExec):
     request,
     exec: { containerId, execId, state: 'created', guestPid: 0, stdio, tty },
     exited: new Deferred(),
-    input: await openInput(stdio.stdin),
+    input: await openInput(stdio.stdin, clock),
     outputs: {
       stdout: await openOutput(stdio.stdout, clock),
       stderr: await openOutput(tty ? undefined : stdio.stderr, clock),

@@ -8,6 +8,9 @@ import { Socket } from 'node:net';
 import { isatty, ReadStream as TtyReader, WriteStream as TtyWriter } from 'node:tty';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
+import { descriptor, type InputEnd, namedFifoInput, openFifoInput, streamInput } from './fifo-input.ts';
+
+export type { InputEnd } from './fifo-input.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK, O_APPEND, O_NOCTTY } = constants;
 
@@ -15,15 +18,6 @@ const { O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK, O_APPEND, O_NOCTTY } = constants
 export interface OutputEnd {
   /** Resolves when the path has taken it; false: nobody can read it any more. */
   write(data: Uint8Array): Promise<boolean>;
-  close(): Promise<void>;
-}
-
-/** Where input comes from. */
-export interface InputEnd {
-  /** Ends when every writer has closed it, or close() was called. */
-  chunks(): AsyncIterable<Uint8Array>;
-  /** Our own hold on a FIFO is let go: it ends once its other writers have closed it. */
-  finish(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -75,12 +69,15 @@ async function readerOf(path: string, clock: Clock): Promise<number | undefined>
   return undefined;
 }
 
-/** Opens for reading; undefined for an empty path. Throws FailedPrecondition naming the path. */
-export async function openInput(path: string | undefined): Promise<InputEnd | undefined> {
+/**
+ * Opens for reading; undefined for an empty path. Throws FailedPrecondition naming the path. A named FIFO is held open until finish(): one client's
+ * leaving is not its end, the next may come. With `clock` it is one client's alone, and ends when that one leaves, or has not come in five seconds.
+ */
+export async function openInput(path: string | undefined, clock?: Clock): Promise<InputEnd | undefined> {
   if (!path) return undefined;
   try {
     const kind = await stat(path);
-    if (kind.isFIFO()) return await fifoInput(path);
+    if (kind.isFIFO()) return (await lstat(path)).isFIFO() ? namedFifoInput(path, clock) : openFifoInput(path);
     if (kind.isCharacterDevice()) {
       const fd = descriptor(path, O_RDWR | O_NONBLOCK | O_NOCTTY);
       if (isatty(fd)) return streamInput(new TtyReader(fd));
@@ -91,9 +88,6 @@ export async function openInput(path: string | undefined): Promise<InputEnd | un
     throw new SampanError('FailedPrecondition', `cannot open ${path} for input: ${messageOf(error)}`);
   }
 }
-
-/** A bare descriptor, which a stream then owns. Without waiting, so that it may be done on this thread. */
-const descriptor = (path: string, flags: number): number => openSync(path, flags);
 
 async function reopened(fd: number, path: string, flags: number): Promise<FileHandle> {
   closeSync(fd);
@@ -138,44 +132,6 @@ function fileOutput(file: FileHandle): OutputEnd {
       }
     },
     close: () => file.close().catch(() => {}),
-  };
-}
-
-async function fifoInput(path: string): Promise<InputEnd> {
-  const fd = descriptor(path, O_RDONLY | O_NONBLOCK);
-  // Until the caller says that stdin is over, one client's leaving is not its end: the next may come.
-  const isNamed = (await lstat(path)).isFIFO();
-  const hold = isNamed ? descriptor(path, O_WRONLY | O_NONBLOCK) : undefined;
-  const input = streamInput(new Socket({ fd, readable: true, writable: false, manualStart: true } as object));
-  let held = hold;
-  const finish = async () => {
-    if (held !== undefined) closeSync(held);
-    held = undefined;
-  };
-  return {
-    chunks: input.chunks,
-    finish,
-    close: async () => {
-      await finish();
-      await input.close();
-    },
-  };
-}
-
-function streamInput(stream: Socket): InputEnd {
-  stream.on('error', () => {});
-  return {
-    async *chunks() {
-      try {
-        for await (const chunk of stream) yield chunk as Uint8Array;
-      } catch {
-        // Closed from our side, or a terminal that hung up: the end either way.
-      }
-    },
-    finish: async () => {},
-    close: async () => {
-      stream.destroy();
-    },
   };
 }
 
