@@ -30,7 +30,7 @@ export interface BundleRuntimeOptions {
   run: string;
   log: Logger;
   clock?: Clock;
-  mounts?: ShareMounts;
+  mounts: ShareMounts;
   defaults?: SizeDefaults;
   /** For tests: called before each step whose interruption recover() must mend. */
   onStep?: (step: string) => void | Promise<void>;
@@ -49,6 +49,7 @@ export interface LiveSandbox {
   link?: AgentLink;
   /** Stop was asked for: the machine's end is no news. */
   stopping: boolean;
+  ended: Deferred<void>;
 }
 
 export interface LiveContainer {

@@ -23,6 +23,7 @@ export interface BundleSandboxRecord {
   state: 'creating' | 'ready' | 'notready';
   message: string;
   createdAtNanos: bigint;
+  endedAtNanos?: bigint;
   shape: MachineShape;
   memoryLimitBytes: number;
   attachment?: Attachment;

@@ -175,6 +175,9 @@ test('a machine that dies while nobody is there has ended its containers', async
   world.host.remove(directory!, 'killed');
   await world.restart();
   assert.equal(world.runtime.container('lost').state, 'stopped');
+  const ended = await world.runtime.waitSandbox(world.runtime.container('lost').sandboxId);
+  assert.deepEqual([ended.state, ended.message], ['notready', 'the machine ended while the runtime was down']);
+  assert.ok(ended.endedAtUnixNanos! > ended.createdAtUnixNanos);
   assert.equal((await world.runtime.wait({ containerId: 'lost' })).exitCode, 137);
   assert.equal((await world.runtime.delete('lost')).exitCode, 137);
 });

@@ -32,17 +32,25 @@ export interface CreateBundleSandbox {
   resolvConf?: string;
   /** Of the machine: a container's linux.sysctl may only name what is set here. */
   sysctls?: Record<string, string>;
-  /** One PID namespace for all containers. */
+  /** One PID namespace for all containers, but those that ask for one of their own. */
   sharePidNamespace?: boolean;
+  /** It is a Pod without a container of its own: containers see its /etc/hosts, hostname, resolv.conf and /dev/shm where their bundles mount none. */
+  podFiles?: boolean;
 }
+
+/** Why a sandbox is not ready that was to be stopped. */
+export const stoppedOnRequest = 'it was stopped';
 
 export interface BundleSandbox {
   id: string;
   handler: SandboxHandler;
   state: 'ready' | 'notready';
-  /** Why it is not ready, when nobody asked for that. */
+  /** Why it is not ready. */
   message: string;
   createdAtUnixNanos: bigint;
+  /** Once it is not ready. */
+  endedAtUnixNanos?: bigint;
+  annotations: Record<string, string>;
   /** Of the sandbox on its network; absent without one. */
   address?: string;
   /** The machine's process on the host; 0 when it is gone. */
@@ -166,6 +174,8 @@ export interface BundleRuntime {
   createSandbox(request: CreateBundleSandbox): Promise<BundleSandbox>;
   sandbox(id: string): BundleSandbox;
   listSandboxes(): BundleSandbox[];
+  /** Resolves when it is no longer ready, for whatever reason. */
+  waitSandbox(id: string): Promise<BundleSandbox>;
   /** Ends the machine and every container in it (their state becomes stopped, 137), then lets go of the network. Idempotent. */
   stopSandbox(id: string): Promise<void>;
   /** Stops it and forgets it with its containers. Idempotent. */

@@ -26,11 +26,12 @@ export async function createContainer(
     throw new SampanError('AlreadyExists', `container ${request.id} exists already`);
   const sandbox = context.sandbox(request.sandboxId);
   const config = await readOciConfig(request.bundle);
-  const { sysctls, sharePidNamespace } = sandbox.record.request;
+  const { sysctls, sharePidNamespace, podFiles } = sandbox.record.request;
   const guest = guestConfig(config, {
     sharePath: `${guestShare}/${request.id}`,
     ...(sysctls ? { sysctls } : {}),
     mayJoinPids: sharePidNamespace === true || request.pidNamespaceOf !== undefined,
+    podFiles: podFiles === true,
   });
   const container: LiveContainer = {
     record: newRecord(context, request, config),
@@ -60,6 +61,7 @@ export async function createContainer(
       stdin: Boolean(request.stdio.stdin),
       stdinOnce: true,
       ...(guest.joinsPids && request.pidNamespaceOf ? { pidNamespaceOf: request.pidNamespaceOf } : {}),
+      ...(sharePidNamespace && !guest.joinsPids ? { ownPidNamespace: true } : {}),
     });
     container.made.resolve();
     await context.step('bundle-made');

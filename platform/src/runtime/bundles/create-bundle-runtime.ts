@@ -16,7 +16,6 @@ import { addExec, deleteExec, killExec, startExec } from './exec-life.ts';
 import { translateResources } from './guest-config.ts';
 import { recoverBundles } from './recover-bundles.ts';
 import { createSandbox, deleteSandbox, describeSandbox, stopSandbox } from './sandbox-life.ts';
-import { hostShareMounts } from './share-mounts.ts';
 
 export type { BundleRuntimeOptions, NetnsJoiner } from './bundle-context.ts';
 
@@ -24,7 +23,6 @@ export type { BundleRuntimeOptions, NetnsJoiner } from './bundle-context.ts';
 export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntime {
   const context = new BundleContext({
     clock: systemClock,
-    mounts: hostShareMounts,
     defaults: { cpuMillicores: 1000, memoryMib: 512 },
     onStep: () => {},
     ...options,
@@ -35,6 +33,11 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
     createSandbox: (request) => createSandbox(context, request),
     sandbox: (id) => describeSandbox(context.sandbox(id)),
     listSandboxes: () => [...context.sandboxes.values()].map(describeSandbox),
+    waitSandbox: async (id) => {
+      const sandbox = context.sandbox(id);
+      await sandbox.ended.promise;
+      return describeSandbox(sandbox);
+    },
     stopSandbox: (id) => stopSandbox(context, id),
     deleteSandbox: (id) => deleteSandbox(context, id),
     createContainer: (request) => locked(request.id, () => createContainer(context, request)),
@@ -120,6 +123,7 @@ async function close(context: BundleContext): Promise<void> {
   const error = new SampanError('ServiceUnavailable', 'the runtime is closing');
   context.closing.abort(error);
   for (const { link } of context.sandboxes.values()) link?.close(error);
+  context.options.mounts.close?.();
   const stops = [...context.containers.values()].map((one) => Promise.all([one.pump?.stop(), one.input?.close()]));
   await Promise.all(stops).catch((failure) => context.options.log.debug({ error: messageOf(failure) }, 'closing'));
 }

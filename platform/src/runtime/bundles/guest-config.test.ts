@@ -52,6 +52,27 @@ test('bind mounts are carried by the share, in their place among the others and 
   ]);
 });
 
+test('of a Pod without a container of its own, its files are there where no mount of the bundle is', () => {
+  const mounts = [
+    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['size=64m'] },
+    { destination: '/etc/hosts', type: 'bind', source: '/var/lib/kubelet/hosts', options: ['rbind'] },
+  ];
+  const { spec, carried } = translate(config({ mounts }), { podFiles: true });
+  assert.deepEqual(
+    carried.map(({ destination }) => destination),
+    ['/etc/hosts'],
+  );
+  const sources = (spec.mounts as { destination: string; source: string }[]).map(
+    (one) => `${one.destination} ${one.source}`,
+  );
+  assert.deepEqual(sources, [
+    '/dev/shm /run/sampan/shm',
+    '/etc/hosts /share/web/mount0',
+    '/etc/hostname /run/sampan/etc/hostname',
+    '/etc/resolv.conf /run/sampan/etc/resolv.conf',
+  ]);
+});
+
 const refusals: [what: string, given: OciConfig, words: RegExp][] = [
   [
     'the host network',

@@ -34,6 +34,8 @@ export interface TranslateOptions {
   sysctls?: Record<string, string>;
   /** A PID namespace named by its path is one of this sandbox's. */
   mayJoinPids?: boolean;
+  /** The sandbox's own /etc/hosts, hostname, resolv.conf and /dev/shm, where no mount of the bundle's is. */
+  podFiles?: boolean;
 }
 
 /** Throws Unsupported naming the field. */
@@ -42,7 +44,10 @@ export function guestConfig(config: OciConfig, options: TranslateOptions): Guest
     if (config[foreign]) throw refused(foreign, 'containers run Linux in a machine of ours');
   refuseHooks(config);
   const carried: CarriedMount[] = [];
-  const mounts = (config.mounts ?? []).map((mount) => translateMount(mount, carried, options));
+  const mounts = [
+    ...(config.mounts ?? []).map((mount) => translateMount(mount, carried, options)),
+    ...podFiles(config, options),
+  ];
   const { root: _root, hostname: _hostname, domainname: _domainname, hooks: _hooks, ...rest } = config;
   const spec = {
     ...rest,
@@ -84,6 +89,8 @@ function translateMount(mount: OciMount, carried: CarriedMount[], options: Trans
   const flags = mount.options ?? [];
   const isBind = mount.type === 'bind' || flags.includes('bind') || flags.includes('rbind');
   const { destination } = mount;
+  if (!isBind && destination === '/dev/shm' && options.podFiles)
+    return { destination, type: 'bind', source: guestPaths.shm, options: ['rbind', 'nosuid', 'nodev', 'noexec'] };
   if (!isBind) {
     if (!kernelMounts.has(mount.type ?? ''))
       throw refused(`mounts ${destination}`, `a mount of type ${mount.type} is not carried into a machine`);
@@ -111,6 +118,18 @@ function translateMount(mount: OciMount, carried: CarriedMount[], options: Trans
   // The guest's own mount follows what appears below it on the host, and never the other way.
   const kept = flags.filter((flag) => !/^r?(slave|private|unbindable)$/.test(flag));
   return { ...mount, type: 'bind', source: `${options.sharePath}/${name}`, options: [...kept, 'rslave'] };
+}
+
+function podFiles(config: OciConfig, options: TranslateOptions): OciMount[] {
+  if (!options.podFiles) return [];
+  const taken = new Set((config.mounts ?? []).map(({ destination }) => destination));
+  const { hosts, hostname, resolvConf } = guestPaths;
+  return Object.entries({ '/etc/hosts': hosts, '/etc/hostname': hostname, '/etc/resolv.conf': resolvConf })
+    .filter(([destination]) => !taken.has(destination))
+    .map(([destination, source]) => {
+      const options = ['rbind', 'rprivate', config.root?.readonly ? 'ro' : 'rw'];
+      return { destination, type: 'bind', source, options };
+    });
 }
 
 const access = (flags: string[]): string[] => (flags.includes('ro') ? ['ro'] : []);

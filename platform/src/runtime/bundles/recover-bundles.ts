@@ -24,7 +24,7 @@ import { deleteSandbox, follow } from './sandbox-life.ts';
 export async function recoverBundles(context: BundleContext): Promise<void> {
   await context.paths.make();
   for (const record of await loadBundleSandboxes(context.paths))
-    context.sandboxes.set(record.id, { record, stopping: false });
+    context.sandboxes.set(record.id, { record, stopping: false, ended: new Deferred() });
   for (const record of await loadBundleContainers(context.paths)) await adoptRecord(context, record);
   for (const sandbox of [...context.sandboxes.values()]) await recoverSandbox(context, sandbox);
   await removeOrphans(context);
@@ -45,7 +45,7 @@ async function recoverSandbox(context: BundleContext, sandbox: LiveSandbox): Pro
   if (record.state === 'creating') return deleteSandbox(context, record.id);
   for (const container of context.containersOf(record.id))
     if (container.record.state === 'creating') await forgetContainer(context, container);
-  if (record.state === 'notready') return;
+  if (record.state === 'notready') return sandbox.ended.resolve();
   const machine = await context.vmm(record.request.handler).find(context.paths.machine(record.id));
   if (!machine) return endAll(context, sandbox);
   for (const container of context.containersOf(record.id)) await reopen(context, container);
@@ -66,8 +66,9 @@ async function reopen(context: BundleContext, container: LiveContainer): Promise
   }
 }
 
-async function endAll(context: BundleContext, { record }: LiveSandbox): Promise<void> {
+async function endAll(context: BundleContext, { record, ended }: LiveSandbox): Promise<void> {
   record.state = 'notready';
+  record.endedAtNanos = context.nowNanos();
   record.message = 'the machine ended while the runtime was down';
   await context.vmm(record.request.handler).destroy(context.paths.machine(record.id));
   await saveBundleSandbox(context.paths, record);
@@ -78,6 +79,7 @@ async function endAll(context: BundleContext, { record }: LiveSandbox): Promise<
       finishedAtUnixNanos: context.nowNanos(),
       message: record.message,
     });
+  ended.resolve();
 }
 
 /** Machines, shares and network attachments without a record: the record is written first and goes last, so nobody owns these. */

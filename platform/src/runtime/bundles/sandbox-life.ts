@@ -9,11 +9,12 @@ import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Attachment } from '../../network/network.ts';
 import type { Machine } from '../../vmm/vmm.ts';
 import type { Agent, SandboxSetup } from '../agent/agent.ts';
+import { Deferred } from '../deferred.ts';
 import { AgentLink } from '../sandbox/vm/agent-link.ts';
 import { machineShape } from '../sandbox/vm/machine-shape.ts';
 import type { BundleContext, LiveSandbox } from './bundle-context.ts';
 import { type BundleSandboxRecord, deleteBundleSandbox, machineNameOf, saveBundleSandbox } from './bundle-records.ts';
-import type { BundleSandbox, CreateBundleSandbox } from './bundle-runtime.ts';
+import { type BundleSandbox, type CreateBundleSandbox, stoppedOnRequest } from './bundle-runtime.ts';
 import { endContainer, forgetContainer, onAgentEvent, reconcile } from './container-end.ts';
 
 export const shareTag = 'bundle';
@@ -25,7 +26,7 @@ export async function createSandbox(context: BundleContext, request: CreateBundl
   checkId(request.id);
   if (context.sandboxes.has(request.id)) throw new SampanError('AlreadyExists', `sandbox ${request.id} exists already`);
   const vmm = context.vmm(request.handler);
-  const sandbox: LiveSandbox = { record: newRecord(context, request), stopping: false };
+  const sandbox: LiveSandbox = { record: newRecord(context, request), stopping: false, ended: new Deferred() };
   context.sandboxes.set(request.id, sandbox);
   try {
     const { record } = sandbox;
@@ -162,11 +163,13 @@ async function settle(context: BundleContext, sandbox: LiveSandbox, message: str
   const { record } = sandbox;
   record.state = 'notready';
   record.message = message;
-  sandbox.link?.close(new SampanError('ServiceUnavailable', `sandbox ${record.id}: ${message}`));
   const finishedAtUnixNanos = context.nowNanos();
+  record.endedAtNanos ??= finishedAtUnixNanos;
+  sandbox.link?.close(new SampanError('ServiceUnavailable', `sandbox ${record.id}: ${message}`));
   for (const container of context.containersOf(record.id))
     await endContainer(context, container, { exitCode: killedExit, oomKilled: false, finishedAtUnixNanos, message });
   await saveBundleSandbox(context.paths, record);
+  sandbox.ended.resolve();
 }
 
 export async function stopSandbox(context: BundleContext, id: string): Promise<void> {
@@ -178,7 +181,7 @@ export async function stopSandbox(context: BundleContext, id: string): Promise<v
     sandbox.link?.close(new SampanError('ServiceUnavailable', `sandbox ${id} is being stopped`));
     await context.vmm(sandbox.record.request.handler).destroy(context.paths.machine(id));
     await context.step('bundle-settle');
-    await settle(context, sandbox, sandbox.record.message || 'it was stopped');
+    await settle(context, sandbox, sandbox.record.message || stoppedOnRequest);
     await context.step('bundle-detach');
     await detach(context, sandbox.record);
   });
@@ -209,6 +212,8 @@ export function describeSandbox({ record, machine }: LiveSandbox): BundleSandbox
     state: record.state === 'ready' ? 'ready' : 'notready',
     message: record.message,
     createdAtUnixNanos: record.createdAtNanos,
+    ...(record.endedAtNanos ? { endedAtUnixNanos: record.endedAtNanos } : {}),
+    annotations: record.request.annotations,
     ...(address ? { address } : {}),
     pid: record.state === 'ready' ? (machine?.pid ?? process.pid) : 0,
   };
