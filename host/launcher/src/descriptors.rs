@@ -19,6 +19,8 @@ pub struct Opened {
     pub all: Vec<Open>,
     pub spare_tap: Option<tap::SpareTap>,
     pub memory: Option<OwnedFd>,
+    /// To be filled by the VMM's own process.
+    pub copies: Vec<memory::Copy>,
     /// Servers to be started.
     pub shares: Vec<share::Server>,
 }
@@ -41,6 +43,11 @@ pub fn open_all(wanted: &[Give], directory: &str) -> Result<Opened, String> {
                 let memory = memory::create(*bytes)?;
                 let fd = duplicate(&memory)?;
                 opened.memory = Some(memory);
+                fd
+            }
+            Give::MemoryCopy { path, .. } => {
+                let (fd, copy) = memory::Copy::prepare(path)?;
+                opened.copies.push(copy);
                 fd
             }
             Give::Share { writable, path, .. } => {

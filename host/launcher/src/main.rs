@@ -9,12 +9,14 @@
 //!                                  DIRECTORY/holder names the holder itself
 //!   tsc                            print the rate of the time stamp counter, kHz
 //!   mount ...                      make a directory of the host appear in a share (see mount.rs)
+//!   binds                          serve mounts of the host on stdin (see binds.rs)
 //!   pass SOCKET                    serve `send` commands for the QMP monitor of a VMM that runs already
 //!
 //! The VMM sees an empty network namespace, its own process namespace, a read-only root with nothing but the system's
 //! libraries, and no file of the machine: disks, sockets, the tap and guest memory come as inherited descriptors.
 //! Directories that the guest shares with the host are served by processes of their own (share.rs), which the VMM has a connection to.
 
+mod binds;
 mod descriptors;
 mod identity;
 mod jail;
@@ -57,6 +59,7 @@ fn dispatch(arguments: &[String]) -> Result<(), String> {
             vmm: None,
         }),
         Command::Mount(wanted) => mount::mount(&wanted),
+        Command::Binds => binds::serve(),
         Command::Tsc => serve::say(&tsc::khz()?.to_string()),
         Command::Version => {
             println!("sampan-launch {}", env!("CARGO_PKG_VERSION"));

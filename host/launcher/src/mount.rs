@@ -4,8 +4,11 @@
 //!   host: a detached copy of the tree (open_tree) ──▶ propagation, devices off, read-only ──▶ setns: the server's namespace ──▶ move_mount
 
 use crate::sys::{self, c_string, check};
+use std::ffi::CString;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::io::{AsRawFd, OwnedFd};
+use std::path::Path;
 
 #[derive(Debug, PartialEq)]
 pub struct ShareMount {
@@ -21,12 +24,12 @@ pub struct ShareMount {
 }
 
 const AT_EMPTY_PATH: libc::c_uint = 0x1000;
-const AT_RECURSIVE: libc::c_uint = 0x8000;
+pub const AT_RECURSIVE: libc::c_uint = 0x8000;
 const MOUNT_ATTR_RDONLY: u64 = 1;
 const MOUNT_ATTR_NODEV: u64 = 4;
 // The same numbers on every architecture.
 const SYS_OPEN_TREE: libc::c_long = 428;
-const SYS_MOVE_MOUNT: libc::c_long = 429;
+pub const SYS_MOVE_MOUNT: libc::c_long = 429;
 const SYS_MOUNT_SETATTR: libc::c_long = 442;
 
 /// `PID NAME r|rw private|slave SOURCE`.
@@ -86,11 +89,7 @@ fn mounted(process: libc::pid_t, target: &str) -> Result<bool, String> {
 
 /// The tree with all that is mounted in it, tied to the host only as far as asked for: it has no name yet, so there is no moment in which it is more.
 fn detached(wanted: &ShareMount) -> Result<OwnedFd, String> {
-    const OPEN_TREE_CLONE: libc::c_uint = 1;
-    let name = c_string(&wanted.source)?;
-    let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC as libc::c_uint;
-    let tree = unsafe { libc::syscall(SYS_OPEN_TREE, libc::AT_FDCWD, name.as_ptr(), flags) } as libc::c_int;
-    let tree = sys::own(check(tree, &format!("open {}", wanted.source))?);
+    let tree = open_tree(Path::new(&wanted.source))?;
     let propagation = if wanted.follows { libc::MS_SLAVE } else { libc::MS_PRIVATE };
     set_attributes(&tree, AT_RECURSIVE, MOUNT_ATTR_NODEV, propagation)?;
     if !wanted.writable {
@@ -99,7 +98,16 @@ fn detached(wanted: &ShareMount) -> Result<OwnedFd, String> {
     Ok(tree)
 }
 
-fn set_attributes(tree: &OwnedFd, flags: libc::c_uint, set: u64, propagation: libc::c_ulong) -> Result<(), String> {
+/// A copy of the tree at `path`, with all that is mounted in it, which nobody else sees.
+pub fn open_tree(path: &Path) -> Result<OwnedFd, String> {
+    const OPEN_TREE_CLONE: libc::c_uint = 1;
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| "a path holds a NUL byte".to_string())?;
+    let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC as libc::c_uint;
+    let tree = unsafe { libc::syscall(SYS_OPEN_TREE, libc::AT_FDCWD, name.as_ptr(), flags) } as libc::c_int;
+    check(tree, &format!("open {}", path.display())).map(sys::own)
+}
+
+pub fn set_attributes(tree: &OwnedFd, flags: libc::c_uint, set: u64, propagation: libc::c_ulong) -> Result<(), String> {
     // attr_set, attr_clr, propagation, userns_fd
     let attributes: [u64; 4] = [set, 0, propagation as u64, 0];
     let empty = c_string("")?;

@@ -15,6 +15,8 @@ pub enum Give {
     SpareTap { fd: i32 },
     /// `--memory FD:BYTES`: fresh anonymous memory that can be sealed (see memory.rs); only with hold.
     Memory { fd: i32, bytes: u64 },
+    /// `--memory-copy FD:PATH`: fresh anonymous memory with the content of PATH, a template's, which others may be given too (see memory.rs).
+    MemoryCopy { fd: i32, path: String },
     /// `--share FD:r|rw:DIRECTORY`: a connection to a server of that directory, which is started too (see share.rs).
     Share { fd: i32, writable: bool, path: String },
 }
@@ -23,7 +25,7 @@ impl Give {
     pub fn fd(&self) -> i32 {
         match self {
             Give::File { fd, .. } | Give::Listen { fd, .. } | Give::Tap { fd, .. } | Give::Share { fd, .. } => *fd,
-            Give::SpareTap { fd } | Give::Memory { fd, .. } => *fd,
+            Give::SpareTap { fd } | Give::Memory { fd, .. } | Give::MemoryCopy { fd, .. } => *fd,
         }
     }
 }
@@ -58,6 +60,7 @@ pub enum Command {
     Hold(Launch),
     Pass(String),
     Mount(ShareMount),
+    Binds,
     Tsc,
     Version,
 }
@@ -75,6 +78,7 @@ pub fn parse(arguments: &[String]) -> Result<Command, String> {
         Some("hold") => parse_launch(&arguments[1..]).map(Command::Hold),
         Some("pass") if arguments.len() == 2 => Ok(Command::Pass(arguments[1].clone())),
         Some("mount") => mount::parse(&arguments[1..]).map(Command::Mount),
+        Some("binds") if arguments.len() == 1 => Ok(Command::Binds),
         Some("tsc") => Ok(Command::Tsc),
         Some("--version") => Ok(Command::Version),
         _ => Err(usage.into()),
@@ -100,7 +104,7 @@ fn parse_launch(arguments: &[String]) -> Result<Launch, String> {
             "--huge-pages" if value == "no" => launch.small_pages = true,
             "--monitor" => launch.monitor = Some(value),
             "--share-server" => launch.share_server = Some(value),
-            "--file" | "--listen" | "--tap" | "--spare-tap" | "--memory" | "--share" => {
+            "--file" | "--listen" | "--tap" | "--spare-tap" | "--memory" | "--memory-copy" | "--share" => {
                 let give = parse_give(name, &value)?;
                 if give.fd() < 3 || launch.give.iter().any(|other| other.fd() == give.fd()) {
                     return Err(format!("{} {}: descriptor {} is taken", name, value, give.fd()));
@@ -155,6 +159,7 @@ fn parse_give(name: &str, value: &str) -> Result<Give, String> {
         },
         "--spare-tap" if rest.is_empty() => Ok(Give::SpareTap { fd }),
         "--memory" => Ok(Give::Memory { fd, bytes: number(name, rest)? }),
+        "--memory-copy" if rest.starts_with('/') => Ok(Give::MemoryCopy { fd, path: rest.into() }),
         "--listen" if !rest.is_empty() => Ok(Give::Listen { fd, path: rest.into() }),
         "--tap" => match rest.split_once(':').map_or((rest, None), |(name, path)| (name, Some(path))) {
             (name, None) if !name.is_empty() => Ok(Give::Tap { fd, name: name.into(), namespace: None }),
@@ -181,12 +186,12 @@ mod tests {
 
     #[test]
     fn reads_every_kind_of_descriptor() {
-        let line = "hold --directory /d --uid 200001 --file 10:rw:/a:b --listen 11:/s --tap 12:t0:/run/n:1 --spare-tap 13 --memory 14:4096 -- /q -x";
+        let line = "hold --directory /d --uid 200001 --file 10:rw:/a:b --listen 11:/s --tap 12:t0:/run/n:1 --spare-tap 13 --memory 14:4096 --memory-copy 15:/m -- /q -x";
         let launch = match parse(&words(line)) {
             Ok(Command::Hold(launch)) => launch,
             other => panic!("{:?}", other),
         };
-        assert_eq!(launch.give.iter().map(Give::fd).collect::<Vec<_>>(), [10, 11, 12, 13, 14]);
+        assert_eq!(launch.give.iter().map(Give::fd).collect::<Vec<_>>(), [10, 11, 12, 13, 14, 15]);
         assert_eq!(launch.give[0], Give::File { fd: 10, writable: true, path: "/a:b".into() });
         assert_eq!(launch.give[2], Give::Tap { fd: 12, name: "t0".into(), namespace: Some("/run/n:1".into()) });
         assert_eq!(launch.program, ["/q", "-x"]);

@@ -9,7 +9,7 @@
 
 use crate::descriptors::{self, Open};
 use crate::options::Launch;
-use crate::{identity, jail, seccomp, share, sys, tap};
+use crate::{identity, jail, memory, seccomp, share, sys, tap};
 use std::ffi::CString;
 use std::fs;
 use std::io::Read;
@@ -35,7 +35,7 @@ pub fn start(launch: &Launch) -> Result<Started, String> {
     let servers = share::start_all(launch, &opened.shares)?;
     drop(opened.shares);
     // Of no use without the VMM; with it, they end when it does.
-    start_vmm(launch, opened.all, log).map_err(|message| {
+    start_vmm(launch, Inside { all: opened.all, copies: opened.copies, log }).map_err(|message| {
         servers.into_iter().for_each(kill_and_reap);
         message
     }).map(|(pid, start_time)| Started {
@@ -48,7 +48,14 @@ pub fn start(launch: &Launch) -> Result<Started, String> {
     })
 }
 
-fn start_vmm(launch: &Launch, all: Vec<Open>, log: OwnedFd) -> Result<(libc::pid_t, u64), String> {
+/// What the VMM's process needs of its parent's.
+struct Inside {
+    all: Vec<Open>,
+    copies: Vec<memory::Copy>,
+    log: OwnedFd,
+}
+
+fn start_vmm(launch: &Launch, inside: Inside) -> Result<(libc::pid_t, u64), String> {
     let (go_read, go_write) = sys::pipe()?;
     let (status_read, status_write) = sys::pipe()?;
     sys::check(unsafe { libc::unshare(libc::CLONE_NEWPID) }, "unshare a PID namespace")?;
@@ -56,14 +63,14 @@ fn start_vmm(launch: &Launch, all: Vec<Open>, log: OwnedFd) -> Result<(libc::pid
     if pid == 0 {
         drop(go_write);
         drop(status_read);
-        let words = child(launch, all, log, go_read, &status_write);
+        let words = child(launch, inside, go_read, &status_write);
         let _ = sys::write_all(&status_write, words.as_bytes(), "status");
         unsafe { libc::_exit(1) };
     }
     drop(go_read);
     drop(status_write);
     // Copies of listening sockets in this process would outlive the VMM.
-    drop(all);
+    drop(inside);
     let started = record(&launch.directory, "pid", pid).and_then(|start_time| {
         sys::write_all(&go_write, b"g", "the child's pipe")?;
         await_exec(status_read)?;
@@ -134,14 +141,14 @@ pub fn await_exec(status: OwnedFd) -> Result<(), String> {
 }
 
 /// Returns only on failure, with words for the caller.
-fn child(launch: &Launch, all: Vec<Open>, log: OwnedFd, go: OwnedFd, status: &OwnedFd) -> String {
-    match become_vmm(launch, all, log, go, status) {
+fn child(launch: &Launch, inside: Inside, go: OwnedFd, status: &OwnedFd) -> String {
+    match become_vmm(launch, inside, go, status) {
         Ok(()) => "the VMM could not be started".into(),
         Err(message) => message,
     }
 }
 
-fn become_vmm(launch: &Launch, all: Vec<Open>, log: OwnedFd, go: OwnedFd, status: &OwnedFd) -> Result<(), String> {
+fn become_vmm(launch: &Launch, inside: Inside, go: OwnedFd, status: &OwnedFd) -> Result<(), String> {
     let mut byte = [0u8; 1];
     let got = unsafe { libc::read(go.as_raw_fd(), byte.as_mut_ptr().cast(), 1) };
     if got != 1 {
@@ -151,15 +158,16 @@ fn become_vmm(launch: &Launch, all: Vec<Open>, log: OwnedFd, go: OwnedFd, status
     // What the jail is made of has to be open to the VMM's uid.
     unsafe { libc::umask(0o022) };
     join_machine(launch)?;
+    inside.copies.iter().try_for_each(memory::Copy::fill)?;
     let null = sys::open("/dev/null", libc::O_RDWR, 0)?;
     jail::enter(&launch.directory, &launch.program[0], &launch.shows, &launch.devices)?;
     unsafe { libc::umask(0o077) };
-    for (fd, standard) in [(&null, 0), (&log, 1), (&log, 2)] {
+    for (fd, standard) in [(&null, 0), (&inside.log, 1), (&inside.log, 2)] {
         sys::check(unsafe { libc::dup2(fd.as_raw_fd(), standard) }, "standard streams")?;
     }
     let program = c_strings(&launch.program)?;
     let environment = c_strings(&launch.environment)?;
-    let status = descriptors::arrange(all, descriptors::duplicate(status)?)?;
+    let status = descriptors::arrange(inside.all, descriptors::duplicate(status)?)?;
     if launch.small_pages {
         sys::check(unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) }, "small pages only")?;
     }

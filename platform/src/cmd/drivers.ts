@@ -111,12 +111,11 @@ export async function closeVmms({ vm, namespace }: Vmms): Promise<void> {
 
 export async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
   const guest = await findGuestArtifacts(needed('SAMPAN_GUEST_DIR'));
-  const launcherPath = join(needed('SAMPAN_HOST_DIR'), 'sampan-launch');
   const pool = Number(process.env.SAMPAN_POOL ?? poolSize);
   return createQemuVmm({
     run: instance.run,
     guest,
-    launcherPath,
+    launcherPath: launcherPath(),
     tag: instance.tag,
     log: log.child({ part: 'vmm' }),
     pool,
@@ -127,6 +126,8 @@ export async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
     }),
   });
 }
+
+export const launcherPath = (): string => join(needed('SAMPAN_HOST_DIR'), 'sampan-launch');
 
 function needed(name: string): string {
   const value = process.env[name];

@@ -13,8 +13,9 @@ import { joinNetns } from '../network/cni/join-netns.ts';
 import { serveOci } from '../oci/oci-server.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createBundleRuntime } from '../runtime/bundles/create-bundle-runtime.ts';
+import { hostShareMounts } from '../runtime/bundles/share-mounts.ts';
 import { createShimService } from '../shim/shim-service.ts';
-import { closeVmms, openNetwork, openVmms } from './drivers.ts';
+import { closeVmms, launcherPath, openNetwork, openVmms } from './drivers.ts';
 import { runServiceProcess } from './service-process.ts';
 import { version } from './version.ts';
 
@@ -42,6 +43,7 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
     // The tap goes with the namespace, which is its maker's to remove.
     joinNetns: { attach: (request) => joinNetns(request.id, request.netnsPath!), detach: async () => {} },
     connectAgent,
+    mounts: hostShareMounts(launcherPath()),
     run: instance.run,
     log: log.child({ part: 'bundles' }),
     ...steps,

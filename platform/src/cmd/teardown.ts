@@ -11,7 +11,7 @@ import { ensureDirectory } from '../base/files.ts';
 import { createLogger } from '../base/log.ts';
 import type { Network } from '../network/network.ts';
 import { hostShareMounts } from '../runtime/bundles/share-mounts.ts';
-import { openBridgeNetwork, openCniNetwork, openVmm } from './drivers.ts';
+import { launcherPath, openBridgeNetwork, openCniNetwork, openVmm } from './drivers.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 
 const instance = instanceFromEnvironment();
@@ -29,7 +29,7 @@ try {
   if (existsSync(join(instance.run, 'network/cni'))) await removeNetwork(await openCniNetwork(instance, log));
   await removeNetwork(await openBridgeNetwork(instance, log));
   await rm(join(instance.home, 'scratch'), { recursive: true, force: true });
-  await hostShareMounts.release(join(instance.run, 'bundles'));
+  await hostShareMounts(launcherPath()).release(join(instance.run, 'bundles'));
   await rm(instance.run, { recursive: true, force: true });
   process.exit(0);
 } catch (error) {
