@@ -34,4 +34,6 @@ for made in launcher/sampan-launch oci/sampan-runtime shim/containerd-shim-sampa
   mv "$build/$triple/release/$program" "$out/.$program.new"
   mv "$out/.$program.new" "$out/$program"
 done
+# The same shim under another name: tasks of the handler `namespace`.
+ln -sf containerd-shim-sampan-v2 "$out/containerd-shim-sampan-namespace-v2"
 echo "$key" > "$out/version"

@@ -45,8 +45,9 @@ Sampan runs bundles in machines, for Podman:
 
 and for containerd:
 
-  install -t /usr/local/bin ${join(programs, 'containerd-shim-sampan-v2')}
+  install -t /usr/local/bin ${join(programs, 'containerd-shim-sampan-v2')} ${join(programs, 'containerd-shim-sampan-namespace-v2')}
   ctr run --rm --runtime io.containerd.sampan.v2 docker.io/library/busybox:latest hello uname -a
+  (io.containerd.sampan-namespace.v2: on the host's kernel)
 
 Stop with Ctrl-C or SIGTERM: machines go on, and are taken up when this is started again.
 `;

@@ -1,7 +1,9 @@
 //! containerd-shim-sampan-v2: containerd starts it for each task, and it ends in a few milliseconds.
 //!
-//!   start    tells the node-wide process of the task, prints the address of the task API that containerd is to connect to, and writes it to the bundle
+//!   start    tells the node-wide process of the task, and prints what containerd is to connect to: the address of the task API for containerd 1.x, which
+//!            also finds it in the bundle; JSON with version, address and protocol for containerd 2
 //!   delete   has the process give the task up, and prints a DeleteResponse (protobuf)
+//!   -info    prints a RuntimeInfo (protobuf): name and version
 //!   relay    one a node, started by the process itself: holds containerd's connections while that one is away (relay.rs)
 //!
 //! The first two follow containerd's "Runtime v2" (docs/runtime-v2.md: flags, environment, working directory). The process is found by
@@ -10,6 +12,7 @@
 
 mod conf;
 mod control;
+mod info;
 mod options;
 mod relay;
 
@@ -47,11 +50,14 @@ fn carry_out(options: &Options) -> Result<(), String> {
             println!("containerd-shim-sampan-v2 {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
+        Action::Info => print(&info::runtime_info(options.handler)),
         Action::Start => {
-            let address = ask("start", options)?;
-            // Whoever is started anew finds the task again by this file.
-            std::fs::write(options.bundle.join("address"), &address).map_err(|error| format!("write {}/address: {}", options.bundle.display(), error))?;
-            print(&address)
+            let answer = ask("start", options)?;
+            // containerd 1.x that is started anew finds the task again by this file; 2 has one of its own.
+            if answer.starts_with(b"unix:") {
+                std::fs::write(options.bundle.join("address"), &answer).map_err(|error| format!("write {}/address: {}", options.bundle.display(), error))?;
+            }
+            print(&answer)
         }
         Action::Delete => print(&ask("delete", options)?),
     }
@@ -59,7 +65,8 @@ fn carry_out(options: &Options) -> Result<(), String> {
 
 fn ask(verb: &str, options: &Options) -> Result<Vec<u8>, String> {
     let conf = Conf::read()?;
-    let line = [verb, &options.namespace, &options.id, &options.containerd, &options.bundle.to_string_lossy()].join("\t");
+    let (bundle, parent) = (options.bundle.to_string_lossy(), options.parent.to_string());
+    let line = [verb, &options.namespace, &options.id, &options.containerd, &bundle, options.handler, &parent].join("\t");
     if let Some(answer) = control::ask(&conf.control, &line)? {
         return Ok(answer);
     }

@@ -8,6 +8,7 @@ pub enum Action {
     Start,
     Delete,
     Version,
+    Info,
 }
 
 #[derive(Debug)]
@@ -18,12 +19,29 @@ pub struct Options {
     pub bundle: PathBuf,
     /// containerd's ttrpc socket: where events go.
     pub containerd: String,
+    /// What a task's machine is, unless it says otherwise: by the name that this program was called by.
+    pub handler: &'static str,
+    /// Whoever runs us: containerd, whose version decides how it is answered.
+    pub parent: u32,
 }
 
 impl Options {
     pub fn from_environment() -> Result<Options, String> {
         let here = env::current_dir().map_err(|error| format!("find the working directory: {}", error))?;
-        parse(env::args().skip(1), |name| env::var(name).ok(), here)
+        let mut arguments = env::args();
+        let handler = handler_of(&arguments.next().unwrap_or_default());
+        let options = parse(arguments, |name| env::var(name).ok(), here)?;
+        Ok(Options { handler, parent: std::os::unix::process::parent_id(), ..options })
+    }
+}
+
+/// containerd makes a program's name of a runtime's: io.containerd.sampan-namespace.v2 is containerd-shim-sampan-namespace-v2.
+fn handler_of(program: &str) -> &'static str {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    if name == "containerd-shim-sampan-namespace-v2" {
+        "namespace"
+    } else {
+        "vm"
     }
 }
 
@@ -47,7 +65,11 @@ fn parse(mut arguments: impl Iterator<Item = String>, variable: impl Fn(&str) ->
                 action = Some("version".into());
                 continue;
             }
-            "debug" | "info" => continue,
+            "info" => {
+                action = Some("info".into());
+                continue;
+            }
+            "debug" => continue,
             _ => {}
         }
         let value = given.or_else(|| arguments.next()).ok_or_else(|| format!("flag -{} has no value", name))?;
@@ -62,7 +84,8 @@ fn parse(mut arguments: impl Iterator<Item = String>, variable: impl Fn(&str) ->
     let action = match action.as_deref() {
         Some("start") => Action::Start,
         Some("delete") => Action::Delete,
-        Some("version") => return Ok(Options { action: Action::Version, namespace, id, bundle: here, containerd: address }),
+        Some("version") => return Ok(Options { action: Action::Version, namespace, id, bundle: here, containerd: address, handler: "vm", parent: 0 }),
+        Some("info") => return Ok(Options { action: Action::Info, namespace, id, bundle: here, containerd: address, handler: "vm", parent: 0 }),
         other => return Err(format!("wanted start or delete, not {:?}; containerd runs this program, people do not", other.unwrap_or(""))),
     };
     for (name, value) in [("namespace", &namespace), ("id", &id)] {
@@ -78,7 +101,7 @@ fn parse(mut arguments: impl Iterator<Item = String>, variable: impl Fn(&str) ->
     if !containerd.starts_with('/') {
         return Err(format!("containerd's ttrpc socket {:?} is not absolute (TTRPC_ADDRESS)", containerd));
     }
-    Ok(Options { action, namespace, id, bundle, containerd })
+    Ok(Options { action, namespace, id, bundle, containerd, handler: "vm", parent: 0 })
 }
 
 #[cfg(test)]
@@ -101,6 +124,17 @@ mod tests {
     fn the_bundle_of_a_delete_is_a_flag_and_the_socket_may_be_derived() {
         let options = parsed("-namespace k8s.io -id web -address /run/c.sock -bundle /b/web delete", None).unwrap();
         assert_eq!((options.action, options.bundle, options.containerd.as_str()), (Action::Delete, PathBuf::from("/b/web"), "/run/c.sock.ttrpc"));
+    }
+
+    #[test]
+    fn containerd_2_asks_what_the_runtime_is() {
+        assert_eq!(parsed("-info", None).unwrap().action, Action::Info);
+    }
+
+    #[test]
+    fn the_programs_name_says_the_handler() {
+        assert_eq!(handler_of("/usr/bin/containerd-shim-sampan-v2"), "vm");
+        assert_eq!(handler_of("containerd-shim-sampan-namespace-v2"), "namespace");
     }
 
     #[test]

@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import type { SandboxHandler } from '../runtime/bundles/bundle-runtime.ts';
 
 export interface ControlRequest {
   namespace: string;
@@ -11,6 +12,9 @@ export interface ControlRequest {
   /** containerd's ttrpc socket. */
   containerd: string;
   bundle: string;
+  handler: SandboxHandler;
+  /** The process that runs the shim. */
+  parent: number;
 }
 
 export interface ControlCalls {
@@ -44,10 +48,13 @@ async function answer(socket: Socket, calls: ControlCalls, line: string): Promis
   }
 }
 
-function outcome(calls: ControlCalls, [verb, namespace, id, containerd, bundle]: string[]): Promise<Buffer> {
+function outcome(calls: ControlCalls, [verb, ...words]: string[]): Promise<Buffer> {
+  const [namespace, id, containerd, bundle, handler, parent] = words;
   if (!namespace || !id || !containerd?.startsWith('/') || !bundle?.startsWith('/'))
     throw new SampanError('Invalid', 'wanted: verb, namespace, id, socket of containerd, bundle; both paths absolute');
-  const request = { namespace, id, containerd, bundle };
+  if ((handler !== 'vm' && handler !== 'namespace') || !/^\d{1,10}$/.test(parent ?? ''))
+    throw new SampanError('Invalid', 'wanted after these: vm or namespace, and the id of the process that asks');
+  const request: ControlRequest = { namespace, id, containerd, bundle, handler, parent: Number(parent) };
   if (verb === 'start') return calls.start(request);
   if (verb === 'delete') return calls.delete(request);
   throw new SampanError('Unsupported', `"${verb}" is neither start nor delete`);

@@ -1,10 +1,10 @@
 /**
  * The shim's end in the node-wide process. A control socket, on which containerd-shim-sampan-v2 says that containerd starts or gives up a task; and a door
- * for each namespace of each containerd: a ttrpc socket with the task API, since a call of containerd's does not say its namespace.
+ * for each namespace of each containerd and each handler: a ttrpc socket with the task API, since a call of containerd's says neither.
  *
- *   <run>/shim/control.sock    start <namespace> <id> <containerd's ttrpc socket> <bundle>  ->  the door's address
+ *   <run>/shim/control.sock    start <namespace> <id> <containerd's ttrpc socket> <bundle> <handler> <pid of containerd>  ->  the door's address
  *                              delete ...  ->  a DeleteResponse
- *   <run>/shim/<door>.sock     the task API, for containerd: the relay's; <door>.json says whose it is, for whoever comes after a crash
+ *   <run>/shim/<door>.sock     the task and sandbox API, for containerd: the relay's; <door>.json says whose it is, for whoever comes after a crash
  *   <run>/shim/<door>.inner    the same, for the relay
  */
 import { createHash } from 'node:crypto';
@@ -18,12 +18,14 @@ import { writeFileAtomic } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { SerialByKey } from '../base/serial.ts';
 import type { BundleEvent, BundleRuntime } from '../runtime/bundles/bundle-runtime.ts';
+import { containerdMajor, startAnswer } from './containerd/containerd-version.ts';
 import { hostRootfsMounts, type RootfsMounts } from './containerd/rootfs-mounts.ts';
+import { sandboxBundle, sandboxMethods } from './containerd/sandbox-service.ts';
 import { taskEvent } from './containerd/task-events.ts';
 import { bundleId, taskName } from './containerd/task-ids.ts';
 import { deleteResponse, timestampOf } from './containerd/task-messages.ts';
 import { removeTask, taskMethods } from './containerd/task-service.ts';
-import { serveControl } from './control-socket.ts';
+import { type ControlRequest, serveControl } from './control-socket.ts';
 import { EventForwarder } from './event-forwarder.ts';
 import { openRelayed, restRelay } from './relay-client.ts';
 import { serveTtrpc } from './ttrpc/ttrpc-server.ts';
@@ -55,7 +57,11 @@ interface Door {
   path: string;
 }
 
-const doorFile = z.object({ containerd: z.string().max(4096), namespace: z.string().max(76) });
+const doorFile = z.object({
+  containerd: z.string().max(4096),
+  namespace: z.string().max(76),
+  handler: z.enum(['vm', 'namespace']).default('vm'),
+});
 type Owner = z.infer<typeof doorFile>;
 const killedExit = 137;
 
@@ -110,26 +116,16 @@ class Service implements ShimService {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  async #start({ containerd, namespace, id }: { containerd: string; namespace: string; id: string }): Promise<Buffer> {
-    bundleId({ door: doorOf({ containerd, namespace }), namespace, id });
-    const { path } = await this.#door({ containerd, namespace });
-    return Buffer.from(`unix://${path}`);
+  async #start({ id, parent, ...owner }: ControlRequest): Promise<Buffer> {
+    bundleId({ door: doorOf(owner), namespace: owner.namespace, id });
+    const [{ path }, major] = await Promise.all([this.#door(owner), containerdMajor(parent)]);
+    return startAnswer(`unix://${path}`, major);
   }
 
-  /** containerd gives the task up: its shim could not be reached, or its start failed. */
-  async #delete({
-    containerd,
-    namespace,
-    id,
-    bundle,
-  }: {
-    containerd: string;
-    namespace: string;
-    id: string;
-    bundle: string;
-  }): Promise<Buffer> {
+  /** containerd gives the task up, or the sandbox: its shim could not be reached, or its start failed. */
+  async #delete({ id, bundle, ...owner }: ControlRequest): Promise<Buffer> {
     const { bundles, mounts, clock, onStep } = this.#options;
-    const name = bundleId({ door: doorOf({ containerd, namespace }), namespace, id });
+    const name = bundleId({ door: doorOf(owner), namespace: owner.namespace, id });
     const known = bundles.list().some((one) => one.id === name);
     if (known) return removeTask({ bundles, mounts, onStep }, name, true);
     await bundles.deleteSandbox(name);
@@ -144,8 +140,12 @@ class Service implements ShimService {
       const open = this.#doors.get(name);
       if (open) return open;
       const { clock, log, bundles, mounts, canJoinNetns, version, onStep } = this.#options;
-      const { namespace } = owner;
-      const methods = taskMethods({ bundles, mounts, door: name, namespace, canJoinNetns, version, onStep });
+      const { namespace, handler } = owner;
+      const whose = { bundles, door: name, namespace, handler, canJoinNetns };
+      const methods = new Map([
+        ...taskMethods({ ...whose, mounts, version, onStep }),
+        ...sandboxMethods({ ...whose, clock }),
+      ]);
       const server = createServer((socket) => {
         this.#sockets.add(socket);
         socket.on('close', () => this.#sockets.delete(socket));
@@ -153,7 +153,9 @@ class Service implements ShimService {
       });
       const path = join(this.#directory, `${name}.sock`);
       const door = { server, path, forwarder: new EventForwarder({ socketPath: owner.containerd, clock, log }) };
-      await writeFileAtomic(join(this.#directory, `${name}.json`), JSON.stringify(owner), { durable: false });
+      await writeFileAtomic(join(this.#directory, `${name}.json`), JSON.stringify(doorFile.parse(owner)), {
+        durable: false,
+      });
       const { program } = this.#options;
       await listen(server, program ? join(this.#directory, `${name}.inner`) : path);
       if (program) await openRelayed({ program, directory: this.#directory, clock }, name);
@@ -187,23 +189,32 @@ class Service implements ShimService {
     if (told) door.forwarder.tell(task.namespace, told);
   }
 
-  /** Tasks whose bundle containerd has removed while nobody was here to be told. */
+  /** Tasks and sandboxes whose bundle containerd has removed while nobody was here to be told. */
   async #removeForsaken(): Promise<void> {
     const { bundles, mounts, log, onStep } = this.#options;
+    const cannot = (what: object) => (error: unknown) =>
+      log.error({ ...what, error: messageOf(error) }, 'cannot remove it');
+    for (const { id, annotations } of bundles.listSandboxes()) {
+      const bundle = annotations[sandboxBundle];
+      if (!taskName(id) || !bundle || (await stat(bundle).catch(() => undefined))) continue;
+      log.info({ sandbox: id }, 'its bundle is gone: it is removed');
+      await bundles.deleteSandbox(id).catch(cannot({ sandbox: id }));
+    }
     for (const { id, bundle } of bundles.list()) {
       const isOurs = taskName(id) !== undefined;
       if (!isOurs || (await stat(bundle).catch(() => undefined))) continue;
       log.info({ task: id }, 'its bundle is gone: it is removed');
-      await removeTask({ bundles, mounts, onStep }, id, true).catch((error) =>
-        log.error({ task: id, error: messageOf(error) }, 'cannot remove it'),
-      );
+      await removeTask({ bundles, mounts, onStep }, id, true).catch(cannot({ task: id }));
     }
   }
 }
 
 /** Eight digits of whose socket it is. */
-const doorOf = ({ containerd, namespace }: Owner): string =>
-  createHash('sha256').update(`${namespace} ${containerd}`).digest('hex').slice(0, 8);
+const doorOf = ({ containerd, namespace, handler }: Owner): string =>
+  createHash('sha256')
+    .update(`${namespace} ${containerd}${handler === 'vm' ? '' : ` ${handler}`}`)
+    .digest('hex')
+    .slice(0, 8);
 
 async function listen(server: Server, path: string): Promise<void> {
   if (Buffer.byteLength(path) > 107) throw new SampanError('Invalid', `${path} is too long for a socket`);

@@ -7,7 +7,7 @@ import { taskPlan } from './task-plan.ts';
 const plan = (more: { annotations?: object; linux?: object }, canJoinNetns = true) =>
   taskPlan(
     parseOciConfig(JSON.stringify({ ociVersion: '1.1.0', process: { args: ['x'] }, hostname: 'web', ...more })),
-    { canJoinNetns },
+    { canJoinNetns, handler: 'vm' },
   );
 const sandboxOf = (given: ReturnType<typeof plan>) => {
   assert.equal(given.kind, 'own-machine');

@@ -18,7 +18,7 @@ export type TaskPlan =
   | { kind: 'in-sandbox'; sandboxId: string };
 
 /** Throws Invalid or Unsupported naming the annotation. */
-export function taskPlan(config: OciConfig, options: { canJoinNetns: boolean }): TaskPlan {
+export function taskPlan(config: OciConfig, options: { canJoinNetns: boolean; handler: SandboxHandler }): TaskPlan {
   const annotations = config.annotations ?? {};
   if (annotations[`${cri}.container-type`] === 'container') {
     const sandboxId = annotations[`${cri}.sandbox-id`];
@@ -30,7 +30,7 @@ export function taskPlan(config: OciConfig, options: { canJoinNetns: boolean }):
   return {
     kind: 'own-machine',
     sandbox: {
-      handler: handlerOf(annotations),
+      handler: handlerOf(annotations, options.handler),
       hostname: config.hostname ?? '',
       resources: resourcesOf(config, annotations),
       annotations,
@@ -40,14 +40,15 @@ export function taskPlan(config: OciConfig, options: { canJoinNetns: boolean }):
   };
 }
 
-function handlerOf(annotations: Record<string, string>): SandboxHandler {
-  const handler = annotations['sampan.dev/handler'] ?? 'vm';
+/** An annotation's word counts more than the runtime's name. */
+export function handlerOf(annotations: Record<string, string>, byRuntime: SandboxHandler): SandboxHandler {
+  const handler = annotations['sampan.dev/handler'] ?? byRuntime;
   if (handler !== 'vm' && handler !== 'namespace')
     throw new SampanError('Unsupported', `annotation sampan.dev/handler "${handler}": wanted vm or namespace`);
   return handler;
 }
 
-function networkOf(
+export function networkOf(
   annotations: Record<string, string>,
   netnsPath: string | undefined,
 ): Pick<CreateBundleSandbox, 'network' | 'netnsPath'> {

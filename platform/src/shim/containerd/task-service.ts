@@ -3,7 +3,13 @@
  * a containerd that was restarted, or one whose call was cut off, asks anew.
  */
 import { SampanError } from '@sampan/api/errors.ts';
-import type { BundleExit, BundleRuntime, OciProcess, ProcessRef } from '../../runtime/bundles/bundle-runtime.ts';
+import type {
+  BundleExit,
+  BundleRuntime,
+  OciProcess,
+  ProcessRef,
+  SandboxHandler,
+} from '../../runtime/bundles/bundle-runtime.ts';
 import { readOciConfig } from '../../runtime/bundles/oci-config.ts';
 import type { Decoded } from '../ttrpc/protobuf.ts';
 import type { TtrpcCall, TtrpcMethods } from '../ttrpc/ttrpc-server.ts';
@@ -19,6 +25,8 @@ export interface TaskServiceOptions {
   /** Which containerd asks, for which of its namespaces. */
   door: string;
   namespace: string;
+  /** Of the runtime that it was told to use. */
+  handler: SandboxHandler;
   canJoinNetns: boolean;
   version: string;
   onStep: (step: string) => void | Promise<void>;
@@ -75,6 +83,10 @@ class TaskService {
     return { containerId: this.#id(id), ...(execId ? { execId } : {}) };
   }
 
+  #has(containerId: string): boolean {
+    return this.#options.bundles.list().some(({ id }) => id === containerId);
+  }
+
   async named(call: TtrpcCall, work: (ref: ProcessRef) => Promise<void>): Promise<Buffer> {
     await work(this.#ref(messages.processRequest.decode(call.payload)));
     return done;
@@ -102,7 +114,8 @@ class TaskService {
         ...{ id, sandboxId, bundle, rootfs },
         stdio: { stdin, stdout, stderr },
         tty: terminal,
-        ...(plan.kind === 'in-sandbox' ? { pidNamespaceOf: sandboxId } : {}),
+        // Of a Pod that the sandbox API made, the machine itself keeps the namespace.
+        ...(plan.kind === 'in-sandbox' && this.#has(sandboxId) ? { pidNamespaceOf: sandboxId } : {}),
       });
       await this.#options.onStep('task-answer');
       return messages.pidResponse.encode({ pid });
@@ -207,7 +220,8 @@ class TaskService {
 
   async connect(call: TtrpcCall): Promise<Buffer> {
     const { containerId } = this.#ref(messages.processRequest.decode(call.payload));
-    const { pid } = this.#options.bundles.container(containerId);
+    const { bundles } = this.#options;
+    const { pid } = this.#has(containerId) ? bundles.container(containerId) : bundles.sandbox(containerId);
     return messages.connectResponse.encode({ shimPid: process.pid, taskPid: pid, version: this.#options.version });
   }
 }
