@@ -33,6 +33,8 @@ const serverFile = z.object({
   tag: z.string(),
   url: z.string(),
   nodeName: z.string(),
+  /** Absent in what older servers wrote. */
+  network: z.enum(['bridge', 'cni']).default('bridge'),
 });
 export type ServerInfo = z.infer<typeof serverFile>;
 

@@ -3,18 +3,14 @@ import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { Failure } from '../failure.ts';
 import { currentInstance } from '../instance.ts';
+import { type NetworkOptions, networkEnvironment } from '../setup/network-options.ts';
 import { runtimePackages } from '../setup/packages.ts';
 import { serverEnvironment, serverFlags } from '../setup/server-process.ts';
 import { prepare } from './up.ts';
 
-export interface CriOptions {
+export interface CriOptions extends NetworkOptions {
   listen: string;
   home?: string;
-  /** The network comes from a chain of CNI plugins. */
-  cni?: boolean;
-  cniConfDir?: string;
-  /** Several, with colons between them. */
-  cniBinDir?: string;
 }
 
 /** Ends with the process it started; the exit code is that one's. */
@@ -33,7 +29,7 @@ export async function cri(options: CriOptions): Promise<void> {
     env: {
       ...process.env,
       SAMPAN_CRI_SOCKET: socketPath,
-      ...cniEnvironment(options),
+      ...networkEnvironment(options),
       SAMPAN_GUEST_DIR: directoryOf('guest'),
       SAMPAN_HOST_DIR: directoryOf('host'),
       ...serverEnvironment(instance.cache),
@@ -43,19 +39,6 @@ export async function cri(options: CriOptions): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => child.kill(signal));
   const code = await new Promise<number>((done) => child.once('exit', (exit) => done(exit ?? 1)));
   process.exitCode = code;
-}
-
-function cniEnvironment({ cni, cniConfDir, cniBinDir }: CriOptions): NodeJS.ProcessEnv {
-  if (!cni && (cniConfDir || cniBinDir))
-    throw new Failure('--cni-conf-dir and --cni-bin-dir', {
-      why: 'they say where the network of --cni is found',
-      mend: 'give --cni too',
-    });
-  return {
-    ...(cni ? { SAMPAN_NETWORK: 'cni' } : {}),
-    ...(cniConfDir ? { SAMPAN_CNI_CONF_DIR: resolve(cniConfDir) } : {}),
-    ...(cniBinDir ? { SAMPAN_CNI_BIN_DIR: cniBinDir } : {}),
-  };
 }
 
 /** `unix:///path` or a path. */

@@ -1,19 +1,34 @@
 /** Commands about the platform itself: up, down, cri, runtime, status, doctor, kubeconfig, test, bench. */
 import type { Command } from 'commander';
 import { currentInstance, kubeconfigPath } from '../instance.ts';
+import { withNetworkOptions } from '../setup/network-options.ts';
 import type { CriOptions } from './cri.ts';
+import type { DoctorOptions } from './doctor.ts';
+import type { UpOptions } from './up.ts';
 
 /** Each action is imported when it is used, so that a command pays only for what it needs. */
 export function platformCommands(program: Command): void {
-  program
-    .command('up')
-    .description('set up what is missing and start the platform; it keeps running')
-    .option('--demo', 'run a demo Pod in its own VM, show its log and how to go on')
+  withNetworkOptions(
+    program
+      .command('up')
+      .description('set up what is missing and start the platform; it keeps running')
+      .option('--demo', 'run a demo Pod in its own VM, show its log and how to go on'),
+  )
     .addHelpText(
       'after',
-      '\nExamples:\n  ./sampan up\n  ./sampan up --demo\n  SAMPAN_HOME=/tmp/two SAMPAN_LISTEN=127.0.0.1:6444 ./sampan up    a second instance',
+      `
+Examples:
+  ./sampan up
+  ./sampan up --demo
+  ./sampan up --cni    Pods on the network that /etc/cni/net.d describes
+  SAMPAN_HOME=/tmp/two SAMPAN_LISTEN=127.0.0.1:6444 ./sampan up    a second instance
+
+With --cni the API server listens on the host's own address too, and a resolver that answers Pods alone on its port 53: there is no gateway of ours
+where Pods could find them. ./sampan doctor --cni says whether the network can be used.
+
+With --macvlan a Pod of runtimeClassName namespace that is annotated sampan.dev/network-mode: macvlan has an address of its own on the parent's wire.`,
     )
-    .action(async (options: { demo?: boolean }) => (await import('./up.ts')).up(options));
+    .action(async (options: UpOptions) => (await import('./up.ts')).up(options));
   program
     .command('down')
     .description('stop the platform; Pods go on unless --pods is given')
@@ -23,14 +38,13 @@ export function platformCommands(program: Command): void {
       '\nExamples:\n  ./sampan down           the server stops, Pods keep running, up adopts them\n  ./sampan down --pods    everything stops',
     )
     .action(async (options: { pods?: boolean }) => (await import('./down.ts')).down(options));
-  program
-    .command('cri')
-    .description('serve CRI v1 on a unix socket for a kubelet or crictl, in the foreground, without an API server')
-    .option('--listen <endpoint>', 'the unix socket', 'unix:///run/sampan/cri.sock')
-    .option('--home <directory>', 'where state is kept (default: SAMPAN_HOME, /var/lib/sampan)')
-    .option('--cni', "the Pods' network comes from CNI plugins instead of a bridge of our own")
-    .option('--cni-conf-dir <directory>', 'the first network by name in it is taken (default: /etc/cni/net.d)')
-    .option('--cni-bin-dir <directories>', 'where the plugins are (default: /opt/cni/bin:/usr/lib/cni)')
+  withNetworkOptions(
+    program
+      .command('cri')
+      .description('serve CRI v1 on a unix socket for a kubelet or crictl, in the foreground, without an API server')
+      .option('--listen <endpoint>', 'the unix socket', 'unix:///run/sampan/cri.sock')
+      .option('--home <directory>', 'where state is kept (default: SAMPAN_HOME, /var/lib/sampan)'),
+  )
     .addHelpText(
       'after',
       `
@@ -60,11 +74,11 @@ removes them and all that was made for them.`,
     .description('say whether the platform runs, and what runs on it')
     .option('-o, --output <format>', 'json')
     .action(async (options: { output?: string }) => (await import('./status.ts')).status(options));
-  program
-    .command('doctor')
-    .description('say what this machine can and cannot do, and how to mend it')
+  withNetworkOptions(
+    program.command('doctor').description('say what this machine can and cannot do, and how to mend it'),
+  )
     .option('-o, --output <format>', 'json')
-    .action(async (options: { output?: string }) => (await import('./doctor.ts')).doctor(options));
+    .action(async (options: DoctorOptions) => (await import('./doctor.ts')).doctor(options));
   program
     .command('kubeconfig')
     .description("print the path of the admin's kubeconfig")

@@ -3,6 +3,7 @@ import { Listr, type ListrTask } from 'listr2';
 import { Failure } from '../failure.ts';
 import { type CliInstance, currentInstance, kubeconfigPath, runningServer, type ServerInfo } from '../instance.ts';
 import { type Artifact, artifacts, buildArtifact } from '../setup/artifacts.ts';
+import { type NetworkOptions, networkEnvironment } from '../setup/network-options.ts';
 import { installPackages, missingPackages, type PackageNeed, runtimePackages } from '../setup/packages.ts';
 import { startServer } from '../setup/server-process.ts';
 
@@ -11,12 +12,22 @@ interface Context {
   server?: ServerInfo;
 }
 
-export async function up(options: { demo?: boolean }): Promise<void> {
+export interface UpOptions extends NetworkOptions {
+  demo?: boolean;
+}
+
+export async function up(options: UpOptions): Promise<void> {
   if (process.getuid?.() !== 0) {
     throw new Failure('sampan up needs root', { why: 'it makes bridges, taps and cgroups', mend: 'run it with sudo' });
   }
+  Object.assign(process.env, networkEnvironment(options));
   const instance = currentInstance();
   const already = await runningServer(instance);
+  if (already && options.cni && already.network !== 'cni')
+    throw new Failure('sampan up --cni: the server runs already', {
+      why: `its Pods are on the network "${already.network}"`,
+      mend: 'take them down first (./sampan down --pods), then say it again',
+    });
   const context: Context = { artifacts: await prepare(runtimePackages) };
   if (!already) {
     await new Listr<Context>(

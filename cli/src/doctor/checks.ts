@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { type CliInstance, runningServer } from '../instance.ts';
 import { missingPackages, type PackageNeed, runtimePackages, testPackages } from '../setup/packages.ts';
+import { checkCni, checkMacvlan } from './check-cni.ts';
 
 const exec = promisify(execFile);
 const mib = 1024 * 1024;
@@ -44,6 +45,8 @@ export function allChecks(instance: CliInstance): (() => Promise<Finding>)[] {
     () => checkPort(instance),
     () => checkDisk(instance),
     checkMemory,
+    ...(process.env.SAMPAN_NETWORK === 'cni' ? [() => checkCni()] : []),
+    ...(process.env.SAMPAN_MACVLAN ? [() => checkMacvlan()] : []),
   ];
 }
 

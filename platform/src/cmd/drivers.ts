@@ -1,4 +1,5 @@
 /** The drivers an instance uses, opened from its directories. */
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isReason, SampanError } from '@sampan/api/errors.ts';
 import type { Instance } from '../base/config.ts';
@@ -7,6 +8,8 @@ import { createErofsImageStore } from '../images/erofs/erofs-image-store.ts';
 import type { ImageGarbageCollector, ImageStore } from '../images/images.ts';
 import { createBridgeNetwork } from '../network/bridge/bridge-network.ts';
 import { createCniNetwork } from '../network/cni/cni-network.ts';
+import { parseMacvlan } from '../network/macvlan/macvlan-config.ts';
+import { withMacvlan } from '../network/macvlan/with-macvlan.ts';
 import type { Network } from '../network/network.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createRehearsal } from '../runtime/rehearsal.ts';
@@ -55,15 +58,45 @@ export function openImages(instance: Instance, log: Logger): Promise<ImageStore 
   });
 }
 
+export type NetworkKind = 'bridge' | 'cni';
+
 /** What SAMPAN_NETWORK names. Throws Unsupported for what there is not. */
+export function networkKind(text = process.env.SAMPAN_NETWORK): NetworkKind {
+  const kind = text || 'bridge';
+  if (kind === 'bridge' || kind === 'cni') return kind;
+  throw new SampanError('Unsupported', `SAMPAN_NETWORK=${kind}: the network is bridge or cni`);
+}
+
+/**
+ * The network of the instance's kind; with `api` Pods find names and our API server there. Throws FailedPrecondition while Pods of the instance are
+ * attached to the other kind: nobody would detach them.
+ */
 export async function openNetwork(instance: Instance, log: Logger, { api = true } = {}): Promise<Network> {
-  const kind = process.env.SAMPAN_NETWORK || 'bridge';
-  if (kind === 'cni' && !api) return openCniNetwork(instance, log);
-  if (kind === 'bridge') return openBridgeNetwork(instance, log, { api });
-  throw new SampanError(
-    'Unsupported',
-    `SAMPAN_NETWORK=${kind}: the network is bridge; cni is for ./sampan cri, since names and the API server of Pods need a network of ours`,
-  );
+  const kind = networkKind();
+  const directory = join(instance.run, 'network', kind === 'cni' ? 'leases' : 'cni');
+  const attached = await readdir(directory).catch((): string[] => []);
+  if (attached.length > 0)
+    throw new SampanError(
+      'FailedPrecondition',
+      `SAMPAN_NETWORK=${kind}: ${attached.length} Pods of ${instance.home} are attached to the other network; start with that one, or remove them first (./sampan down --pods)`,
+    );
+  const main = await (kind === 'cni'
+    ? openCniNetwork(instance, log, { api })
+    : openBridgeNetwork(instance, log, { api }));
+  return openMacvlan(main, instance, log);
+}
+
+/** What SAMPAN_MACVLAN names, beside the Pod network. */
+export function openMacvlan(main: Network, instance: Instance, log: Logger): Promise<Network> {
+  const text = process.env.SAMPAN_MACVLAN;
+  const macvlan = text ? parseMacvlan(text) : undefined;
+  return withMacvlan(main, { run: instance.run, log: log.child({ part: 'network' }), macvlan, ...pluginDirectories() });
+}
+
+/** Where SAMPAN_CNI_BIN_DIR says, else the driver's own. */
+function pluginDirectories(): { pluginDirectories?: string[] } {
+  const named = (process.env.SAMPAN_CNI_BIN_DIR ?? '').split(':').filter(Boolean);
+  return named.length > 0 ? { pluginDirectories: named } : {};
 }
 
 /** Pods reach our API server at their gateway, unless there is none. */
@@ -77,13 +110,14 @@ export function openBridgeNetwork(instance: Instance, log: Logger, { api = true 
   });
 }
 
-export function openCniNetwork(instance: Instance, log: Logger): Promise<Network> {
-  const pluginDirectories = (process.env.SAMPAN_CNI_BIN_DIR ?? '').split(':').filter(Boolean);
+/** With `api` the cluster's names are served; our API server is at the host's own address. */
+export function openCniNetwork(instance: Instance, log: Logger, { api = false } = {}): Promise<Network> {
   return createCniNetwork({
     run: instance.run,
     log: log.child({ part: 'network' }),
+    clusterNames: api,
     ...(process.env.SAMPAN_CNI_CONF_DIR ? { configDirectory: process.env.SAMPAN_CNI_CONF_DIR } : {}),
-    ...(pluginDirectories.length > 0 ? { pluginDirectories } : {}),
+    ...pluginDirectories(),
   });
 }
 

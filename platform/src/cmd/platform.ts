@@ -26,7 +26,7 @@ import { createNode } from '../node/node.ts';
 import { createImageEndpoints } from '../node/server/image-endpoints.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createRuntime } from '../runtime/create-runtime.ts';
-import { closeVmms, openDrivers } from './drivers.ts';
+import { closeVmms, type NetworkKind, networkKind, openDrivers } from './drivers.ts';
 import { nodeCapacity, nodeInfo, nodeNameOf } from './node-capacity.ts';
 
 import { publishRuntimeClasses } from './runtime-classes.ts';
@@ -35,6 +35,7 @@ import { version } from './version.ts';
 export interface Platform {
   url: string;
   nodeName: string;
+  network: NetworkKind;
   /** Stops the server's parts; Pods go on. */
   close(): Promise<void>;
 }
@@ -94,7 +95,8 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     log: log.child({ part: 'node' }),
     capacity: await nodeCapacity(instance.home),
     addresses: [podsReachUsAt],
-    apiServerForPods: { host: podsReachUsAt, port: 443 },
+    // The bridge leads its port 443 to us; on the host's own address there is only the port we listen on.
+    apiServerForPods: { host: podsReachUsAt, port: networkKind() === 'bridge' ? 443 : port },
     requestToken: tokenRequester(api.inProcess(componentUser(`system:node:${nodeName}`))),
     nodeInfo: { ...(await nodeInfo(await vmms.vm.capabilities())), runtimeHandlers, features },
     imageGarbage: images,
@@ -122,6 +124,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
   return {
     url,
     nodeName,
+    network: networkKind(),
     async close() {
       await controllers.close();
       await node.close();

@@ -22,10 +22,19 @@ await runServiceProcess({
   async serve() {
     const platform = await startPlatform(instance, log);
     const startTime = (await readFile('/proc/self/stat', 'utf8')).split(') ')[1]!.split(' ')[19]!;
-    const { url, nodeName } = platform;
+    const { url, nodeName, network } = platform;
     await writeFileAtomic(
       infoPath,
-      JSON.stringify({ pid: process.pid, startTime, version, run: instance.run, tag: instance.tag, url, nodeName }),
+      JSON.stringify({
+        pid: process.pid,
+        startTime,
+        version,
+        run: instance.run,
+        tag: instance.tag,
+        url,
+        nodeName,
+        network,
+      }),
     );
     return {
       told: { url, nodeName },

@@ -2,7 +2,6 @@
  * Removes what an instance made on this host: machines, taps, bridge, NAT rules, templates, scratch disks, the run directory.
  * Run by `sampan down --pods` after the server has ended. Idempotent. What is durable (objects, images, logs) stays in home.
  */
-import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '@sampan/api/errors.ts';
@@ -11,7 +10,7 @@ import { ensureDirectory } from '../base/files.ts';
 import { createLogger } from '../base/log.ts';
 import type { Network } from '../network/network.ts';
 import { hostShareMounts } from '../runtime/bundles/share-mounts.ts';
-import { launcherPath, openBridgeNetwork, openCniNetwork, openVmm } from './drivers.ts';
+import { launcherPath, openBridgeNetwork, openCniNetwork, openMacvlan, openVmm } from './drivers.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 
 const instance = instanceFromEnvironment();
@@ -21,13 +20,15 @@ try {
   await ensureDirectory(instance.run, 0o711);
   await takeInstanceLock(instance);
   process.env.SAMPAN_POOL = '0';
+  // What is attached is detached with the configuration in its record.
+  delete process.env.SAMPAN_MACVLAN;
   const vmm = await openVmm(instance, log);
   const machines = join(instance.run, 'vm');
   for (const name of await readdir(machines).catch(() => [])) await vmm.destroy(join(machines, name));
   await vmm.teardown();
-  // Before the bridge, which takes the directory of both.
-  if (existsSync(join(instance.run, 'network/cni'))) await removeNetwork(await openCniNetwork(instance, log));
-  await removeNetwork(await openBridgeNetwork(instance, log));
+  // Before the bridge, which takes the directory of both. Without a record nothing is attached, and no network need be configured any more.
+  if (await hasFiles(join(instance.run, 'network/cni'))) await removeNetwork(await openCniNetwork(instance, log));
+  await removeNetwork(await openMacvlan(await openBridgeNetwork(instance, log), instance, log));
   await rm(join(instance.home, 'scratch'), { recursive: true, force: true });
   await hostShareMounts(launcherPath()).release(join(instance.run, 'bundles'));
   await rm(instance.run, { recursive: true, force: true });
@@ -35,6 +36,10 @@ try {
 } catch (error) {
   log.error({ error: messageOf(error) }, `${instance.home} could not be torn down`);
   process.exit(1);
+}
+
+async function hasFiles(directory: string): Promise<boolean> {
+  return (await readdir(directory).catch((): string[] => [])).length > 0;
 }
 
 async function removeNetwork(network: Network): Promise<void> {

@@ -4,7 +4,7 @@
  * Owns: host devices (bridge, taps, veths), nft rules, address leases, ports of the host that lead to Pods, the Pods' DNS resolver.
  * Does not own: configuring a guest's side (the agent does, from what attach returns). A lease is state on disk, found again after a
  * crash. Every driver passes network/network-suite.ts. Drivers: bridge (first form: one flat network and NAT), cni (any chain of CNI
- * plugins), fake. VPCs come behind the same interface.
+ * plugins), macvlan (a wire of the host beside one of these), fake. VPCs come behind the same interface.
  */
 
 /** A port of the host that leads to the sandbox (CRI PortMapping). */
@@ -28,6 +28,11 @@ export interface AttachRequest {
    * it, and `lo` up, instead of a tap. Absent: a tap for a machine.
    */
   netnsPath?: string;
+  /**
+   * 'macvlan': not the Pod network, but an interface on the wire of a device of the host that its operator has named for this; needs netnsPath. The
+   * kernel lets nothing through between the host itself and such an interface. Absent: the Pod network.
+   */
+  mode?: 'macvlan';
   portMappings?: PortMapping[];
   /** The Pod's annotations, for plugins that read them (kubernetes.io/ingress-bandwidth). */
   annotations?: Record<string, string>;

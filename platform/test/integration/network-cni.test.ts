@@ -27,8 +27,10 @@ import {
 } from './network-lab.ts';
 import { missingParts, RuntimeLab } from './runtime-lab.ts';
 import { CriLab, missingForCri } from './support/cri-lab.ts';
+import { loadDemoImage } from './support/demo-image.ts';
+import { startInstance } from './support/instance.ts';
 import { missingForPodman, PodmanLab } from './support/podman-lab.ts';
-import { demoImage } from './support/pods.ts';
+import { createPod, demoImage, isReady, shellPod } from './support/pods.ts';
 
 const inside = process.env.SAMPAN_TEST_NETNS === '1';
 
@@ -81,6 +83,13 @@ function insideNamespace(): void {
   describe('attachments by CNI', attachmentTests);
   test('a machine whose network is a CNI chain', { skip: missingParts() }, machineTest);
   test("a machine joins the network that Podman's own CNI has made", { skip: missingForPodman() }, podmanTest);
+  test(
+    'sampan up --cni: a Pod on the network of plugins finds names and the API server, and is probed',
+    {
+      skip: missingParts(),
+    },
+    upTest,
+  );
   test('sampan cri --cni, killed and started again', { skip: missingForCri() }, criTest);
 }
 
@@ -270,17 +279,22 @@ async function podmanTest(): Promise<void> {
 async function criTest(): Promise<void> {
   await using lab = await newCniLab();
   await lab.network.close();
-  const { configDirectory, pluginDirectories = [] } = lab.options;
-  const environment = {
-    SAMPAN_NETWORK: 'cni',
-    SAMPAN_CNI_CONF_DIR: configDirectory,
-    SAMPAN_CNI_BIN_DIR: pluginDirectories.join(':'),
-  };
-  Object.assign(process.env, environment);
-  const served = await CriLab.open('cni');
-  for (const name of Object.keys(environment)) delete process.env[name];
+  const served = await withEnvironment(lab, () => CriLab.open('cni'));
   await serveTwice(lab, served).finally(() => served[Symbol.asyncDispose]());
   assert.deepEqual(await lab.leftovers(), [], 'teardown found the rest');
+}
+
+/** As the command line sets it for the processes it starts. */
+async function withEnvironment<T>(lab: CniLab, open: () => Promise<T>): Promise<T> {
+  const { configDirectory, pluginDirectories = [] } = lab.options;
+  const environment = {
+    ...{ SAMPAN_NETWORK: 'cni', SAMPAN_CNI_CONF_DIR: configDirectory },
+    ...{ SAMPAN_CNI_BIN_DIR: pluginDirectories.join(':'), SAMPAN_POOL: '0' },
+  };
+  Object.assign(process.env, environment);
+  return open().finally(() => {
+    for (const name of Object.keys(environment)) delete process.env[name];
+  });
 }
 
 async function serveTwice(lab: CniLab, served: CriLab): Promise<void> {
@@ -298,6 +312,36 @@ async function serveTwice(lab: CniLab, served: CriLab): Promise<void> {
   await served.sandbox('b');
   await served.end('SIGKILL');
   assert.ok((await lab.leftovers()).length > 0);
+}
+
+/** Names and the API server, which Pods find at a gateway of ours under the bridge, are at the host's own address. */
+async function upTest(): Promise<void> {
+  await using lab = await newCniLab();
+  await lab.network.close();
+  const instance = await withEnvironment(lab, () => startInstance('up-cni'));
+  try {
+    await loadDemoImage(instance);
+    const script =
+      'nslookup kubernetes.default.svc.cluster.local; nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null && echo reached; mkdir /tmp/www; echo up > /tmp/www/index.html; exec httpd -f -p 80 -h /tmp/www';
+    const readinessProbe = { httpGet: { path: '/', port: 80 }, periodSeconds: 1 };
+    const pod = shellPod('web', script);
+    pod.spec!.containers[0]!.readinessProbe = readinessProbe;
+    await createPod(instance.client, pod);
+    const { status } = await isReady(instance.client, 'web');
+    assert.match(status!.podIP!, /^10\.88\./);
+    const log = (await instance.sampan(['logs', 'web'])).stdout;
+    assert.match(log, new RegExp(`Address:\\s+${status!.hostIP!.replaceAll('.', '\\.')}`), log);
+    assert.match(log, /^reached$/m);
+    // Pods that are on one network cannot be looked after by a server on another.
+    await instance.kill9();
+    delete instance.env.SAMPAN_NETWORK;
+    await assert.rejects(instance.start(), /attached to the other network/);
+    instance.env.SAMPAN_NETWORK = 'cni';
+    await instance.start();
+  } finally {
+    await instance.stop();
+  }
+  assert.deepEqual(await lab.leftovers(), []);
 }
 
 /** A mebibyte at 4 Mbit/s, less what may go at once. */

@@ -12,16 +12,19 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import { systemClock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
 import { checkListeners, checkMappings } from '../host-ports.ts';
 import { bindNetns, checkNetnsPath, isNetns, makeNetns, removeNetns } from '../netns.ts';
 import type { Attachment, AttachRequest, Network } from '../network.ts';
+import { createResolver, type Resolver } from '../resolver/resolver.ts';
 import { type AttachmentRecord, readRecords, removeRecord, writeRecord } from './attachment-record.ts';
 import { capabilitiesOf, cniArgs } from './capabilities.ts';
 import { type Chain, loadChain } from './cni-config.ts';
 import { podAddresses } from './cni-result.ts';
 import { hostAddressOf } from './host-address.ts';
+import { podNames } from './pod-names.ts';
 import {
   addToNetwork,
   type ChainRun,
@@ -43,6 +46,8 @@ export interface CniNetworkOptions {
   pluginDirectories?: string[];
   /** How taps are joined: 'tc' falls back to 'bridge' by itself. */
   join?: 'tc' | 'bridge';
+  /** Names of the cluster are served to Pods, by a resolver of ours on the host's address; absent: Pods ask whom the chain names. */
+  clusterNames?: boolean;
 }
 
 export async function createCniNetwork(options: CniNetworkOptions): Promise<Network> {
@@ -58,6 +63,7 @@ class CniNetwork implements Network {
   readonly #serial = new SerialByKey();
   readonly #records = new Map<string, AttachmentRecord>();
   #hostAddress: string | undefined;
+  #resolver: Resolver | undefined;
 
   constructor(options: CniNetworkOptions) {
     this.#options = options;
@@ -78,7 +84,9 @@ class CniNetwork implements Network {
         if (records.length === 0) throw error;
         log.error({ error: messageOf(error) }, 'no Pod can be attached to the CNI network for now');
       });
-      this.#hostAddress = await hostAddressOf();
+      const address = await hostAddressOf();
+      if (this.#options.clusterNames) this.#resolver = await this.#startResolver(address);
+      this.#hostAddress = address;
       for (const record of records) this.#records.set(record.sandboxId, record);
       for (const record of records) await this.#recover(record);
       if (!chain) return;
@@ -86,6 +94,12 @@ class CniNetwork implements Network {
       if (garbage.length > 0) log.warn({ garbage }, 'CNI garbage collection');
       log.info({ network: chain.name, attached: this.#records.size }, 'CNI network is up');
     });
+  }
+
+  #startResolver(address: string): Promise<Resolver> {
+    const names = podNames(() => [...this.#records.values()]);
+    const { log } = this.#options;
+    return createResolver({ address, clusterDomain: 'cluster.local', log, clock: systemClock, ...names });
   }
 
   async #usableChain(): Promise<Chain> {
@@ -169,13 +183,19 @@ class CniNetwork implements Network {
     const link = boundFrom
       ? await linkOf(netnsPath, podInterface)
       : await makeTapBeside(netnsPath, podInterface, this.#options.join);
-    const { nameservers, ...names } = dns.nameservers.length > 0 ? dns : { ...dns, nameservers: await hostResolvers() };
+    const { nameservers, ...names } = await this.#namesFor(dns);
     record.attachment = {
       ...{ sandboxId, ...(boundFrom ? { netnsPath: boundFrom } : { tapName: tapDevice, netnsPath }) },
       ...{ ...addresses, ...link, nameservers, dns: names },
     };
     await writeRecord(this.#directory, record);
     return record.attachment;
+  }
+
+  /** Who serves the cluster's names serves all others too. */
+  async #namesFor<T extends { nameservers: string[] }>(dns: T): Promise<T> {
+    if (this.#resolver) return { ...dns, nameservers: [this.#running('attach')] };
+    return dns.nameservers.length > 0 ? dns : { ...dns, nameservers: await hostResolvers() };
   }
 
   detach(sandboxId: string): Promise<void> {
@@ -214,6 +234,9 @@ class CniNetwork implements Network {
   async close(): Promise<void> {
     this.#hostAddress = undefined;
     this.#records.clear();
+    const resolver = this.#resolver;
+    this.#resolver = undefined;
+    await resolver?.close();
   }
 
   async teardown(): Promise<void> {

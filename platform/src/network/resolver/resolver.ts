@@ -22,6 +22,8 @@ export interface ResolverOptions extends Omit<ClusterNames, 'gateway'> {
   port?: number;
   log: Logger;
   clock: Clock;
+  /** Whom it listens to; nobody else is answered. Default: everybody, for an address that only Pods can reach. */
+  serves?(client: string): boolean;
   /** Default: those of /etc/resolv.conf. */
   upstreams?: () => Promise<Upstream[]>;
 }
@@ -85,7 +87,7 @@ class DnsServer implements Resolver {
   }
 
   async #serveUdp(message: Buffer, from: RemoteInfo): Promise<void> {
-    const query = readQuery(message);
+    const query = this.#serves(from.address) ? readQuery(message) : undefined;
     if (query === undefined) return;
     let reply = await this.#replyTo(message, query, { client: from.address, overTcp: false });
     const limit = typeof query === 'number' ? 512 : query.maxUdpBytes;
@@ -95,9 +97,11 @@ class DnsServer implements Resolver {
     if (!this.#stop.signal.aborted) this.#udp.send(reply, from.port, from.address, () => {});
   }
 
+  readonly #serves = (client: string): boolean => this.#options.serves?.(client) ?? true;
+
   #serveTcp(socket: Socket): void {
     const client = socket.remoteAddress ?? '';
-    if (!this.#connections.enter(client)) return void socket.destroy();
+    if (!this.#serves(client) || !this.#connections.enter(client)) return void socket.destroy();
     this.#sockets.add(socket);
     const idle = new IdleTimer(this.#options.clock, tcpIdleMs, () => socket.destroy());
     const messages = new TcpMessages((message) => {

@@ -17,12 +17,14 @@ test('a sandbox without a handler runs in a VM, and an unknown one is refused by
   assert.throws(() => handlerOf('runc'), { reason: 'Unsupported', message: /"runc"/ });
 });
 
-test('network modes: bridge by default, none and host where there is no VM, and nothing that contradicts itself', () => {
+test('network modes: bridge by default, none, host and macvlan where there is no VM, and nothing that contradicts itself', () => {
   assert.equal(networkModeOf({}, 'vm'), 'bridge');
   assert.equal(networkModeOf(onHost({ network: NODE }), 'namespace'), 'host');
   assert.equal(networkModeOf(withMode('none'), 'namespace'), 'none');
   assert.throws(() => networkModeOf(withMode('none'), 'vm'), { reason: 'Unsupported', message: /network mode none/ });
-  assert.throws(() => networkModeOf(withMode('macvlan'), 'namespace'), { reason: 'Unsupported', message: /macvlan/ });
+  assert.equal(networkModeOf(withMode('macvlan'), 'namespace'), 'macvlan');
+  assert.throws(() => networkModeOf(withMode('macvlan'), 'vm'), { reason: 'Unsupported', message: /mode macvlan/ });
+  assert.throws(() => networkModeOf(withMode('token-ring'), 'namespace'), { reason: 'Invalid', message: /token-ring/ });
   assert.throws(() => networkModeOf(withMode('host'), 'namespace'), { reason: 'Invalid', message: /hostNetwork/ });
   const both = { ...onHost({ network: NODE }), ...withMode('none') };
   assert.throws(() => networkModeOf(both, 'namespace'), { reason: 'Invalid', message: /contradict/ });

@@ -25,7 +25,9 @@ export function handlerOf(name: string | undefined): Handler {
 }
 
 /** How a Pod's network comes about. */
-export type NetworkMode = 'bridge' | 'host' | 'none';
+export type NetworkMode = 'bridge' | 'host' | 'none' | 'macvlan';
+
+const modesToAskFor = ['bridge', 'none', 'macvlan'];
 
 export const networkModeAnnotation = 'sampan.dev/network-mode';
 
@@ -33,10 +35,11 @@ export const networkModeAnnotation = 'sampan.dev/network-mode';
 export function networkModeOf(config: cri.PodSandboxConfig, handler: Handler): NetworkMode {
   const asked = config.annotations?.[networkModeAnnotation];
   const isHost = config.linux?.securityContext?.namespaceOptions?.network === cri.NamespaceMode.NODE;
-  if (asked === 'macvlan')
-    throw unsupported(`annotation ${networkModeAnnotation}=macvlan`, 'wanted bridge or none, or hostNetwork: true');
-  if (asked !== undefined && !['bridge', 'none', 'host'].includes(asked))
-    throw new SampanError('Invalid', `annotation ${networkModeAnnotation} is "${asked}"; wanted bridge or none`);
+  if (asked !== undefined && asked !== 'host' && !modesToAskFor.includes(asked))
+    throw new SampanError(
+      'Invalid',
+      `annotation ${networkModeAnnotation} is "${asked}"; wanted ${modesToAskFor.join(', ')}, or hostNetwork: true`,
+    );
   if (isHost && asked !== undefined && asked !== 'host')
     throw new SampanError(
       'Invalid',

@@ -93,7 +93,11 @@ async function build(context: Context, sandbox: Sandbox): Promise<void> {
   await context.step('sandbox-answer');
 }
 
-function attachNetwork(context: Context, record: SandboxRecord, netnsPath?: string): Promise<Attachment> {
+function attachNetwork(
+  context: Context,
+  record: SandboxRecord,
+  own: Pick<AttachRequest, 'netnsPath' | 'mode'> = {},
+): Promise<Attachment> {
   const { metadata } = record.config;
   return context.options.network.attach({
     sandboxId: record.id,
@@ -103,7 +107,7 @@ function attachNetwork(context: Context, record: SandboxRecord, netnsPath?: stri
     portMappings: portMappings(record.config.portMappings),
     annotations: record.config.annotations,
     dns: dnsOf(record.config.dnsConfig),
-    ...(netnsPath ? { netnsPath } : {}),
+    ...own,
   });
 }
 
@@ -114,7 +118,10 @@ const dnsOf = (dns: cri.DNSConfig | undefined): AttachRequest['dns'] =>
 async function joinNetwork(context: Context, record: SandboxRecord, machine: Machine): Promise<void> {
   const mode = networkModeOf(record.config, 'namespace');
   await context.step('sandbox-network');
-  if (mode === 'bridge') record.network = await attachNetwork(context, record, machine.netnsPath!);
+  if (mode === 'bridge' || mode === 'macvlan') {
+    const netnsPath = machine.netnsPath!;
+    record.network = await attachNetwork(context, record, { netnsPath, ...(mode === 'macvlan' ? { mode } : {}) });
+  }
 }
 
 function newRecord(context: Context, request: cri.RunPodSandboxRequest): SandboxRecord {
