@@ -24,8 +24,8 @@ const HEADER: usize = 10;
 const MOST_BYTES: usize = 4 << 20;
 const RESPONSE: u8 = 2;
 const RETRY: Duration = Duration::from_millis(50);
-/// So many tries without an answer, and the process is started anew.
-const TRIES_BEFORE_START: u32 = 40;
+/// So many tries without an answer, and the process is started anew: containerd that starts gives a task up that does not answer in five seconds.
+const TRIES_BEFORE_START: u32 = 10;
 
 static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
 /// The process was told to stop: nobody is started.
