@@ -24,8 +24,10 @@ const HEADER: usize = 10;
 const MOST_BYTES: usize = 4 << 20;
 const RESPONSE: u8 = 2;
 const RETRY: Duration = Duration::from_millis(50);
-/// So many tries without an answer, and the process is started anew: containerd that starts gives a task up that does not answer in five seconds.
+/// So many tries without an answer, and the process is started anew: a containerd that starts gives tasks up that do not answer in five seconds.
 const TRIES_BEFORE_START: u32 = 10;
+/// And after so many again: it may have died once more.
+const TRIES_BETWEEN_STARTS: u32 = 40;
 
 static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
 /// The process was told to stop: nobody is started.
@@ -177,7 +179,7 @@ fn connect(inner: &Path, talk: &Mutex<Talk>) -> Option<UnixStream> {
                 return Some(server);
             }
         }
-        if tries % TRIES_BEFORE_START == 0 && !RESTING.load(Ordering::SeqCst) {
+        if tries % TRIES_BETWEEN_STARTS == TRIES_BEFORE_START && !RESTING.load(Ordering::SeqCst) {
             // Another that is started at the same time finds its lock taken and ends.
             let _ = Conf::read().and_then(|conf| conf.start());
         }
