@@ -177,6 +177,5 @@ chmod 755 "$made" && chmod 644 "$made"/* && chmod 755 "$made/agent"
 rm -rf "$shelf/$version" && mv "$made" "$shelf/$version"
 [ -L "$out" ] || rm -rf "$out"
 ln -s "$version" "$out.new" && mv -T "$out.new" "$out"
-# Who still boots from an older build has its files open; a few stay for those about to open them.
-ls -dt "$shelf"/????????????????-???????? 2>/dev/null | tail -n +4 | xargs -r rm -rf
+sh "$here/clear-builds.sh" "$shelf"
 say "built $version: $(cd "$out/" && du -h vmlinuz initrd.img rootfs.erofs | awk '{printf "%s %s  ", $2, $1}')"

@@ -14,7 +14,7 @@ import type { Network } from '../network/network.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createRehearsal } from '../runtime/rehearsal.ts';
 import type { Store } from '../store/store.ts';
-import { findGuestArtifacts } from '../vmm/guest-artifacts.ts';
+import { findGuestArtifacts, holdGuestArtifacts } from '../vmm/guest-artifacts.ts';
 import { createNamespaceVmm } from '../vmm/namespace/namespace-vmm.ts';
 import { createQemuVmm } from '../vmm/qemu/qemu-vmm.ts';
 import type { Vmm } from '../vmm/vmm.ts';
@@ -145,6 +145,7 @@ export async function closeVmms({ vm, namespace }: Vmms): Promise<void> {
 
 export async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
   const guest = await findGuestArtifacts(needed('SAMPAN_GUEST_DIR'));
+  holdGuestArtifacts(guest);
   const pool = Number(process.env.SAMPAN_POOL ?? poolSize);
   return createQemuVmm({
     run: instance.run,

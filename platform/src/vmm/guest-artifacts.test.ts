@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { isReason } from '@sampan/api/errors.ts';
-import { findGuestArtifacts } from './guest-artifacts.ts';
+import { findGuestArtifacts, holdGuestArtifacts } from './guest-artifacts.ts';
 
 test('the artifacts are found behind a link, by their real names, and what is missing is named', async () => {
   const root = await mkdtemp(join(tmpdir(), 'sampan-guest-'));
@@ -27,6 +29,29 @@ test('the artifacts are found behind a link, by their real names, and what is mi
     await writeFile(join(real, 'initrd.img'), '');
     await assert.rejects(findGuestArtifacts(real), missing(/initrd\.img/));
     await assert.rejects(findGuestArtifacts(join(root, 'nowhere')), missing(/nowhere/));
+  } finally {
+    await rm(root, { recursive: true });
+  }
+});
+
+test('a build that a server boots from stays when older ones are cleared away', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'sampan-guest-'));
+  try {
+    const builds = ['a', 'b', 'c', 'd', 'e'].map((letter) => `${letter.repeat(16)}-01234567`);
+    for (const [age, build] of builds.entries()) {
+      await mkdir(join(root, build));
+      await utimes(join(root, build), 1000 - age, 1000 - age);
+    }
+    const held = join(root, builds[4]!);
+    holdGuestArtifacts({
+      kernelPath: '',
+      initrdPath: '',
+      rootfsPath: join(held, 'rootfs.erofs'),
+      agentPath: '',
+      version: '',
+    });
+    await promisify(execFile)('sh', [join(import.meta.dirname, '../../../guest/clear-builds.sh'), root]);
+    assert.deepEqual((await readdir(root)).sort(), [...builds.slice(0, 3), builds[4]]);
   } finally {
     await rm(root, { recursive: true });
   }

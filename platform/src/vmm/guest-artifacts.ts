@@ -1,6 +1,7 @@
 /** What a machine boots from: the directory that guest/build.sh fills. Owns nothing of it. */
+import { openSync } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 
 export interface GuestArtifacts {
@@ -40,6 +41,15 @@ export async function findGuestArtifacts(directory: string): Promise<GuestArtifa
     agentPath: join(resolved, 'agent'),
     version: version.trim(),
   };
+}
+
+/**
+ * Keeps the build from being cleared away by later ones for as long as this process lives: guest/build.sh leaves directories that somebody has open.
+ * Templates and machines to come open its files by path.
+ */
+export function holdGuestArtifacts(artifacts: GuestArtifacts): void {
+  // A bare descriptor: a FileHandle would be closed when nobody refers to it any more.
+  openSync(dirname(artifacts.rootfsPath), 'r');
 }
 
 function missing(path: string): SampanError {
