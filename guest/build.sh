@@ -30,7 +30,7 @@ fail() { echo "guest: FAILED while: $step_name: $1" >&2; exit 1; }
 need() { command -v "$1" >/dev/null 2>&1 || fail "'$1' is not installed; apt-get install $2"; }
 
 sources_hash() {
-  (cd "$here" && find agent/src agent/Cargo.toml agent/Cargo.lock build.sh build-crun.sh kernel.sh modules -type f | LC_ALL=C sort | xargs sha256sum; echo "$arch") |
+  (cd "$here" && find agent/src agent/Cargo.toml agent/Cargo.lock build.sh build-crun.sh kernel.sh modules modules-later -type f | LC_ALL=C sort | xargs sha256sum; echo "$arch") |
     sha256sum | cut -c1-16
 }
 
@@ -101,7 +101,14 @@ for deb in "$work"/debs/*.deb; do unpack "$deb"; done
 made=$work/made
 initrd=$work/initrd
 mkdir -p "$made" "$initrd"
-collect() { sh "$here/kernel.sh" collect "$work/kernel" "$here/modules" "$initrd" >"$work/log" 2>&1; }
+# Those of each group that containers may come to need lie in a directory of their own.
+collect() {
+  sh "$here/kernel.sh" collect "$work/kernel" "$here/modules" "$initrd" >"$work/log" 2>&1 || return
+  for group in $(sed '/^#/d; s/ .*//' "$here/modules-later" | sort -u); do
+    sed -n "s/^$group //p" "$here/modules-later" >"$work/list"
+    sh "$here/kernel.sh" collect "$work/kernel" "$work/list" "$work/later/$group" >"$work/log" 2>&1 || return
+  done
+}
 collect || {
   [ $? = 3 ] || fail "$(tail -n 3 "$work/log")"
   # Some modules may stand in a package that a virtual machine does not have by itself.
@@ -110,7 +117,7 @@ collect || {
   say "downloading $extra: $(cat "$work/log")"
   download "$extra"
   unpack "$work/debs/$extra"_*.deb
-  rm -rf "$initrd/modules"
+  rm -rf "$initrd/modules" "$work/later"
   collect || fail "$(tail -n 3 "$work/log")"
 }
 mv "$initrd/vmlinuz" "$made/vmlinuz"
@@ -151,6 +158,8 @@ for name in hostname machine-id resolv.conf; do ln -s /run/sampan/etc/$name "$ro
 printf 'root:x:0:0:root:/:/bin/false\n' >"$root/etc/passwd"
 printf 'root:x:0:\n' >"$root/etc/group"
 cp "$work/debian/usr/bin/crun" "$root/usr/bin/"
+mkdir "$root/usr/lib/modules"
+for group in "$work"/later/*; do mv "$group/modules" "$root/usr/lib/modules/${group##*/}"; done
 
 # Copies the libraries that a binary asks for, found in the unpacked packages, not on the host.
 copy_libraries() {

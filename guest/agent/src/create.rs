@@ -15,7 +15,8 @@ use crate::host::{bounds, capabilities};
 use crate::setup::ETC;
 use crate::stopwatch::Stopwatch;
 use crate::volumes::VolumeKind;
-use crate::{params, shares, sys, users};
+use crate::users::User;
+use crate::{modules, params, shares, sys, users};
 
 /// Namespaces that the containers of a Pod share by being the machine's own.
 const SHARED: [&str; 4] = ["network", "ipc", "uts", "user"];
@@ -29,17 +30,25 @@ impl Agent {
             return Ok(Answer::Done);
         }
         let mut container = Container::new(id);
-        if let Err(failure) = self.prepare(&mut container, request, &mut watch) {
-            discard(&container);
-            return Err(failure);
-        }
+        let user = match self.prepare(&mut container, request, &mut watch) {
+            Ok(user) => user,
+            Err(failure) => {
+                discard(&container);
+                return Err(failure);
+            }
+        };
         let key = self.next_key;
         self.next_key += 1;
         self.containers.insert(key, container);
-        Ok(Answer::With(json!({ "timingMicros": watch.parts() })))
+        let mut answer = json!({ "timingMicros": watch.parts() });
+        if let Some(User { uid, gid, groups, .. }) = user {
+            answer["user"] = json!({ "uid": uid, "gid": gid, "groups": groups });
+        }
+        Ok(Answer::With(answer))
     }
 
-    fn prepare(&mut self, container: &mut Container, request: &Value, watch: &mut Stopwatch) -> Outcome<()> {
+    /// Gives the user that was resolved.
+    fn prepare(&mut self, container: &mut Container, request: &Value, watch: &mut Stopwatch) -> Outcome<Option<User>> {
         container.tty = params::flag(request, "tty");
         container.wants_stdin = params::flag(request, "stdin");
         let given = request.get("rootfs").filter(|given| !given.is_null());
@@ -53,7 +62,7 @@ impl Agent {
             return Err(Failure::bad("parameter spec must have a process"));
         }
         spec["root"] = json!({ "path": rootfs, "readonly": read_only });
-        set_user(&mut spec["process"], &rootfs, request.get("user"))?;
+        let user = set_user(&mut spec["process"], &rootfs, request.get("user"))?;
         spec["process"]["terminal"] = json!(container.tty);
         let own_pid = params::flag(request, "ownPidNamespace");
         self.set_namespaces(&mut spec, params::optional_text(request, "pidNamespaceOf"), own_pid)?;
@@ -61,14 +70,16 @@ impl Agent {
         if self.host.is_some() {
             bounds::fit(&mut spec["process"]);
             capabilities::fit(&mut spec["process"]);
+        } else {
+            modules::load_for(&spec)?;
         }
         self.show_devices(&spec)?;
         container.device_rules = take_rules(&mut spec, self.device_filter.is_some());
         let listed = params::list(request, "mounts");
         let mut mounts = self.volume_mounts(container, listed)?;
-        if self.follows_host(listed) {
+        if let Some(propagation) = self.root_propagation(listed) {
             // Otherwise the OCI runtime cuts every mount off from where it came from before it makes the container's.
-            spec["linux"]["rootfsPropagation"] = json!("rslave");
+            spec["linux"]["rootfsPropagation"] = json!(propagation);
         }
         if has_blank_machine_id(&rootfs) {
             mounts.insert(0, bind(&Path::new(ETC).join("machine-id"), "/etc/machine-id", true));
@@ -81,7 +92,7 @@ impl Agent {
         spec["process"] = container.process.clone();
         fs::write(container.directory().join("config.json"), spec.to_string()).context(|| "write config.json".into())?;
         watch.lap("spec");
-        Ok(())
+        Ok(user)
     }
 
     /// Mounts the image and a writable layer over it; gives the container's root.
@@ -175,14 +186,17 @@ impl Agent {
         }
     }
 
-    /// On a host, what is mounted below a shared directory later is to appear where the gift follows; a gift that does not stays private. In a VM
-    /// the share's file system shows it by itself.
-    fn follows_host(&self, mounts: &[Value]) -> bool {
+    /// On a host, what is mounted below a shared directory later is to appear where the gift follows, and what the container mounts there where the gift
+    /// is still the host's peer; a gift that is neither stays private. In a VM the share's file system shows it by itself.
+    fn root_propagation(&self, mounts: &[Value]) -> Option<&'static str> {
         let is_share = |mount: &Value| match params::text(mount, "volumeId").map(|id| self.volume(id)) {
             Ok(Ok(volume)) => matches!(volume.kind, VolumeKind::Share),
             _ => false,
         };
-        self.host.is_some() && mounts.iter().any(is_share)
+        if self.host.is_none() || !mounts.iter().any(is_share) {
+            return None;
+        }
+        Some(if mounts.iter().any(|mount| params::flag(mount, "bidirectional")) { "rshared" } else { "rslave" })
     }
 
     /// A parent's mount comes before what is mounted below it.
@@ -195,7 +209,10 @@ impl Agent {
                 Some(path) => pin_sub_path(container, index, &volume.path, path)?,
                 None => volume.path.clone(),
             };
-            mounts.push((target.split('/').filter(|part| !part.is_empty()).count(), bind_volume(&source, target, params::flag(mount, "readOnly"))));
+            if params::flag(mount, "bidirectional") && (self.host.is_none() || volume.kind != VolumeKind::Share) {
+                return Err(Failure::new("Unsupported", format!("mount at {}: nothing mounted there can reach the host", target)));
+            }
+            mounts.push((target.split('/').filter(|part| !part.is_empty()).count(), bind_volume(&source, target, mount)));
         }
         mounts.sort_by_key(|(depth, _)| *depth);
         Ok(mounts.into_iter().map(|(_, mount)| mount).collect())
@@ -203,8 +220,14 @@ impl Agent {
 }
 
 /// What the host mounts below appears too where the volume's own mount follows it, and only there.
-fn bind_volume(source: &Path, target: &str, read_only: bool) -> Value {
-    let options = json!(["rbind", "rslave", if read_only { "ro" } else { "rw" }]);
+fn bind_volume(source: &Path, target: &str, mount: &Value) -> Value {
+    let access = match (params::flag(mount, "readOnly"), params::flag(mount, "recursive")) {
+        (true, true) => "rro",
+        (true, false) => "ro",
+        _ => "rw",
+    };
+    let propagation = if params::flag(mount, "bidirectional") { "rshared" } else { "rslave" };
+    let options = json!(["rbind", propagation, access]);
     json!({ "destination": target, "source": source, "type": "bind", "options": options })
 }
 
@@ -247,13 +270,14 @@ fn open_or_make(volume: &Path, path: &Path) -> std::io::Result<OwnedFd> {
     open(path)
 }
 
-fn set_user(process: &mut Value, rootfs: &Path, wanted: Option<&Value>) -> Outcome<()> {
-    let (name, groups) = match wanted.filter(|wanted| !wanted.is_null()) {
-        Some(wanted) => (params::text(wanted, "name")?, params::list(wanted, "supplementalGroups")),
-        None => return Ok(()),
+fn set_user(process: &mut Value, rootfs: &Path, wanted: Option<&Value>) -> Outcome<Option<User>> {
+    let wanted = match wanted.filter(|wanted| !wanted.is_null()) {
+        Some(wanted) => wanted,
+        None => return Ok(None),
     };
+    let (name, groups) = (params::text(wanted, "name")?, params::list(wanted, "supplementalGroups"));
     let groups: Vec<u32> = groups.iter().filter_map(Value::as_u64).map(|group| group as u32).collect();
-    let user = users::resolve(rootfs, name, &groups)?;
+    let user = users::resolve(rootfs, name, &groups, params::flag(wanted, "strictGroups"))?;
     let umask = process["user"].get("umask").cloned();
     process["user"] = json!({ "uid": user.uid, "gid": user.gid, "additionalGids": user.groups });
     if let Some(umask) = umask {
@@ -265,7 +289,7 @@ fn set_user(process: &mut Value, rootfs: &Path, wanted: Option<&Value>) -> Outco
         Some(env) => env.push(json!(home)),
         None => process["env"] = json!([home]),
     }
-    Ok(())
+    Ok(Some(user))
 }
 
 /// systemd's way of saying "give me one": an empty file, or the word uninitialized.
@@ -282,7 +306,7 @@ pub fn discard(container: &Container) {
 
 /// Deletes only when nothing is mounted below any more: a volume mounted there would lose its files.
 pub fn take_back(mounts: &[PathBuf], directory: &Path, layer: &Path) {
-    let gone = |mount: &PathBuf| match sys::unmount(mount) {
+    let gone = |mount: &PathBuf| match sys::unmount_here(mount) {
         Err(error) => matches!(error.raw_os_error(), Some(libc::EINVAL) | Some(libc::ENOENT)),
         Ok(()) => true,
     };

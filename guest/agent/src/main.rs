@@ -20,6 +20,7 @@ mod files;
 mod freeze;
 mod host;
 mod input;
+mod modules;
 mod net;
 mod output;
 mod params;

@@ -48,6 +48,12 @@ pub fn unmount(target: &Path) -> io::Result<()> {
     check(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW) }).map(drop)
 }
 
+/// What is mounted below goes here alone: where it is shared with the host, the host keeps it.
+pub fn unmount_here(target: &Path) -> io::Result<()> {
+    let _ = mount(Path::new(""), target, "", libc::MS_REC | libc::MS_PRIVATE, "");
+    unmount(target)
+}
+
 pub fn load_module(image: &fs::File) -> io::Result<()> {
     let answer = unsafe { libc::syscall(libc::SYS_finit_module, image.as_raw_fd(), c_string("")?.as_ptr(), 0) };
     match check_long(answer) {

@@ -18,11 +18,11 @@ pub struct User {
     pub home: String,
 }
 
-/// `wanted` is "name", "uid", "name:group" or "uid:gid"; empty means root.
-pub fn resolve(rootfs: &Path, wanted: &str, supplemental: &[u32]) -> Outcome<User> {
+/// `wanted` is "name", "uid", "name:group" or "uid:gid"; empty means root. `strict`: groups that the image says the user is in do not count.
+pub fn resolve(rootfs: &Path, wanted: &str, supplemental: &[u32], strict: bool) -> Outcome<User> {
     let passwd = read_in(rootfs, "/etc/passwd")?;
     let group = read_in(rootfs, "/etc/group")?;
-    resolve_in(&passwd, &group, wanted, supplemental)
+    resolve_in(&passwd, &group, wanted, supplemental, strict)
 }
 
 fn read_in(rootfs: &Path, path: &str) -> Outcome<String> {
@@ -36,7 +36,7 @@ fn read_in(rootfs: &Path, path: &str) -> Outcome<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn resolve_in(passwd: &str, group: &str, wanted: &str, supplemental: &[u32]) -> Outcome<User> {
+fn resolve_in(passwd: &str, group: &str, wanted: &str, supplemental: &[u32], strict: bool) -> Outcome<User> {
     let wanted = if wanted.is_empty() { "0" } else { wanted };
     let (name, group_name) = match wanted.split_once(':') {
         Some((name, group)) => (name, Some(group).filter(|group| !group.is_empty())),
@@ -56,8 +56,8 @@ fn resolve_in(passwd: &str, group: &str, wanted: &str, supplemental: &[u32]) -> 
     let own_gid = entry.as_ref().and_then(|entry| entry[3].parse().ok()).unwrap_or(0);
     let gid = group_name.map(|wanted| resolve_group(group, wanted)).transpose()?.unwrap_or(own_gid);
     let mut groups = supplemental.to_vec();
-    // As Docker does: an explicit group says that the image's memberships do not count.
-    if let (Some(entry), None) = (&entry, group_name) {
+    // Also under an explicit group (Kubernetes, "Implicit group memberships defined in /etc/group in the container image").
+    if let (Some(entry), false) = (&entry, strict) {
         groups.extend(memberships(group, &entry[0]));
     }
     groups.push(gid);
@@ -97,7 +97,7 @@ mod tests {
     const GROUP: &str = "root:x:0:\nweb:x:44:\nextra:x:50:root,web\n";
 
     fn user(wanted: &str) -> Outcome<User> {
-        resolve_in(PASSWD, GROUP, wanted, &[7])
+        resolve_in(PASSWD, GROUP, wanted, &[7], false)
     }
 
     #[test]
@@ -108,7 +108,13 @@ mod tests {
     #[test]
     fn a_number_need_not_be_in_the_image() {
         assert_eq!(user("1234").unwrap(), User { uid: 1234, gid: 0, groups: vec![0, 7], home: "/".into() });
-        assert_eq!(user("33:5").unwrap(), User { uid: 33, gid: 5, groups: vec![5, 7], home: "/srv".into() });
+        assert_eq!(user("33:5").unwrap(), User { uid: 33, gid: 5, groups: vec![5, 7, 50], home: "/srv".into() });
+    }
+
+    #[test]
+    fn strict_groups_are_those_that_were_asked_for_and_the_primary_one() {
+        let strict = |wanted: &str| resolve_in(PASSWD, GROUP, wanted, &[7], true).unwrap().groups;
+        assert_eq!((strict("web"), strict("33:5"), strict("root")), (vec![7, 44], vec![5, 7], vec![0, 7]));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct ShareMount {
     /// Where in the share's root; a file or directory of this name is there.
     pub name: String,
     pub writable: bool,
+    /// Where it is not: nor is what the host has mounted below it.
+    pub deep: bool,
     /// What the host mounts below the source later appears too, where the host's mount has shared propagation.
     pub follows: bool,
     /// Links are followed.
@@ -32,23 +34,24 @@ const SYS_OPEN_TREE: libc::c_long = 428;
 pub const SYS_MOVE_MOUNT: libc::c_long = 429;
 const SYS_MOUNT_SETATTR: libc::c_long = 442;
 
-/// `PID NAME r|rw private|slave SOURCE`.
+/// `PID NAME r|rr|rw private|slave SOURCE`; `rr`: read-only with all that is mounted below.
 pub fn parse(arguments: &[String]) -> Result<ShareMount, String> {
     let (server, name, access, propagation, source) = match arguments {
         [server, name, access, propagation, source] => (server, name, access.as_str(), propagation.as_str(), source),
-        _ => return Err("mount wants PID NAME r|rw private|slave SOURCE".into()),
+        _ => return Err("mount wants PID NAME r|rr|rw private|slave SOURCE".into()),
     };
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || !name.chars().all(plain) {
         return Err(format!("{:?} is no name in a share", name));
     }
-    if !source.starts_with('/') || !["r", "rw"].contains(&access) || !["private", "slave"].contains(&propagation) {
+    if !source.starts_with('/') || !["r", "rr", "rw"].contains(&access) || !["private", "slave"].contains(&propagation) {
         return Err(format!("{:?} cannot be mounted {} and {}", source, access, propagation));
     }
     Ok(ShareMount {
         server: server.parse().map_err(|_| format!("{:?} is no process", server))?,
         name: name.clone(),
         writable: access == "rw",
+        deep: access == "rr",
         follows: propagation == "slave",
         source: source.clone(),
     })
@@ -93,7 +96,7 @@ fn detached(wanted: &ShareMount) -> Result<OwnedFd, String> {
     let propagation = if wanted.follows { libc::MS_SLAVE } else { libc::MS_PRIVATE };
     set_attributes(&tree, AT_RECURSIVE, MOUNT_ATTR_NODEV, propagation)?;
     if !wanted.writable {
-        set_attributes(&tree, 0, MOUNT_ATTR_RDONLY, 0)?;
+        set_attributes(&tree, if wanted.deep { AT_RECURSIVE } else { 0 }, MOUNT_ATTR_RDONLY, 0)?;
     }
     Ok(tree)
 }
@@ -125,7 +128,8 @@ mod tests {
     #[test]
     fn a_name_that_leads_elsewhere_and_half_a_request_are_refused() {
         let parsed = |line: &str| parse(&line.split(' ').map(String::from).collect::<Vec<_>>());
-        assert!(parsed("12 m0 r slave /srv").is_ok());
+        assert!(parsed("12 m0 r slave /srv").map_or(false, |mount| !mount.deep && !mount.writable));
+        assert!(parsed("12 m0 rr private /srv").map_or(false, |mount| mount.deep && !mount.writable));
         assert!(parsed("12 ../m0 r slave /srv").is_err());
         assert!(parsed("12 m0 r slave srv").is_err());
         assert!(parsed("12 m0 r shared /srv").is_err());

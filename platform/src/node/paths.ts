@@ -8,6 +8,8 @@ export interface PodPaths {
   hostsFile: string;
   /** Logs of all runs of all containers. */
   logDirectory: string;
+  /** Not the Pod's own: the node's profiles. */
+  seccompDirectory: string;
   /** The file behind a container's terminationMessagePath. */
   terminationLog(container: string, attempt: number): string;
 }
@@ -16,6 +18,8 @@ export interface PodPaths {
 export const logPathOf = (container: string, attempt: number): string => join(container, `${attempt}.log`);
 
 export const podsDirectory = (home: string): string => join(home, 'pods');
+/** Profiles that Pods may name (localhostProfile), as below kubelet's root. */
+export const seccompDirectory = (home: string): string => join(home, 'seccomp');
 export const logsDirectory = (home: string): string => join(home, 'pod-logs');
 
 export function pathsOf(home: string, pod: Pod): PodPaths {
@@ -25,6 +29,7 @@ export function pathsOf(home: string, pod: Pod): PodPaths {
     directory,
     hostsFile: join(directory, 'etc-hosts'),
     logDirectory: join(logsDirectory(home), `${namespace}_${name}_${uid}`),
+    seccompDirectory: seccompDirectory(home),
     terminationLog: (container, attempt) => join(directory, 'containers', container, `termination-log-${attempt}`),
   };
 }

@@ -21,6 +21,7 @@ function scriptedAgent(exitCode: number) {
     createContainer: async (request) => {
       calls.push('createContainer');
       seen.container = request;
+      return {};
     },
     startContainer: async () => {
       calls.push('startContainer');

@@ -27,15 +27,15 @@ export async function status(context: Context, request: cri.StatusRequest): Prom
     condition('NetworkReady', network, 'NetworkNotReady'),
   ];
   const info: Record<string, string> = request.verbose ? { vmm: JSON.stringify(vmm.capabilities ?? {}) } : {};
-  // Both are refused by name: kubelet asks only for what is told here.
-  const features = { recursiveReadOnlyMounts: false, userNamespaces: false };
+  // User namespaces are refused by name: kubelet asks only for what is told here.
+  const features = { recursiveReadOnlyMounts: true, userNamespaces: false };
   return {
     status: { conditions },
     info,
     runtimeHandlers: handlerNames
       .filter((name) => context.options.vmms[handlerOf(name)])
       .map((name) => ({ name, features })),
-    features: { supplementalGroupsPolicy: false },
+    features: { supplementalGroupsPolicy: true },
   };
 }
 

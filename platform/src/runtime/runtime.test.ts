@@ -380,8 +380,10 @@ test('images are answered as CRI has them', async () => {
   assert.equal((await runtime.pullImage({ image: { image: 'busybox' } })).imageRef, `sha256:${'a'.repeat(64)}`);
   assert.equal((await runtime.listImages({})).images?.length, 2);
   assert.equal((await runtime.imageFsInfo({})).imageFilesystems?.[0]?.usedBytes?.value, 11n);
-  const { status, runtimeHandlers } = await runtime.status({});
-  // What is refused by name must not be offered: kubelet would ask for it.
-  assert.ok(runtimeHandlers!.every(({ features }) => !features!.recursiveReadOnlyMounts && !features!.userNamespaces));
+  const { status, runtimeHandlers, features } = await runtime.status({});
+  // What is refused by name must not be offered, and what is served must: kubelet asks for no more.
+  for (const { features: served } of runtimeHandlers!)
+    assert.deepEqual(served, { recursiveReadOnlyMounts: true, userNamespaces: false });
+  assert.deepEqual(features, { supplementalGroupsPolicy: true });
   assert.ok(status?.conditions?.every((condition) => condition.status));
 });

@@ -59,11 +59,13 @@ export interface ShareMount {
   hostPath: string;
   /** Holds for this mount, not for what the host has mounted below it. */
   readOnly: boolean;
+  /** With readOnly: holds also for what the host has mounted below it. */
+  recursive?: boolean;
   /**
-   * 'private': what the host mounts or unmounts below later is not seen; 'slave': it is, where the host's own mount has shared propagation.
-   * Mounts never go from the guest to the host.
+   * 'private': what the host mounts or unmounts below later is not seen; 'slave': it is, where the host's own mount has shared propagation; 'shared':
+   * and what the machine mounts there the host sees too. Only a driver whose machines run on the host's kernel has 'shared'; others: Unsupported.
    */
-  propagation: 'private' | 'slave';
+  propagation: 'private' | 'slave' | 'shared';
 }
 
 /** A machine has at most so many. */

@@ -95,7 +95,8 @@ pub fn mount_share(gift: &Gift) -> Outcome<()> {
         let fd = gift.fd.as_raw_fd();
         let moved = unsafe { libc::syscall(MOVE_MOUNT, fd, empty.as_ptr(), libc::AT_FDCWD, target.as_ptr(), MOVE_MOUNT_F_EMPTY_PATH) };
         sys::check(moved as libc::c_int)?;
-        if !gift.writable {
+        // A part of a share was made read-only by its giver, as far down as it is to be.
+        if !gift.writable && !is_part_of_share(&gift.name) {
             let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY;
             sys::mount(Path::new(""), &place, "", flags, "")?;
         }
@@ -115,25 +116,39 @@ fn mounted(place: &Path) -> io::Result<bool> {
     Ok(table.lines().any(|line| line.split(' ').nth(4).map(Path::new) == Some(place)))
 }
 
-/// Whether what the host mounts below later appears too: decided while the tree is nowhere yet.
-fn set_propagation(tree: &OwnedFd, follows: bool) -> io::Result<()> {
+/// What of mounts below it either side sees, and what may be written to: decided while the tree is nowhere yet. `shared`: it stays a peer of the host's.
+fn fit(tree: &OwnedFd, propagation: &str, access: &str) -> io::Result<()> {
+    const MOUNT_ATTR_RDONLY: u64 = 1;
+    match propagation {
+        "slave" => set_attributes(tree, AT_RECURSIVE, 0, libc::MS_SLAVE)?,
+        "private" => set_attributes(tree, AT_RECURSIVE, 0, libc::MS_PRIVATE)?,
+        _ => {}
+    }
+    match access {
+        "r" => set_attributes(tree, 0, MOUNT_ATTR_RDONLY, 0),
+        "rr" => set_attributes(tree, AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0),
+        _ => Ok(()),
+    }
+}
+
+fn set_attributes(tree: &OwnedFd, depth: libc::c_uint, set: u64, propagation: libc::c_ulong) -> io::Result<()> {
     const MOUNT_SETATTR: libc::c_long = 442;
     const AT_EMPTY_PATH: libc::c_uint = 0x1000;
-    let propagation = if follows { libc::MS_SLAVE } else { libc::MS_PRIVATE };
     // attr_set, attr_clr, propagation, userns_fd
-    let attributes: [u64; 4] = [0, 0, propagation as u64, 0];
+    let attributes: [u64; 4] = [set, 0, propagation as u64, 0];
     let empty = sys::c_string("")?;
     let size = std::mem::size_of_val(&attributes);
-    let flags = AT_EMPTY_PATH | AT_RECURSIVE;
+    let flags = AT_EMPTY_PATH | depth;
     let set = unsafe { libc::syscall(MOUNT_SETATTR, tree.as_raw_fd(), empty.as_ptr(), flags, attributes.as_ptr(), size) };
     sys::check(set as libc::c_int).map(drop)
 }
 
-/// `sampan-agent give SOCKET disk|share NAME r|rw PATH`; `private|slave TAG/NAME r|rw PATH` for a part of a share.
+/// `sampan-agent give SOCKET disk|share NAME r|rw PATH`; `private|slave|shared TAG/NAME r|rr|rw PATH` for a part of a share, `rr` being read-only with all that
+/// is mounted below.
 pub fn give(arguments: &[String]) -> Outcome<()> {
     let (socket, wanted) = match arguments {
         [socket, kind, name, access, path]
-            if ["disk", "share", "private", "slave"].contains(&kind.as_str()) && ["r", "rw"].contains(&access.as_str()) =>
+            if ["disk", "share", "private", "slave", "shared"].contains(&kind.as_str()) && ["r", "rr", "rw"].contains(&access.as_str()) =>
         {
             (socket, Wanted { is_share: kind != "disk", name: name.clone(), writable: access == "rw", path: path.clone() })
         }
@@ -141,10 +156,10 @@ pub fn give(arguments: &[String]) -> Outcome<()> {
     };
     let gift = open(&wanted)?;
     if is_part_of_share(&wanted.name) {
-        set_propagation(&gift.fd, arguments[1] == "slave").context(|| format!("set the propagation of {}", wanted.path))?;
+        fit(&gift.fd, &arguments[1], &arguments[3]).context(|| format!("set propagation and access of {}", wanted.path))?;
     }
     let kind = if wanted.is_share { "share" } else { "disk" };
-    let words = format!("{} {} {}", kind, wanted.name, arguments[3]);
+    let words = format!("{} {} {}", kind, wanted.name, if wanted.writable { "rw" } else { "r" });
     let hand_over = || -> io::Result<String> {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;

@@ -205,6 +205,18 @@ describe('a container', () => {
     assert.ok(security?.maskedPaths?.includes('/proc/kcore'));
   });
 
+  test('names a seccomp profile below the node’s directory, and none elsewhere', () => {
+    const seccompOf = (localhostProfile: string) =>
+      containerOf({ securityContext: { seccompProfile: { type: 'Localhost', localhostProfile } } }).linux
+        ?.securityContext?.seccomp;
+    assert.deepEqual(seccompOf('profiles/a.json'), {
+      profileType: SecurityProfile_ProfileType.Localhost,
+      localhostRef: '/home/seccomp/profiles/a.json',
+    });
+    for (const outside of ['', '/etc/shadow', '../pods/x', 'a/../../x', 'a\0'])
+      assert.throws(() => seccompOf(outside), { reason: 'Invalid', message: /directory of profiles/ });
+  });
+
   test('that is unmasked says so: a list that is not there would mean the default', () => {
     const security = containerOf({ securityContext: { procMount: 'Unmasked' } }).linux?.securityContext;
     assert.deepEqual([security?.maskedPaths, security?.readonlyPaths], [[], []]);

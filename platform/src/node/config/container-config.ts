@@ -44,7 +44,11 @@ export function containerConfig(input: ContainerConfigInput): cri.ContainerConfi
     tty: container.tty === true,
     linux: {
       resources: containerResources(pod, container, machineSize(pod)),
-      securityContext: containerSecurity(pod, container, { ...input.image, targetId: input.targetId }),
+      securityContext: containerSecurity(pod, container, {
+        ...input.image,
+        targetId: input.targetId,
+        seccompDirectory: input.paths.seccompDirectory,
+      }),
     },
   };
 }

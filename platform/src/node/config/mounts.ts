@@ -47,9 +47,14 @@ function volumeMount({ pod, container, paths, env }: MountInput, mount: VolumeMo
       ? sharedPath(hostPathOf(volume.hostPath), normalize(subPath))
       : join(volumePath(paths.directory, kind, volume.name), subPath),
     readonly: mount.readOnly === true,
+    ...(isRecursive(mount) ? { recursiveReadOnly: true } : {}),
     propagation: propagations[propagation as keyof typeof propagations] ?? MountPropagation.PROPAGATION_PRIVATE,
   };
 }
+
+/** volumeMounts[].recursiveReadOnly (Kubernetes 1.30), which the types do not name yet; every handler serves it. */
+const isRecursive = (mount: VolumeMount): boolean =>
+  ['Enabled', 'IfPossible'].includes((mount as { recursiveReadOnly?: string }).recursiveReadOnly ?? '');
 
 /** The runtime resolves what is behind `/./` inside the volume: a link that somebody put there leads nowhere else (runtime/volumes/volume-path.ts). */
 const sharedPath = (volume: string, subPath: string): string =>

@@ -1,4 +1,6 @@
 /** securityContext of Pod and container as CRI's: kubelet's security_context.go. */
+import { isAbsolute, join, normalize } from 'node:path';
+import { SampanError } from '@sampan/api/errors.ts';
 import type { Container, Pod, SeccompProfile, SecurityContext } from 'kubernetes-types/core/v1.js';
 import { defaultMaskedPaths, defaultReadonlyPaths } from '../../runtime/default-paths.ts';
 import type * as cri from '../../runtime/generated/cri.ts';
@@ -38,14 +40,14 @@ export function sandboxSecurity(pod: Pod): cri.LinuxSandboxSecurityContext {
 export function containerSecurity(
   pod: Pod,
   container: SecurityFields,
-  image: { uid?: bigint; username: string; targetId?: string },
+  given: { uid?: bigint; username: string; targetId?: string; seccompDirectory: string },
 ): cri.LinuxContainerSecurityContext {
   const own = container.securityContext;
   const user = effective(pod, own, 'runAsUser');
   const group = effective(pod, own, 'runAsGroup');
   const privileged = own?.privileged === true;
   return {
-    namespaceOptions: namespaceOptions(pod, image.targetId),
+    namespaceOptions: namespaceOptions(pod, given.targetId),
     privileged,
     readonlyRootfs: own?.readOnlyRootFilesystem === true,
     noNewPrivs: own?.allowPrivilegeEscalation === false,
@@ -55,8 +57,11 @@ export function containerSecurity(
     },
     supplementalGroups: groupsOf(pod),
     supplementalGroupsPolicy: strictGroups(pod) ? SupplementalGroupsPolicy.Strict : SupplementalGroupsPolicy.Merge,
-    seccomp: seccompOf(privileged ? undefined : (own?.seccompProfile ?? pod.spec?.securityContext?.seccompProfile)),
-    ...userOf(user === undefined ? image.uid : BigInt(user), image.username),
+    seccomp: seccompOf(
+      privileged ? undefined : (own?.seccompProfile ?? pod.spec?.securityContext?.seccompProfile),
+      given.seccompDirectory,
+    ),
+    ...userOf(user === undefined ? given.uid : BigInt(user), given.username),
     ...(group !== undefined ? { runAsGroup: int64(group) } : {}),
     ...(privileged ? {} : pathsFor(own?.procMount)),
   };
@@ -93,12 +98,22 @@ const strictGroups = (pod: Pod): boolean =>
   'Strict';
 
 /** Who names no profile runs unconfined, as with a kubelet that is not told otherwise: the machine is the wall. */
-function seccompOf(profile: SeccompProfile | undefined): cri.SecurityProfile {
+function seccompOf(profile: SeccompProfile | undefined, directory: string): cri.SecurityProfile {
   if (profile?.type === 'Unconfined') return { profileType: SecurityProfile_ProfileType.Unconfined, localhostRef: '' };
   if (profile?.type === 'Localhost')
-    return { profileType: SecurityProfile_ProfileType.Localhost, localhostRef: profile.localhostProfile ?? '' };
+    return {
+      profileType: SecurityProfile_ProfileType.Localhost,
+      localhostRef: localhostRef(directory, profile.localhostProfile ?? ''),
+    };
   if (profile) return { profileType: SecurityProfile_ProfileType.RuntimeDefault, localhostRef: '' };
   return { profileType: SecurityProfile_ProfileType.Unconfined, localhostRef: '' };
+}
+
+/** A tenant names a file of the node's directory of profiles, and none elsewhere. Throws Invalid. */
+function localhostRef(directory: string, name: string): string {
+  if (name === '' || name.includes('\0') || isAbsolute(name) || normalize(name).split('/').includes('..'))
+    throw new SampanError('Invalid', `seccomp profile "${name}": wanted a path below the node's directory of profiles`);
+  return join(directory, name);
 }
 
 const int64 = (value: number): cri.Int64Value => ({ value: BigInt(value) });

@@ -14,13 +14,21 @@ import type {
   GuestContainerStatus,
   GuestSession,
   GuestStats,
+  GuestUser,
   GuestVolume,
   OutputChunk,
   SandboxSetup,
   VolumeFile,
 } from './agent.ts';
 import { AgentConnection, dialAgent } from './agent-connection.ts';
-import { containersSchema, processesSchema, sessionSchema, startedSchema, statsSchema } from './agent-messages.ts';
+import {
+  containersSchema,
+  createdSchema,
+  processesSchema,
+  sessionSchema,
+  startedSchema,
+  statsSchema,
+} from './agent-messages.ts';
 import { EventLog } from './event-log.ts';
 import { frameType } from './frames.ts';
 import { AgentSession } from './guest-session.ts';
@@ -122,8 +130,8 @@ class AgentClient implements Agent {
     return blob.subarray(0, limitBytes);
   }
 
-  async createContainer(request: CreateContainer): Promise<void> {
-    await this.#call('createContainer', request);
+  async createContainer(request: CreateContainer): Promise<{ user?: GuestUser }> {
+    return this.#parsed(createdSchema, await this.#call('createContainer', request)) ?? {};
   }
 
   async startContainer(id: string): Promise<{ startedAtUnixNanos: bigint }> {

@@ -26,6 +26,12 @@ export const eventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('oom'), containerId: id }),
 ]);
 
+const userId = z.number().int().min(0).max(0xffff_ffff);
+/** An agent that has the container already, and one that was to resolve nobody, tell none. */
+export const createdSchema = z
+  .object({ user: z.object({ uid: userId, gid: userId, groups: z.array(userId).max(65_536) }).optional() })
+  .nullish();
+
 export const startedSchema = z.object({ startedAtUnixNanos: nanos });
 
 export const containersSchema = z

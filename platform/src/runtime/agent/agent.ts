@@ -97,6 +97,10 @@ export interface GuestMount {
   subPath?: string;
   containerPath: string;
   readOnly: boolean;
+  /** With readOnly: what is mounted below is read-only too. */
+  recursive?: boolean;
+  /** What the container mounts there appears where the volume comes from. Only of a share that was handed over as 'shared' (ShareMount). */
+  bidirectional?: boolean;
 }
 
 /** A directory that is a container's root as it is, with no layer over it: what the container writes stands in the directory. */
@@ -121,12 +125,23 @@ export interface CreateContainer {
   /** Keep stdin open for attach. */
   stdin: boolean;
   stdinOnce: boolean;
-  /** Resolve this user ("name", "uid", "name:group", "uid:gid") in the image's /etc/passwd and /etc/group; and put its HOME in env. */
-  user?: { name: string; supplementalGroups: number[] };
+  /**
+   * Resolve this user ("name", "uid", "name:group", "uid:gid") in the image's /etc/passwd and /etc/group; and put its HOME in env. Groups that the image
+   * says the user is in are added to the supplemental ones, unless `strictGroups`.
+   */
+  user?: { name: string; supplementalGroups: number[]; strictGroups?: boolean };
   /** Process that this container shares the PID namespace with: the id of another container (ephemeral debug, targetContainerName). */
   pidNamespaceOf?: string;
   /** A PID namespace of its own, whatever the Pod's other containers share. */
   ownPidNamespace?: boolean;
+}
+
+/** Whom the image's names came to. */
+export interface GuestUser {
+  uid: number;
+  gid: number;
+  /** Sorted; with the primary one. */
+  groups: number[];
 }
 
 export type ExitReason = 'Completed' | 'Error' | 'OOMKilled' | 'StartError';
@@ -232,7 +247,8 @@ export interface Agent {
   putFiles(volumeId: string, files: VolumeFile[]): Promise<void>;
   /** A 'file' volume's content, at most `limitBytes` from its end. */
   readFile(volumeId: string, limitBytes: number): Promise<Uint8Array>;
-  createContainer(request: CreateContainer): Promise<void>;
+  /** Tells the user that the first process will have, where one was to be resolved. Another call with the same id tells nothing. */
+  createContainer(request: CreateContainer): Promise<{ user?: GuestUser }>;
   /** Runs crun. Throws InternalError with crun's words when the process cannot be started (exit code 128, StartError). */
   startContainer(id: string): Promise<{ startedAtUnixNanos: bigint }>;
   /** Sends a signal to the container's first process, or to all. Ok when it has already exited. */

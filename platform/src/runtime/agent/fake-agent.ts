@@ -17,6 +17,7 @@ import type {
   GuestMount,
   GuestSession,
   GuestStats,
+  GuestUser,
   GuestVolume,
   OutputChunk,
   SandboxSetup,
@@ -193,14 +194,16 @@ class FakeAgent implements Agent {
     return content.subarray(Math.max(0, content.length - limitBytes));
   }
 
-  async createContainer(request: CreateContainer): Promise<void> {
+  async createContainer(request: CreateContainer): Promise<{ user?: GuestUser }> {
     const guest = this.#alive();
-    if (guest.containers.has(request.id)) return;
+    if (guest.containers.has(request.id)) return {};
     if (!request.imageSlot === !request.rootfs)
       throw new SampanError('BadRequest', `container ${request.id} wants either imageSlot or rootfs`);
     for (const mount of [...request.mounts, ...(request.rootfs ? [request.rootfs] : [])]) guest.volume(mount.volumeId);
     if (request.pidNamespaceOf) guest.container(request.pidNamespaceOf);
     guest.containers.set(request.id, new FakeContainer(guest, request));
+    const [uid, gid = 0] = request.user?.name.split(':').map(Number) ?? [];
+    return uid === undefined || Number.isNaN(uid) ? {} : { user: { uid, gid, groups: [gid] } };
   }
 
   async startContainer(id: string): Promise<{ startedAtUnixNanos: bigint }> {

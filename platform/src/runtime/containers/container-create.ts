@@ -9,7 +9,7 @@
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { randomHex } from '../../base/ids.ts';
 import type { Image } from '../../images/images.ts';
-import type { Agent, CreateContainer } from '../agent/agent.ts';
+import type { Agent, CreateContainer, GuestUser } from '../agent/agent.ts';
 import type { Context } from '../context.ts';
 import * as cri from '../generated/cri.ts';
 import { type ContainerRecord, deleteContainer, saveContainer } from '../records/container-record.ts';
@@ -41,7 +41,8 @@ export async function createContainer(
     await saveContainer(context.paths, container.record);
     const made = makeInGuest(context, sandbox, plan.image, plan.volumes, guestRequest(sandbox, container, plan));
     const pump = startPump(context, sandbox, container, { after: made });
-    await Promise.all([made, pump.opened]);
+    const [{ user }] = await Promise.all([made, pump.opened]);
+    if (user) container.record.user = user;
     await context.step('container-created');
     container.record.state = 'created';
     await Promise.all([
@@ -77,7 +78,7 @@ async function makeInGuest(
   image: Image,
   plan: VolumePlan,
   request: Omit<CreateContainer, 'imageSlot'>,
-): Promise<void> {
+): Promise<{ user?: GuestUser }> {
   const link = sandbox.link!;
   await context.step('container-attach');
   const [{ agent, isSetUp }, loaded, disk] = await Promise.all([
@@ -86,11 +87,12 @@ async function makeInGuest(
     attachImage(context, sandbox, image),
   ]);
   await context.step('container-guest');
-  const calls = burst(sandbox, agent, loaded, plan, disk.bind, { ...request, imageSlot: disk.slot });
-  const outcome = await Promise.allSettled([isSetUp, ...calls]);
+  const { created, before } = burst(sandbox, agent, loaded, plan, disk.bind, { ...request, imageSlot: disk.slot });
+  const outcome = await Promise.allSettled([isSetUp, ...before, created]);
   // The first call that failed says why; those behind it only that something before them had.
   const failed = outcome.find((each) => each.status === 'rejected');
   if (failed) throw failed.reason;
+  return created;
 }
 
 /** All calls are made in this one turn of the event loop. */
@@ -101,12 +103,12 @@ function burst(
   plan: VolumePlan,
   bind: (agent: Agent) => Promise<void>,
   request: CreateContainer,
-): Promise<void>[] {
+): { created: Promise<{ user?: GuestUser }>; before: Promise<void>[] } {
   const bound = bind(agent);
   const made = makeVolumes(sandbox, agent, loaded);
   const known = plan.volumes.map(({ volume }) => sandbox.volumes.get(volume.id));
   const created = agent.createContainer(request);
-  return [bound, ...made, ...known.filter((each) => each !== undefined), created];
+  return { created, before: [bound, ...made, ...known.filter((each) => each !== undefined)] };
 }
 
 function newRecord(

@@ -11,7 +11,7 @@ export interface PumpStart {
   /** Absent: from the begin. */
   from?: Offsets | undefined;
   /** When the guest knows the container; the log file is opened meanwhile. */
-  after: Promise<void>;
+  after: Promise<unknown>;
 }
 
 export function startPump(context: Context, sandbox: Sandbox, container: Container, start: PumpStart): LogPump {

@@ -1,4 +1,5 @@
 /** ContainerStatus, ListContainers. */
+import type { GuestUser } from '../agent/agent.ts';
 import type { Context } from '../context.ts';
 import * as cri from '../generated/cri.ts';
 import { hasLabels } from '../sandbox/vm/sandbox-status.ts';
@@ -33,8 +34,13 @@ export function containerStatusOf(container: Container): cri.ContainerStatus {
     logPath: record.logPath,
     resources: { linux: config.linux?.resources },
     stopSignal: config.stopSignal,
+    ...(record.user ? { user: userOf(record.user) } : {}),
   };
 }
+
+const userOf = ({ uid, gid, groups }: GuestUser): cri.ContainerUser => ({
+  linux: { uid: BigInt(uid), gid: BigInt(gid), supplementalGroups: groups.map(BigInt) },
+});
 
 export function containerStatus(context: Context, request: cri.ContainerStatusRequest): cri.ContainerStatusResponse {
   const container = context.container(request.containerId);

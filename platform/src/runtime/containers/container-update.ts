@@ -3,6 +3,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import type { Context } from '../context.ts';
 import type * as cri from '../generated/cri.ts';
 import { saveContainer } from '../records/container-record.ts';
+import { handlerOf } from '../sandbox/handlers.ts';
 import { checkResources, unsupported } from '../spec/refuse.ts';
 import { ociResources } from '../spec/resources.ts';
 
@@ -13,7 +14,7 @@ export function updateContainerResources(
 ): Promise<cri.UpdateContainerResourcesResponse> {
   const container = context.container(request.containerId);
   if (request.windows) throw unsupported('UpdateContainerResources.windows', 'containers run Linux');
-  checkResources(request.linux);
+  checkResources(request.linux, handlerOf(context.sandboxOf(container).record.runtimeHandler));
   return context.locks.run(container.id, async () => {
     const { record } = container;
     if (record.state === 'exited')

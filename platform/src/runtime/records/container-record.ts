@@ -10,7 +10,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { z } from 'zod';
 import { readTextIfExists, writeFileAtomic } from '../../base/files.ts';
 import { SerialByKey } from '../../base/serial.ts';
-import type { GuestMount } from '../agent/agent.ts';
+import type { GuestMount, GuestUser } from '../agent/agent.ts';
 import type * as cri from '../generated/cri.ts';
 import { decodeRecord, encodeRecord } from './record-json.ts';
 import type { Paths } from './sandbox-record.ts';
@@ -44,6 +44,8 @@ export interface ContainerRecord {
   /** Number of the signal that StopContainer sends first. */
   stopSignal: number;
   mounts: GuestMount[];
+  /** Whom its first process runs as, as the image's names came out. */
+  user?: GuestUser;
   createdAtNanos: bigint;
   startedAtNanos: bigint;
   exit?: ContainerExit;

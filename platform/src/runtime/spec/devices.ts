@@ -1,4 +1,7 @@
-/** Devices of a container. The host's are never passed; a few of the guest's own may be asked for by their usual name. Pure. */
+/**
+ * Devices of a container. On the host's kernel they are the host's; a VM has none of these, but a few of its own may be asked for by their usual
+ * name. Pure; looking at the host's is host-devices.ts.
+ */
 import { SampanError } from '@sampan/api/errors.ts';
 import type * as cri from '../generated/cri.ts';
 import { unsupported } from './refuse.ts';
@@ -9,6 +12,14 @@ export interface OciDevice {
   major: number;
   minor: number;
   fileMode: number;
+  uid?: number;
+  gid?: number;
+}
+
+/** A device node of the host, where the container wants it. */
+export interface HostDevice extends OciDevice {
+  /** As CRI says: of r, w and m. */
+  access: string;
 }
 
 /** Character devices that any Linux guest has (kernel's admin-guide/devices.txt). */
@@ -17,24 +28,35 @@ const guestDevices: Record<string, [major: number, minor: number]> = {
   '/dev/net/tun': [10, 200],
 };
 
-/** Devices to make, and the rules that allow them. Throws Unsupported naming a device of the host. */
-export function containerDevices(config: cri.ContainerConfig): { devices: OciDevice[]; rules: object[] } {
+/**
+ * Devices to make, and the rules that allow them. `hostDevices`: what was found on the host whose kernel the container runs on; absent: it runs on another.
+ * Throws Unsupported naming a device of the host.
+ */
+export function containerDevices(
+  config: cri.ContainerConfig,
+  hostDevices?: HostDevice[],
+): { devices: OciDevice[]; rules: object[] } {
   if (config.linux?.securityContext?.privileged) return { devices: [], rules: [{ allow: true, access: 'rwm' }] };
-  const devices: OciDevice[] = [];
-  const rules: object[] = [{ allow: false, access: 'rwm' }];
-  for (const device of config.devices ?? []) {
-    const known = guestDevices[device.hostPath ?? ''];
-    if (!known)
-      throw unsupported(
-        `device ${device.hostPath}`,
-        `devices of the host are not passed to a VM; its own that can be asked for: ${Object.keys(guestDevices).join(', ')}`,
-      );
-    const access = device.permissions || 'rwm';
-    if (!/^[rwm]{1,3}$/.test(access))
-      throw new SampanError('Invalid', `device ${device.hostPath}: permissions "${access}"`);
-    const [major, minor] = known;
-    devices.push({ path: device.containerPath || device.hostPath!, type: 'c', major, minor, fileMode: 0o666 });
-    rules.push({ allow: true, type: 'c', major, minor, access });
-  }
-  return { devices, rules };
+  const wanted = hostDevices ?? (config.devices ?? []).map(ofGuest);
+  const rules = wanted.map(({ type, major, minor, access }) => ({ allow: true, type, major, minor, access }));
+  return { devices: wanted.map(({ access, ...device }) => device), rules: [{ allow: false, access: 'rwm' }, ...rules] };
+}
+
+function ofGuest(device: cri.Device): HostDevice {
+  const { hostPath = '', containerPath } = device;
+  const known = guestDevices[hostPath];
+  if (!known)
+    throw unsupported(
+      `device ${hostPath}`,
+      `devices of the host are not passed to a VM; its own that can be asked for: ${Object.keys(guestDevices).join(', ')}`,
+    );
+  const [major, minor] = known;
+  return { path: containerPath || hostPath, type: 'c', major, minor, fileMode: 0o666, access: accessOf(device) };
+}
+
+/** Throws Invalid. */
+export function accessOf({ hostPath, permissions }: cri.Device): string {
+  const access = permissions || 'rwm';
+  if (!/^[rwm]{1,3}$/.test(access)) throw new SampanError('Invalid', `device ${hostPath}: permissions "${access}"`);
+  return access;
 }

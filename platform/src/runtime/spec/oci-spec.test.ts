@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ImageConfig } from '../../images/images.ts';
 import * as cri from '../generated/cri.ts';
-import { ociSpec } from './oci-spec.ts';
+import { ociSpec, type SpecInput } from './oci-spec.ts';
 import { signalNumber } from './process.ts';
 import { checkContainerConfig, checkSandboxConfig } from './refuse.ts';
 
@@ -34,7 +34,12 @@ interface Spec {
   };
 }
 
-const make = (config: cri.ContainerConfig, image: ImageConfig = { Cmd: ['sh'] }, volumePaths: string[] = []): Spec =>
+const make = (
+  config: cri.ContainerConfig,
+  image: ImageConfig = { Cmd: ['sh'] },
+  volumePaths: string[] = [],
+  more: Partial<SpecInput> = {},
+): Spec =>
   ociSpec({
     id: 'c1',
     hostname: 'web-0',
@@ -43,6 +48,7 @@ const make = (config: cri.ContainerConfig, image: ImageConfig = { Cmd: ['sh'] },
     volumePaths,
     podMemoryBytes: 512 * 1024 * 1024,
     architecture: 'x64',
+    ...more,
   }) as Spec;
 const withSecurity = (securityContext: cri.LinuxContainerSecurityContext) => make({ linux: { securityContext } });
 
@@ -142,7 +148,7 @@ test('unmasked means unmasked: an empty list is a list', () => {
   assert.deepEqual(withSecurity({ maskedPaths: [], readonlyPaths: [] }).linux.maskedPaths, []);
 });
 
-test('seccomp: the default profile refuses what the capabilities do not allow, and a Localhost profile is refused by name', () => {
+test('seccomp: the default profile refuses what the capabilities do not allow, a Localhost profile is as its file says', () => {
   const { seccomp } = withSecurity({ seccomp: { profileType: cri.SecurityProfile_ProfileType.RuntimeDefault } }).linux;
   const refused = seccomp!.syscalls.flatMap(({ names }) => names);
   assert.ok(
@@ -158,10 +164,11 @@ test('seccomp: the default profile refuses what the capabilities do not allow, a
   }).linux.seccomp!.syscalls.flatMap(({ names }) => names);
   assert.ok(!admin.includes('mount') && !admin.includes('clone3') && admin.includes('bpf'));
   assert.equal(withSecurity({ seccomp: { profileType: 1 } }).linux.seccomp, undefined);
-  assert.throws(() => withSecurity({ seccomp: { profileType: 2, localhostRef: 'profiles/a.json' } }), {
-    reason: 'Unsupported',
-    message: /Localhost "profiles\/a.json"/,
-  });
+  const own: cri.SecurityProfile = { profileType: 2, localhostRef: '/profiles/a.json' };
+  const profile = JSON.stringify({ defaultAction: 'SCMP_ACT_LOG', syscalls: [] });
+  const spec = make({ linux: { securityContext: { seccomp: own } } }, { Cmd: ['x'] }, [], { seccompProfile: profile });
+  assert.equal(spec.linux.seccomp?.defaultAction, 'SCMP_ACT_LOG');
+  assert.throws(() => withSecurity({ seccomp: own }), { reason: 'Invalid', message: /\/profiles\/a.json is none/ });
 });
 
 test('devices of the host are refused by name, the guest’s own may be had', () => {
@@ -174,6 +181,18 @@ test('devices of the host are refused by name, the guest’s own may be had', ()
     reason: 'Unsupported',
     message: /device \/dev\/sda/,
   });
+});
+
+test('on the host’s kernel a container has the devices that were found there, and no others', () => {
+  const device = { path: '/dev/mine', type: 'b' as const, major: 8, minor: 1, fileMode: 0o660, uid: 0, gid: 6 };
+  const { linux } = make({ devices: [{ hostPath: '/dev/sda1' }] }, { Cmd: ['x'] }, [], {
+    hostDevices: [{ ...device, access: 'r' }],
+  });
+  assert.deepEqual(linux.devices, [device]);
+  assert.deepEqual(linux.resources.devices, [
+    { allow: false, access: 'rwm' },
+    { allow: true, type: 'b', major: 8, minor: 1, access: 'r' },
+  ]);
 });
 
 test('what a VM has no notion of is refused by name', () => {
@@ -198,6 +217,14 @@ test('what a VM has no notion of is refused by name', () => {
   ];
   for (const [config, message] of refusals)
     assert.throws(() => checkContainerConfig(config, 'vm'), { reason: 'Unsupported', message });
+  const onHost = (linux: cri.LinuxContainerConfig) => checkContainerConfig(container(linux), 'namespace');
+  onHost({ resources: { cpusetCpus: '0-1,3', cpusetMems: '0' } });
+  assert.throws(() => onHost({ resources: { cpusetCpus: '0\n1' } }), { reason: 'Invalid', message: /list of CPUs/ });
+  for (const mode of [1, 3] as const)
+    assert.throws(() => onHost({ securityContext: { namespaceOptions: { usernsOptions: { mode } } } }), {
+      reason: 'Invalid',
+      message: /user namespace/,
+    });
   const metadata = { name: 'p', namespace: 'd', uid: 'u' };
   assert.throws(() => checkSandboxConfig({ metadata, portMappings: [{ hostPort: 80, containerPort: 70_000 }] }, 'vm'), {
     message: /hostPort 80: 70000/,

@@ -9,7 +9,7 @@ import { guestPaths } from '../agent/agent.ts';
 import { defaultMaskedPaths, defaultReadonlyPaths } from '../default-paths.ts';
 import * as cri from '../generated/cri.ts';
 import { containerCapabilities } from './capabilities.ts';
-import { containerDevices } from './devices.ts';
+import { containerDevices, type HostDevice } from './devices.ts';
 import { standardMounts } from './mounts.ts';
 import { containerArgs, containerEnv } from './process.ts';
 import { ociResources, pidsLimit } from './resources.ts';
@@ -25,6 +25,12 @@ export interface SpecInput {
   podMemoryBytes: number;
   /** process.arch of the guest: the host's. */
   architecture: string;
+  /** Major and minor of the kernel that the container runs on: at least that. Absent: of the oldest guest. */
+  kernel?: readonly [number, number];
+  /** Text of the container's seccomp profile of kind Localhost. */
+  seccompProfile?: string;
+  /** What the host has under the devices' paths; absent: the containers run on a kernel of their own. */
+  hostDevices?: HostDevice[];
 }
 
 export function ociSpec(input: SpecInput): object {
@@ -56,11 +62,12 @@ function processOf({ config, image, hostname }: SpecInput): object {
   };
 }
 
-function linuxOf({ id, config, podMemoryBytes, architecture }: SpecInput): object {
+function linuxOf(input: SpecInput): object {
+  const { id, config, podMemoryBytes, architecture, kernel, seccompProfile, hostDevices } = input;
   const security = config.linux?.securityContext;
   const privileged = security?.privileged ?? false;
-  const { devices, rules } = containerDevices(config);
-  const seccomp = seccompFor(security, architecture);
+  const { devices, rules } = containerDevices(config, hostDevices);
+  const seccomp = seccompFor(security, { architecture, ...(kernel ? { kernel } : {}) }, seccompProfile);
   const resources = {
     ...ociResources(config.linux?.resources),
     pids: { limit: pidsLimit(podMemoryBytes) },

@@ -1,7 +1,7 @@
 /** What runs in a container: image config and CRI config merged as Kubernetes documents ("Define a command and arguments"). Pure. */
 import { SampanError } from '@sampan/api/errors.ts';
 import type { ImageConfig } from '../../images/images.ts';
-import type * as cri from '../generated/cri.ts';
+import * as cri from '../generated/cri.ts';
 
 export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -45,13 +45,15 @@ function textOf(value: Uint8Array | string | undefined): string {
 export function containerUser(
   security: cri.LinuxContainerSecurityContext | undefined,
   image: ImageConfig,
-): { name: string; supplementalGroups: number[] } {
+): { name: string; supplementalGroups: number[]; strictGroups?: boolean } {
   const uid = security?.runAsUser?.value;
   const gid = security?.runAsGroup?.value;
   const asked = uid !== undefined ? uid.toString() : security?.runAsUsername;
   const name = asked || image.User || '0';
   const withGroup = gid === undefined ? name : `${name.split(':')[0]}:${gid}`;
-  return { name: withGroup, supplementalGroups: (security?.supplementalGroups ?? []).map(Number) };
+  const supplementalGroups = (security?.supplementalGroups ?? []).map(Number);
+  const isStrict = security?.supplementalGroupsPolicy === cri.SupplementalGroupsPolicy.Strict;
+  return { name: withGroup, supplementalGroups, ...(isStrict ? { strictGroups: true } : {}) };
 }
 
 /** Names of image-spec's StopSignal ("SIGTERM", "TERM", "15", "SIGRTMIN+3") to the number; undefined for nonsense. */

@@ -29,8 +29,7 @@ export function checkContainerConfig(config: cri.ContainerConfig, handler: 'vm' 
   if (!config.metadata?.name) throw new SampanError('Invalid', 'ContainerConfig.metadata needs a name');
   if (!config.image?.image) throw new SampanError('Invalid', `container ${config.metadata.name} names no image`);
   if (config.windows) throw unsupported('ContainerConfig.windows', 'containers run Linux');
-  if (config.CDIDevices?.length)
-    throw unsupported('ContainerConfig.CDIDevices', 'devices of the host are not passed to a VM');
+  if (config.CDIDevices?.length) throw unsupported('ContainerConfig.CDIDevices', 'devices are named by their paths');
   const security = config.linux?.securityContext;
   checkSelinux(security?.selinuxOptions);
   checkNamespaces(security?.namespaceOptions, handler);
@@ -39,18 +38,21 @@ export function checkContainerConfig(config: cri.ContainerConfig, handler: 'vm' 
     security?.apparmorProfile?.startsWith('localhost/')
   )
     throw unsupported('appArmorProfile Localhost', 'guests have no AppArmor profiles; leave it out');
-  if (security?.supplementalGroupsPolicy === cri.SupplementalGroupsPolicy.Strict)
-    throw unsupported('supplementalGroupsPolicy Strict', 'groups of the image are always merged');
-  checkResources(config.linux?.resources);
+  checkResources(config.linux?.resources, handler);
 }
 
 /** cgroup settings that name things of the host. */
-export function checkResources(resources: cri.LinuxContainerResources | undefined): void {
-  if (resources?.cpusetCpus) throw unsupported('resources.cpusetCpus', 'a VM does not see the CPUs of its host');
-  if (resources?.cpusetMems)
+export function checkResources(resources: cri.LinuxContainerResources | undefined, handler: 'vm' | 'namespace'): void {
+  const isVm = handler === 'vm';
+  if (isVm && resources?.cpusetCpus)
+    throw unsupported('resources.cpusetCpus', 'a VM does not see the CPUs of its host');
+  if (isVm && resources?.cpusetMems)
     throw unsupported('resources.cpusetMems', 'a VM does not see the memory nodes of its host');
   const pages = resources?.hugepageLimits?.find((limit) => (limit.limit ?? 0n) > 0n);
-  if (pages) throw unsupported(`hugepages-${pages.pageSize}`, 'guests have no huge pages to give');
+  if (pages) throw unsupported(`hugepages-${pages.pageSize}`, 'containers get no huge pages');
+  for (const list of [resources?.cpusetCpus, resources?.cpusetMems])
+    if (list && !/^\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?){0,500}$/.test(list))
+      throw new SampanError('Invalid', `"${list.slice(0, 100)}" is no list of CPUs or memory nodes`);
   for (const key of Object.keys(resources?.unified ?? {}))
     if (!/^[a-z]+\.[a-z0-9_.]{1,64}$/.test(key))
       throw new SampanError('Invalid', `resources.unified: "${key}" is not a cgroup file`);
@@ -69,7 +71,9 @@ function checkNamespaces(options: cri.NamespaceOption | undefined, handler: 'vm'
     if (options?.pid === NODE) throw unsupported('hostPID', 'a Pod in a VM has processes of its own');
     if (options?.ipc === NODE) throw unsupported('hostIPC', 'a Pod in a VM has an IPC space of its own');
   }
-  const users = options?.usernsOptions;
-  if (users && users.mode === cri.NamespaceMode.POD)
+  const users = options?.usernsOptions?.mode;
+  if (users === cri.NamespaceMode.POD)
     throw unsupported('hostUsers: false', 'user namespaces are not used inside the VM; the VM itself keeps root apart');
+  if (users !== undefined && users !== NODE)
+    throw new SampanError('Invalid', `user namespace mode ${users}: wanted that of the node, or one of the Pod's own`);
 }

@@ -2,7 +2,7 @@
 import type * as cri from '../generated/cri.ts';
 
 export interface OciResources {
-  cpu?: { shares?: number; quota?: number; period?: number };
+  cpu?: { shares?: number; quota?: number; period?: number; cpus?: string; mems?: string };
   memory?: { limit?: number; swap?: number };
   pids?: { limit: number };
   unified?: Record<string, string>;
@@ -18,7 +18,8 @@ export function pidsLimit(podMemoryBytes: number): number {
 export function ociResources(resources: cri.LinuxContainerResources | undefined): OciResources {
   const result: OciResources = {};
   const cpu = numbers({ shares: resources?.cpuShares, quota: resources?.cpuQuota, period: resources?.cpuPeriod });
-  if (cpu) result.cpu = cpu;
+  const { cpusetCpus: cpus, cpusetMems: mems } = resources ?? {};
+  if (cpu || cpus || mems) result.cpu = { ...cpu, ...(cpus ? { cpus } : {}), ...(mems ? { mems } : {}) };
   const memory = numbers({ limit: resources?.memoryLimitInBytes, swap: resources?.memorySwapLimitInBytes });
   if (memory) result.memory = memory;
   if (resources?.unified && Object.keys(resources.unified).length > 0) result.unified = { ...resources.unified };

@@ -8,7 +8,7 @@
 import { SampanError } from '@sampan/api/errors.ts';
 import * as cri from '../generated/cri.ts';
 import { containerCapabilities } from './capabilities.ts';
-import { unsupported } from './refuse.ts';
+import { parseSeccompProfile } from './seccomp-profile.ts';
 
 const EPERM = 1;
 const ENOSYS = 38;
@@ -49,23 +49,30 @@ const architectures: Record<string, string[]> = {
   arm64: ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM'],
 };
 
-/** Undefined: unconfined. Throws Unsupported for a Localhost profile, naming it. */
+/** The kernel that containers run on. */
+export interface SeccompPlace {
+  /** process.arch. */
+  architecture: string;
+  /** Major and minor: at least that. A guest's kernel is of the host's distribution, and the oldest of these has 5.15. */
+  kernel?: readonly [number, number];
+}
+
+/** Undefined: unconfined. `localhost` is the text of a Localhost profile (seccomp-file.ts). Throws Invalid, Unsupported. */
 export function seccompFor(
   security: cri.LinuxContainerSecurityContext | undefined,
-  architecture: string,
+  { architecture, kernel = [5, 15] }: SeccompPlace,
+  localhost?: string,
 ): object | undefined {
   const { Unconfined, Localhost, RuntimeDefault } = cri.SecurityProfile_ProfileType;
   const profile = security?.seccomp;
   // A privileged container runs unconfined, whatever it says (Kubernetes' documentation of seccomp).
   if (!profile || profile.profileType === Unconfined || security?.privileged) return undefined;
+  const capabilities = new Set(containerCapabilities(security).bounding);
   if (profile.profileType === Localhost)
-    throw unsupported(
-      `seccompProfile Localhost "${profile.localhostRef}"`,
-      'profiles of the host are not read; use RuntimeDefault or Unconfined',
-    );
+    return parseSeccompProfile(localhost ?? '', profile.localhostRef ?? '', { capabilities, architecture, kernel });
   if ((profile.profileType ?? RuntimeDefault) !== RuntimeDefault)
     throw new SampanError('Invalid', `seccomp profile type ${profile.profileType} is not one of CRI's`);
-  return defaultProfile(new Set(containerCapabilities(security).bounding), architecture);
+  return defaultProfile(capabilities, architecture);
 }
 
 function defaultProfile(held: Set<string>, architecture: string): object {

@@ -53,7 +53,9 @@ test('everything else of the host is shared, one volume for each way of mounting
   assert.throws(() => at('/srv/./a/./b'), { reason: 'Invalid' });
   assert.throws(() => at('/srv/./../b'), { reason: 'Invalid' });
   assert.equal(at(`${root}/volumes/kubernetes.io~csi/pvc-1/mount`).kind, 'host');
-  assert.throws(() => volumePath({ ...mount, recursiveReadOnly: true }, uid), { message: /recursiveReadOnly/ });
+  const recursive = volumePath({ ...mount, readonly: true, recursiveReadOnly: true }, uid);
+  assert.deepEqual(recursive.host, { readOnly: true, recursive: true, propagation: 'private' });
+  assert.ok(!ids.includes(recursive.id));
 });
 
 test('what is of the Pod and no volume of it is refused by name', () => {
@@ -70,9 +72,14 @@ test('a path that climbs out is invalid', () => {
   assert.throws(() => at(`${root}/etc-hosts`, 'relative'), { reason: 'Invalid' });
 });
 
-test('mount options that a VM cannot honour are refused by name', () => {
+test('recursively read-only wants a read-only mount that follows nobody', () => {
+  const mount = { hostPath: '/srv', containerPath: '/d', recursiveReadOnly: true };
+  for (const change of [{}, { readonly: true, propagation: 1 }, { readonly: true, propagation: 2 }] as Mount[])
+    assert.throws(() => volumePath({ ...mount, ...change }, uid), { reason: 'Invalid', message: /recursiveReadOnly/ });
+});
+
+test('mount options that no handler has are refused by name', () => {
   const hostPath = `${root}/volumes/kubernetes.io~empty-dir/tmp`;
-  assert.throws(() => volumePath({ hostPath, containerPath: '/d', propagation: 2 }, uid), { message: /Bidirectional/ });
   assert.throws(() => volumePath({ hostPath, containerPath: '/d', image: { image: 'x' } }, uid), {
     message: /image volume/,
   });

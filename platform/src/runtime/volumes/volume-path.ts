@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
+import type { ShareMount } from '../../vmm/vmm.ts';
 import type * as cri from '../generated/cri.ts';
 import { unsupported } from '../spec/refuse.ts';
 
@@ -22,8 +23,8 @@ export interface VolumePath {
   /** The volume's name in the Pod; empty for a single file. */
   name: string;
   subPath?: string;
-  /** 'host' only: what the machine may do with it, and whether it sees what the host mounts below later. */
-  host?: { readOnly: boolean; propagation: 'private' | 'slave' };
+  /** 'host' only: what the machine may do with it, and what of mounts below it either side sees. */
+  host?: Pick<ShareMount, 'readOnly' | 'recursive' | 'propagation'>;
 }
 
 const filePlugins = new Set(['configmap', 'secret', 'projected', 'downward-api']);
@@ -54,19 +55,18 @@ function pluginVolume(mount: cri.Mount, root: string, [, directory = '', name = 
   return { kind, id: volumeId(hostPath), hostPath, name, ...(subPath ? { subPath } : {}) };
 }
 
+/** CRI's MountPropagation. */
+const propagations: Record<number, ShareMount['propagation']> = { 0: 'private', 1: 'slave', 2: 'shared' };
+
 /** One for each way of mounting it. */
 function hostVolume(mount: cri.Mount): VolumePath {
-  const { containerPath, readonly: readOnly = false } = mount;
+  const { readonly: readOnly = false, recursiveReadOnly: recursive = false } = mount;
   const [volume = '', ...below] = (mount.hostPath ?? '').split('/./');
   const [hostPath, subPath] = [volume || '/', below.join('/')];
-  if (mount.recursiveReadOnly)
-    throw unsupported(
-      `mount of ${hostPath} at ${containerPath}: recursiveReadOnly`,
-      'what the host has mounted below a shared directory keeps its own access',
-    );
-  const propagation = mount.propagation === 1 ? 'slave' : 'private';
-  const id = volumeId(`${hostPath}\n${readOnly}\n${propagation}`);
-  return { kind: 'host', id, hostPath, name: '', ...(subPath ? { subPath } : {}), host: { readOnly, propagation } };
+  const propagation = propagations[mount.propagation ?? 0] ?? 'private';
+  const id = volumeId(`${hostPath}\n${recursive ? 'recursive' : readOnly}\n${propagation}`);
+  const host = { readOnly, ...(recursive ? { recursive } : {}), propagation };
+  return { kind: 'host', id, hostPath, name: '', ...(subPath ? { subPath } : {}), host };
 }
 
 const volumeId = (hostPath: string) => `v${createHash('sha256').update(hostPath).digest('hex').slice(0, 20)}`;
@@ -77,11 +77,10 @@ function checkMount(mount: cri.Mount): void {
   if (mount.uidMappings?.length || mount.gidMappings?.length)
     throw unsupported(`mount at ${containerPath}: uidMappings`, 'ids are the same on both sides');
   if (mount.mountOptions?.length) throw unsupported(`mount at ${containerPath}: mountOptions`, 'volumes have none');
-  if (mount.propagation === 2)
-    throw unsupported(
-      `mount at ${containerPath}: Bidirectional propagation`,
-      "a VM's mounts stay in the VM: its kernel is not the host's",
-    );
+  if (mount.recursiveReadOnly && !mount.readonly)
+    throw new SampanError('Invalid', `mount at ${containerPath}: recursiveReadOnly wants readonly`);
+  if (mount.recursiveReadOnly && mount.propagation)
+    throw new SampanError('Invalid', `mount at ${containerPath}: recursiveReadOnly wants private propagation`);
   for (const path of [hostPath.replace('/./', '/'), containerPath])
     if (
       !path.startsWith('/') ||

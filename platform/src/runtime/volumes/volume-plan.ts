@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { ShareMount } from '../../vmm/vmm.ts';
 import type { GuestMount, GuestVolume } from '../agent/agent.ts';
 import type * as cri from '../generated/cri.ts';
+import { unsupported } from '../spec/refuse.ts';
 import { type VolumePath, volumePath } from './volume-path.ts';
 
 /** The share that a machine with host mounts has. */
@@ -28,6 +29,7 @@ export interface PlanInput {
   /** The sandbox's. */
   annotations: Record<string, string>;
   podMemoryBytes: number;
+  handler: 'vm' | 'namespace';
 }
 
 /** Throws Unsupported, Invalid or NotFound naming the mount. */
@@ -36,15 +38,31 @@ export async function planVolumes(input: PlanInput): Promise<VolumePlan> {
   const volumes = new Map<string, PlannedVolume>();
   for (const mount of input.mounts) {
     const path = volumePath(mount, input.podUid);
+    const bidirectional = mount.propagation === 2;
+    if (bidirectional) checkBidirectional(mount, path, input);
     if (!volumes.has(path.id)) volumes.set(path.id, await plannedVolume(path, input));
+    const recursive = mount.recursiveReadOnly ?? false;
+    // What a VM sees of the host is one tree: read-only for the guest would be all of it. The host keeps the mount itself read-only.
+    const isHostsToKeep = path.kind === 'host' && input.handler === 'vm' && !recursive;
     mounts.push({
       volumeId: path.id,
       containerPath: mount.containerPath!,
-      readOnly: mount.readonly ?? false,
+      readOnly: isHostsToKeep ? false : (mount.readonly ?? false),
+      ...(recursive ? { recursive } : {}),
+      ...(bidirectional ? { bidirectional } : {}),
       ...(path.subPath ? { subPath: path.subPath } : {}),
     });
   }
   return { mounts, volumes: [...volumes.values()] };
+}
+
+/** Throws Unsupported. */
+function checkBidirectional({ containerPath }: cri.Mount, { kind }: VolumePath, { handler }: PlanInput): void {
+  const refuse = (why: string) => {
+    throw unsupported(`mount at ${containerPath}: Bidirectional propagation`, why);
+  };
+  if (handler === 'vm') refuse("a VM's mounts stay in the VM: its kernel is not the host's");
+  if (kind !== 'host') refuse('it is no directory of the host');
 }
 
 async function plannedVolume(path: VolumePath, input: PlanInput): Promise<PlannedVolume> {

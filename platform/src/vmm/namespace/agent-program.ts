@@ -41,8 +41,9 @@ export async function giveDisk(agentPath: string, socketPath: string, disk: Disk
 
 /** A part of the host's tree into a share, where the driver has made a place for it. */
 export async function giveShareMount(agentPath: string, socketPath: string, mount: ShareMount): Promise<void> {
-  const { propagation, tag, name, readOnly, hostPath } = mount;
-  await said(run(agentPath, ['give', socketPath, propagation, `${tag}/${name}`, readOnly ? 'r' : 'rw', hostPath]));
+  const { propagation, tag, name, readOnly, recursive, hostPath } = mount;
+  const access = !readOnly ? 'rw' : recursive ? 'rr' : 'r';
+  await said(run(agentPath, ['give', socketPath, propagation, `${tag}/${name}`, access, hostPath]));
 }
 
 /** The agent's complaint is `REASON: WORDS`. */

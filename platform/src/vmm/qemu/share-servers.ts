@@ -34,11 +34,16 @@ export async function mountInShare(
 ): Promise<void> {
   const index = machine.shares.findIndex(({ tag }) => tag === mount.tag);
   const share = machine.shares[index];
+  if (mount.propagation === 'shared')
+    throw new SampanError(
+      'Unsupported',
+      `machine ${machine.id}: mounts of a VM stay in the VM, its kernel is not the host's`,
+    );
   if (!share) throw new SampanError('NotFound', `machine ${machine.id} has no share ${mount.tag}`);
   await makeSharePlace(share.directory, mount);
   const server = await readProcessFile(machine.directory, `share${index}`);
   if (!server || !(await isAlive(server)))
     throw new SampanError('InternalError', `machine ${machine.id}: share ${mount.tag} has no server`);
-  const access = mount.readOnly ? 'r' : 'rw';
+  const access = !mount.readOnly ? 'rw' : mount.recursive ? 'rr' : 'r';
   await run(launcherPath, ['mount', String(server.pid), mount.name, access, mount.propagation, mount.hostPath]);
 }

@@ -19,8 +19,12 @@ describe('what this build does not do', () => {
     'spec.volumes[0].projected.sources[0].clusterTrustBundle': [
       volume({ projected: { sources: [{ clusterTrustBundle: { name: 'x', path: 'y' } }] } }),
     ],
-    'spec.securityContext.seccompProfile.type': [
-      { securityContext: { seccompProfile: { type: 'Localhost', localhostProfile: 'x' } } },
+    'spec.containers[0].volumeMounts[0].mountPropagation': [
+      volume({ hostPath: { path: '/srv' } }),
+      {
+        securityContext: { privileged: true },
+        volumeMounts: [{ name: 'v', mountPath: '/v', mountPropagation: 'Bidirectional' }],
+      },
     ],
     'spec.topologySpreadConstraints[1].whenUnsatisfiable': [
       {
@@ -48,6 +52,21 @@ describe('what this build does not do', () => {
     const host = { hostNetwork: true, hostPID: true, hostIPC: true };
     assert.deepEqual(problemsWith({ ...host, runtimeClassName: 'namespace' }), []);
     assert.equal(problemsWith({ ...host, runtimeClassName: 'vm' }).length, 3);
+  });
+
+  it('takes profiles of the node, strict groups and recursively read-only mounts', () => {
+    const seccompProfile = { type: 'Localhost', localhostProfile: 'profiles/a.json' };
+    const spec = {
+      ...volume({ hostPath: { path: '/srv' } }),
+      securityContext: { seccompProfile, supplementalGroupsPolicy: 'Strict' },
+    };
+    const volumeMounts = [{ name: 'v', mountPath: '/v', readOnly: true, recursiveReadOnly: 'Enabled' }];
+    assert.deepEqual(problemsWith(spec, { volumeMounts, securityContext: { seccompProfile } }), []);
+    for (const localhostProfile of ['/etc/shadow', '../x', 'a/../../x'])
+      assert.notDeepEqual(
+        problemsWith({ securityContext: { seccompProfile: { ...seccompProfile, localhostProfile } } }),
+        [],
+      );
   });
 
   it('takes fields that say nothing for what they are', () => {

@@ -33,6 +33,14 @@ const inMachines: Unsupported[] = [
   { path: 'hostIPC', why: `${ownMachine}, with an IPC space of its own` },
 ];
 
+const inMachinesContainers: Unsupported[] = [
+  {
+    path: 'volumeMounts[*].mountPropagation',
+    when: is('Bidirectional'),
+    why: "a machine's mounts stay in the machine",
+  },
+];
+
 const inSpec: Unsupported[] = [
   { path: 'hostUsers', when: is(false), why: 'user namespaces are not used inside a machine' },
   { path: 'os.name', when: is('windows'), why: 'Pods run Linux' },
@@ -42,13 +50,7 @@ const inSpec: Unsupported[] = [
   { path: 'hostnameOverride', why: 'use hostname and subdomain' },
   { path: 'securityContext.seLinuxChangePolicy', why: 'guests have no SELinux' },
   { path: 'securityContext.windowsOptions', why: 'Pods run Linux' },
-  {
-    path: 'securityContext.supplementalGroupsPolicy',
-    when: is('Strict'),
-    why: 'groups of the image are always merged',
-  },
   { path: 'securityContext.appArmorProfile.type', when: is('Localhost'), why: 'guests have no AppArmor profiles' },
-  { path: 'securityContext.seccompProfile.type', when: is('Localhost'), why: 'guests have no profiles of their own' },
   {
     path: 'affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution',
     why: 'the scheduler does not place Pods by other Pods',
@@ -71,16 +73,9 @@ const inContainers: Unsupported[] = [
   { path: 'lifecycle.stopSignal', why: "set the image's StopSignal" },
   { path: 'resources.claims', why: 'devices are not allocated by claims' },
   { path: 'env[*].valueFrom.fileKeyRef', why: 'variables are not read from files' },
-  {
-    path: 'volumeMounts[*].mountPropagation',
-    when: is('Bidirectional'),
-    why: "a machine's mounts stay in the machine",
-  },
-  { path: 'volumeMounts[*].recursiveReadOnly', when: is('Enabled'), why: 'use readOnly' },
   { path: 'securityContext.windowsOptions', why: 'Pods run Linux' },
   { path: 'securityContext.procMount', when: is('Unmasked'), why: 'use privileged: it stays within the machine' },
   { path: 'securityContext.appArmorProfile.type', when: is('Localhost'), why: 'guests have no AppArmor profiles' },
-  { path: 'securityContext.seccompProfile.type', when: is('Localhost'), why: 'guests have no profiles of their own' },
   ...['limits', 'requests'].map((list) => ({
     path: `resources.${list}`,
     when: (value: unknown) => isJsonObject(value) && Object.keys(value).some((name) => name.startsWith('hugepages-')),
@@ -95,8 +90,12 @@ export function unsupportedFields(pod: Pod): Cause[] {
   const causes = search(pod.spec, inSpec, 'spec');
   // Another class may be one of the host's kernel: whoever runs the Pod knows, and refuses there.
   const { runtimeClassName = machineClass } = pod.spec ?? {};
-  if (runtimeClassName === machineClass) causes.push(...search(pod.spec, inMachines, 'spec'));
-  for (const { container, path } of containersOf(pod)) causes.push(...search(container, inContainers, path));
+  const isMachine = runtimeClassName === machineClass;
+  if (isMachine) causes.push(...search(pod.spec, inMachines, 'spec'));
+  for (const { container, path } of containersOf(pod)) {
+    causes.push(...search(container, inContainers, path));
+    if (isMachine) causes.push(...search(container, inMachinesContainers, path));
+  }
   for (const [i, volume] of (pod.spec?.volumes ?? []).entries())
     causes.push(...unsupportedSources(volume, `spec.volumes[${i}]`));
   return causes;

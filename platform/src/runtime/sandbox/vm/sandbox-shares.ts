@@ -12,6 +12,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import type { Share, ShareMount } from '../../../vmm/vmm.ts';
 import type { Context } from '../../context.ts';
 import { machineName, type SandboxRecord, saveSandbox } from '../../records/sandbox-record.ts';
+import { wantSharedMount } from '../../volumes/shared-mount.ts';
 import { hostTag, type PlannedVolume } from '../../volumes/volume-plan.ts';
 import type { Sandbox } from './sandbox.ts';
 import { beginSandbox, letGo, machineEnded } from './sandbox-watch.ts';
@@ -46,6 +47,7 @@ export async function putIntoShare(sandbox: Sandbox, mount: ShareMount): Promise
     if (error.code !== 'ENOENT') throw new SampanError('NotFound', `mount of ${mount.hostPath}: ${error.code}`);
   });
   if (!there) await mkdir(mount.hostPath, { recursive: true, mode: 0o755 });
+  if (mount.propagation === 'shared') await wantSharedMount(mount.hostPath);
   await machine.mountInShare(mount);
 }
 
