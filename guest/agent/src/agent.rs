@@ -11,8 +11,9 @@ use crate::device_filter::DeviceFilter;
 use crate::disks::Devices;
 use crate::failure::{Context, Outcome};
 use crate::reactor::{Key, Reactor, Source, EDGE, READ, WRITE};
-use crate::session::Session;
+use crate::session::{Session, LARGEST_WINDOW};
 use crate::setup::Sandbox;
+use crate::stdio::LARGEST_PIECE;
 use crate::volumes::Volume;
 use crate::workers::Workers;
 use crate::host::mode::HostMode;
@@ -42,6 +43,10 @@ pub struct Agent {
     /// Counts SYNCs: an answer to an older connection's call is dropped.
     pub connection: u32,
     pub next_key: Key,
+    /// What is read from pipes and sockets passes through here.
+    pub buffer: Box<[u8]>,
+    /// Something waits for room in the channel.
+    pub starved: bool,
     /// Since when the port says that no host is there.
     alone_since: Option<u64>,
 }
@@ -64,6 +69,8 @@ impl Agent {
             partial: BTreeMap::new(),
             connection: 0,
             next_key: 1,
+            buffer: vec![0; LARGEST_PIECE].into_boxed_slice(),
+            starved: false,
             alone_since: None,
         };
         Ok(agent)
@@ -116,6 +123,7 @@ impl Agent {
                 Source::SessionInput(key) => self.session_writable(key),
                 Source::SessionOutput(key, part) => self.read_session(key, part),
                 Source::SessionConsole(key) => self.session_terminal(key),
+                Source::SessionReport(key) => self.session_told(key),
             }
         }
         self.check_alone();
@@ -189,7 +197,7 @@ impl Agent {
         self.disconnect();
         self.connection += 1;
         self.channel.connected = true;
-        let hello = serde_json::json!({ "protocol": 1, "agent": env!("CARGO_PKG_VERSION") }).to_string();
+        let hello = serde_json::json!({ "protocol": 1, "agent": env!("CARGO_PKG_VERSION"), "largestWindow": LARGEST_WINDOW }).to_string();
         self.channel.send(wire::SYNC_ACK, 0, 0, &[nonce, hello.as_bytes()]);
     }
 
@@ -208,16 +216,16 @@ impl Agent {
     /// Writes what waits, and lets those go on that waited for room.
     fn send(&mut self) {
         self.channel.flush();
-        if !self.channel.has_room() {
-            return;
+        while self.starved && self.channel.has_room() {
+            self.starved = false;
+            for key in self.containers.keys().copied().collect::<Vec<_>>() {
+                self.send_output(key);
+            }
+            for stream in self.sessions.keys().copied().collect::<Vec<_>>() {
+                self.watch_session(stream);
+            }
+            self.channel.flush();
         }
-        for key in self.containers.keys().copied().collect::<Vec<_>>() {
-            self.send_output(key);
-        }
-        for stream in self.sessions.keys().copied().collect::<Vec<_>>() {
-            self.watch_session(stream);
-        }
-        self.channel.flush();
     }
 
     pub fn reap(&mut self) {

@@ -17,11 +17,14 @@ use crate::wire::{self, Decoder, Frame};
 const PORT_NAME: &str = "sampan.agent";
 /// Data frames are only added below this; replies and events always are.
 const HIGH_WATER: usize = 256 * 1024;
+/// A port takes no more in one go.
 const LARGEST_WRITE: usize = 32 * 1024;
+const LARGEST_READ: usize = 16 * 1024;
 
 pub struct Channel {
     port: Port,
     decoder: Decoder,
+    inbox: Box<[u8]>,
     out: Vec<u8>,
     written: usize,
     /// True from a SYNC until the host goes: nothing is sent to nobody.
@@ -56,7 +59,7 @@ impl Channel {
     }
 
     fn over(port: Port) -> Channel {
-        Channel { port, decoder: Decoder::default(), out: Vec::new(), written: 0, connected: false }
+        Channel { port, decoder: Decoder::default(), inbox: vec![0; LARGEST_READ].into_boxed_slice(), out: Vec::new(), written: 0, connected: false }
     }
 
     pub fn listener(&self) -> Option<RawFd> {
@@ -96,12 +99,11 @@ impl Channel {
 
     /// One read's worth of frames; none when there is nothing more to read.
     pub fn receive(&mut self) -> Option<Incoming> {
-        let mut buffer = [0; 16 * 1024];
-        match sys::read(self.fd()?, &mut buffer) {
+        match sys::read(self.fd()?, &mut self.inbox) {
             Ok(0) if self.listener().is_some() => Some(Incoming::Gone),
             Ok(0) => Some(Incoming::NobodyThere),
             Ok(got) => {
-                self.decoder.feed(&buffer[..got]);
+                self.decoder.feed(&self.inbox[..got]);
                 let frames = std::iter::from_fn(|| self.decoder.next()).collect();
                 self.decoder.trim();
                 Some(Incoming::Frames(frames))
@@ -113,6 +115,11 @@ impl Channel {
 
     pub fn send(&mut self, kind: u8, part: u8, id: u32, payload: &[&[u8]]) {
         if self.connected {
+            // A port that is never written empty must not keep what it has written.
+            if self.written > HIGH_WATER {
+                self.out.drain(..self.written);
+                self.written = 0;
+            }
             wire::encode(&mut self.out, kind, part, id, payload);
         }
     }

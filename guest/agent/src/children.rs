@@ -73,6 +73,11 @@ impl Children {
         None
     }
 
+    /// Asks to be told when a child of our own ends, which cannot have been reaped yet.
+    pub fn adopt(&mut self, pid: i32, job: Job) {
+        self.jobs.insert(pid, job);
+    }
+
     /// Reaps all that has ended, and gives what was expected, crun first: it tells whose the others are.
     pub fn reap(&mut self) -> Vec<(i32, Job, Ended)> {
         let mut drain = [0; 64];

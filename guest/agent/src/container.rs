@@ -17,6 +17,7 @@ use crate::cgroup;
 use crate::children::Ended;
 use crate::crun;
 use crate::device_filter::Rules;
+use crate::entry::Door;
 use crate::failure::{Failure, Outcome};
 use crate::input::Input;
 use crate::output::OutputLog;
@@ -48,6 +49,8 @@ pub struct Container {
     /// `process` of the spec, from which exec makes its own.
     pub process: Value,
     pub device_rules: Rules,
+    /// How other processes come in.
+    pub door: Door,
     pub pid: i32,
     /// Nanoseconds since the epoch; 0 before it started.
     pub started_at: u64,
@@ -82,6 +85,7 @@ impl Container {
             wants_stdin: false,
             process: Value::Null,
             device_rules: Rules::Other,
+            door: Door::Crun,
             pid: 0,
             started_at: 0,
             pipes: [None, None],

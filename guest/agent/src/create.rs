@@ -10,6 +10,7 @@ use crate::agent::Agent;
 use crate::calls::Answer;
 use crate::container::{Container, State};
 use crate::device_filter::take_rules;
+use crate::entry::Door;
 use crate::failure::{Context, Failure, Outcome};
 use crate::host::{bounds, capabilities};
 use crate::setup::ETC;
@@ -88,6 +89,7 @@ impl Agent {
             Some(list) => list.extend(mounts),
             None => spec["mounts"] = json!(mounts),
         }
+        container.door = Door::of(&spec);
         container.process = spec["process"].take();
         spec["process"] = container.process.clone();
         fs::write(container.directory().join("config.json"), spec.to_string()).context(|| "write config.json".into())?;

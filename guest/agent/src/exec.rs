@@ -1,4 +1,5 @@
-//! exec: one more process in a running container, started by crun, joined to a session.
+//! exec: one more process in a running container, joined to a session. It comes in by itself (entry/), or by crun where anything about it is out of the
+//! ordinary.
 
 use std::fs;
 use std::os::unix::io::AsRawFd;
@@ -11,11 +12,12 @@ use crate::calls::{Answer, Caller};
 use crate::children::{Ended, Job};
 use crate::container::State;
 use crate::crun;
+use crate::entry::{enter, Entered, Report, Told};
 use crate::failure::{Context, Failure, Outcome};
 use crate::input::{Input, InputKind};
 use crate::reactor::{Key, Source, READ};
 use crate::session::{Kind, Session};
-use crate::stdio::take_terminal;
+use crate::stdio::{output_pipe, take_terminal};
 use crate::terminal::{self, ConsoleSocket};
 use crate::{params, sys};
 
@@ -34,12 +36,16 @@ impl Agent {
         let process = process_of(&container.process, call, tty)?;
         fs::create_dir_all(DIRECTORY).context(|| format!("make {}", DIRECTORY))?;
         let files = crun::Files::new(Path::new(DIRECTORY), &stream.to_string());
-        let description = Path::new(DIRECTORY).join(format!("{}.json", stream));
-        fs::write(&description, process.to_string()).context(|| "write the process's description".into())?;
         let mut session = Session::new(Kind::Process { pid: 0, files }, caller, Input::new(InputKind::Terminal, None));
         session.tty = tty;
         session.size = params::optional_number(call, "columns")?.zip(params::optional_number(call, "rows")?);
         let stdio = self.join(stream, &mut session, params::flag(call, "stdin"))?;
+        if let Some(entered) = enter(&self.containers[&key], &process, &stdio)? {
+            self.come_in(stream, session, entered);
+            return Ok(Answer::Later);
+        }
+        let description = Path::new(DIRECTORY).join(format!("{}.json", stream));
+        fs::write(&description, process.to_string()).context(|| "write the process's description".into())?;
         let arguments = ["exec", "--process", description.to_str().unwrap_or_default(), id];
         let pid = match &mut session.kind {
             Kind::Process { pid, files } => {
@@ -56,7 +62,48 @@ impl Agent {
         Ok(Answer::Later)
     }
 
-    /// Makes the pipes or the console socket; gives crun's ends.
+    /// Without crun: the process is the agent's child at once, and tells itself whether its program runs.
+    fn come_in(&mut self, stream: Key, mut session: Session, entered: Entered) {
+        if let Kind::Process { pid, .. } = &mut session.kind {
+            *pid = entered.pid;
+        }
+        self.reactor.watch(entered.report.fd(), Source::SessionReport(stream), READ);
+        session.report = Some(entered.report);
+        self.sessions.insert(stream, session);
+        self.children.adopt(entered.pid, Job::Session(stream));
+        self.watch_session(stream);
+    }
+
+    pub fn session_told(&mut self, stream: Key) {
+        let session = match self.sessions.get_mut(&stream) {
+            Some(session) => session,
+            None => return,
+        };
+        let told = match session.report.as_ref().map(Report::read) {
+            None | Some(Told::NotYet) => return,
+            Some(told) => told,
+        };
+        if let Some(report) = session.report.take() {
+            self.reactor.forget(report.fd());
+        }
+        let pid = match session.kind {
+            Kind::Process { pid, .. } => pid,
+            Kind::Connection => return,
+        };
+        let caller = session.opening.take();
+        let answer = match told {
+            Told::Failed(words) => {
+                self.close_session(stream);
+                Err(Failure::internal(words))
+            }
+            _ => Ok(Answer::With(json!({ "pid": pid }))),
+        };
+        if let Some(caller) = caller {
+            self.reply(caller, answer);
+        }
+    }
+
+    /// Makes the pipes or the console socket; gives the process's ends.
     fn join(&mut self, stream: Key, session: &mut Session, wants_stdin: bool) -> Outcome<crun::Stdio3> {
         let mut stdio: crun::Stdio3 = [None, None, None];
         if session.tty {
@@ -67,8 +114,7 @@ impl Agent {
             return Ok(stdio);
         }
         for index in 0..2 {
-            let (mine, theirs) = sys::pipe().context(|| "make a pipe".into())?;
-            sys::set_nonblocking(mine.as_raw_fd()).context(|| "make a pipe".into())?;
+            let (mine, theirs) = output_pipe().context(|| "make a pipe".into())?;
             session.outputs[index] = Some(mine);
             stdio[index + 1] = Some(theirs);
         }
@@ -143,7 +189,7 @@ impl Agent {
 }
 
 /// The container's own process with other arguments; or, where the call has a whole `process` (runtime-spec), that one.
-fn process_of(own: &Value, call: &Value, tty: bool) -> Outcome<Value> {
+pub fn process_of(own: &Value, call: &Value, tty: bool) -> Outcome<Value> {
     if let Some(process) = call.get("process").filter(|process| process.is_object()) {
         let mut process = process.clone();
         process["terminal"] = json!(tty);

@@ -36,6 +36,11 @@ impl Agent {
     }
 }
 
+pub fn is_frozen(group: &str) -> bool {
+    let (file, (frozen, _)) = freezer(group);
+    fs::read_to_string(file).map_or(false, |state| state.trim() == frozen)
+}
+
 /// The file that freezes a group, and what to write to it: frozen, thawed.
 fn freezer(group: &str) -> (PathBuf, (&'static str, &'static str)) {
     let file = cgroup::path(group).join("cgroup.freeze");

@@ -3,8 +3,10 @@
 
 use std::collections::VecDeque;
 
+use crate::ring::Ring;
+
 /// Bytes kept at most.
-pub const CAPACITY: usize = 256 * 1024;
+pub const CAPACITY: usize = 512 * 1024;
 /// Chunks kept at most; further pieces join the last chunk.
 const MOST_CHUNKS: usize = 2048;
 /// Pieces that come within this time of a chunk join it.
@@ -18,7 +20,7 @@ struct Chunk {
 
 #[derive(Default)]
 pub struct OutputLog {
-    kept: VecDeque<u8>,
+    kept: Ring,
     /// Offset of the first kept byte.
     base: u64,
     chunks: VecDeque<Chunk>,
@@ -27,10 +29,11 @@ pub struct OutputLog {
     pub ended: bool,
 }
 
-pub struct Piece {
+pub struct Piece<'a> {
     pub offset: u64,
     pub time: u64,
-    pub data: Vec<u8>,
+    /// In one or two parts.
+    pub data: [&'a [u8]; 2],
 }
 
 impl OutputLog {
@@ -45,7 +48,7 @@ impl OutputLog {
     /// Adds what was read at `time`; the caller has checked that there is room.
     pub fn push(&mut self, data: &[u8], time: u64) {
         let (offset, full) = (self.end(), self.chunks.len() >= MOST_CHUNKS);
-        self.kept.extend(data);
+        self.kept.push(data);
         match self.chunks.back_mut() {
             Some(last) if full || (time < last.time + SAME_MOMENT_NANOS && last.offset >= self.next) => last.length += data.len(),
             _ => self.chunks.push_back(Chunk { offset, length: data.len(), time }),
@@ -61,14 +64,11 @@ impl OutputLog {
     /// Forgets what the host has safely got.
     pub fn acknowledge(&mut self, up_to: u64) {
         let gone = up_to.clamp(self.base, self.end()) - self.base;
-        self.kept.drain(..gone as usize);
+        self.kept.drop_front(gone as usize);
         self.base += gone;
         self.next = self.next.max(self.base);
         while self.chunks.front().map_or(false, |first| first.offset + first.length as u64 <= self.base) {
             self.chunks.pop_front();
-        }
-        if self.kept.is_empty() {
-            self.kept.shrink_to(0);
         }
     }
 
@@ -86,14 +86,13 @@ impl OutputLog {
     }
 
     /// The next piece to send, at most `most` bytes.
-    pub fn take(&mut self, most: usize) -> Option<Piece> {
+    pub fn take(&mut self, most: usize) -> Option<Piece<'_>> {
         let chunk = self.unsent_chunk()?;
         let (offset, time) = (self.next, chunk.time);
         let length = ((chunk.offset + chunk.length as u64 - offset) as usize).min(most);
         let start = (offset - self.base) as usize;
-        let data = self.kept.range(start..start + length).copied().collect();
         self.next += length as u64;
-        Some(Piece { offset, time, data })
+        Some(Piece { offset, time, data: self.kept.slices(start, length) })
     }
 
     /// True when the stream has ended and all of it was sent.
@@ -113,11 +112,11 @@ mod tests {
         let mut log = OutputLog::default();
         log.push(b"one\n", MILLI);
         log.push(b"two\n", 9 * MILLI);
-        assert_eq!(log.take(100).unwrap().data, b"one\n");
+        assert_eq!(log.take(100).unwrap().data.concat(), b"one\n");
         let second = log.take(100).unwrap();
-        assert_eq!((second.offset, second.time, second.data.as_slice()), (4, 9 * MILLI, &b"two\n"[..]));
+        assert_eq!((second.offset, second.time, second.data.concat()), (4, 9 * MILLI, b"two\n".to_vec()));
         log.rewind(2);
-        assert_eq!(log.take(100).unwrap().data, b"e\n");
+        assert_eq!(log.take(100).unwrap().data.concat(), b"e\n");
         log.rewind(0);
         assert_eq!(log.take(100).unwrap().offset, 2, "acknowledged bytes are gone");
     }
@@ -129,7 +128,7 @@ mod tests {
         assert_eq!(log.room(), 0);
         log.acknowledge(1000);
         assert_eq!(log.room(), 1000);
-        assert_eq!(log.take(CAPACITY).unwrap().data.len(), CAPACITY - 1000);
+        assert_eq!(log.take(CAPACITY).unwrap().data.concat().len(), CAPACITY - 1000);
     }
 
     #[test]
@@ -142,7 +141,7 @@ mod tests {
         let mut got = 0;
         while let Some(piece) = log.take(5000) {
             assert_eq!(piece.offset, got);
-            got += piece.data.len() as u64;
+            got += piece.data.concat().len() as u64;
         }
         assert_eq!(got, CAPACITY as u64);
         log.ended = true;

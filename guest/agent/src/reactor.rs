@@ -24,6 +24,8 @@ pub enum Source {
     SessionInput(Key),
     SessionOutput(Key, u8),
     SessionConsole(Key),
+    /// A process on its way into a container has become what it was to be, or never will.
+    SessionReport(Key),
 }
 
 pub const READ: u32 = libc::EPOLLIN as u32;

@@ -9,6 +9,7 @@ use crate::agent::Agent;
 use crate::calls::{Answer, Caller};
 use crate::children::Ended;
 use crate::crun;
+use crate::entry::Report;
 use crate::failure::{Context, Failure, Outcome};
 use crate::input::Input;
 use crate::params;
@@ -17,9 +18,10 @@ use crate::stdio::flush_input;
 use crate::terminal::{self, ConsoleSocket};
 use crate::{sys, wire};
 
-/// Bytes that may be under way in one direction of one part.
+/// Bytes that may be under way in one direction of one part, until the host gives more.
 pub const WINDOW: u32 = 65536;
-const LARGEST_PIECE: usize = 32 * 1024;
+/// What a host can give at most, told in the SYNC_ACK.
+pub const LARGEST_WINDOW: u32 = 4 << 20;
 
 pub enum Kind {
     /// `pid` is crun's until the process runs, then the process's.
@@ -41,6 +43,8 @@ pub struct Session {
     pub outputs: [Option<OwnedFd>; 2],
     pub credit: [u32; 2],
     pub console: Option<ConsoleSocket>,
+    /// Until its program runs, where it came in without crun.
+    pub report: Option<Report>,
     pub ended: Option<Ended>,
 }
 
@@ -57,6 +61,7 @@ impl Session {
             outputs: [None, None],
             credit: [WINDOW; 2],
             console: None,
+            report: None,
             ended: None,
         }
     }
@@ -111,7 +116,7 @@ impl Agent {
         let amount = payload.try_into().map(u32::from_le_bytes).unwrap_or(0);
         if let (Some(session), 1..=2) = (self.sessions.get_mut(&stream), part) {
             let credit = &mut session.credit[part as usize - 1];
-            *credit = credit.saturating_add(amount).min(WINDOW);
+            *credit = credit.saturating_add(amount).min(LARGEST_WINDOW);
             self.watch_session(stream);
         }
     }
@@ -125,6 +130,7 @@ impl Agent {
                 return;
             }
             for (index, output) in session.outputs.iter().enumerate() {
+                self.starved |= !room && output.is_some() && session.credit[index] > 0;
                 match output {
                     Some(output) if room && session.credit[index] > 0 => {
                         self.reactor.watch(output.as_raw_fd(), Source::SessionOutput(stream, index as u8 + 1), READ)
@@ -147,7 +153,7 @@ impl Agent {
             Some(output) if room && session.credit[index] > 0 => output.as_raw_fd(),
             _ => return self.watch_session(stream),
         };
-        let mut buffer = [0; LARGEST_PIECE];
+        let buffer = &mut self.buffer;
         let most = (session.credit[index] as usize).min(buffer.len());
         match sys::read(fd, &mut buffer[..most]) {
             Ok(got) if got > 0 => {
@@ -166,6 +172,8 @@ impl Agent {
     }
 
     pub fn session_exited(&mut self, stream: Key, ended: Ended) {
+        // Whether it ever ran what it was to run comes first.
+        self.session_told(stream);
         match self.sessions.get_mut(&stream) {
             Some(session) => session.ended = Some(ended),
             None => return,
@@ -221,7 +229,8 @@ impl Agent {
         if let Some(session) = self.sessions.remove(&stream) {
             let inputs = session.input.fd().into_iter();
             let outputs = session.outputs.iter().flatten().map(AsRawFd::as_raw_fd);
-            for fd in inputs.chain(outputs).chain(session.console.as_ref().map(ConsoleSocket::fd)) {
+            let entrance = session.console.as_ref().map(ConsoleSocket::fd).into_iter().chain(session.report.as_ref().map(Report::fd));
+            for fd in inputs.chain(outputs).chain(entrance) {
                 self.reactor.forget(fd);
             }
             if let Kind::Process { files, .. } = &session.kind {

@@ -16,6 +16,7 @@ use crate::device_filter::Rules;
 use crate::failure::{Context, Failure, Outcome};
 use crate::input::{Input, InputKind};
 use crate::reactor::{Key, Source, EDGE, PRIORITY, READ};
+use crate::stdio::output_pipe;
 use crate::terminal::ConsoleSocket;
 use crate::{cgroup, sys};
 
@@ -68,8 +69,7 @@ impl Agent {
             container.input = container.wants_stdin.then(|| Input::new(InputKind::Terminal, None));
         } else {
             for part in 0..2u8 {
-                let (mine, theirs) = sys::pipe().context(|| "make a pipe".into())?;
-                sys::set_nonblocking(mine.as_raw_fd()).context(|| "make a pipe".into())?;
+                let (mine, theirs) = output_pipe().context(|| "make a pipe".into())?;
                 self.reactor.watch(mine.as_raw_fd(), Source::Output(key, part + 1), READ);
                 container.pipes[part as usize] = Some(mine);
                 stdio[part as usize + 1] = Some(theirs);

@@ -1,5 +1,6 @@
 //! A container's stdio: output kept until the host has it, input written as the process takes it, the terminal's size.
 
+use std::io;
 use std::os::unix::io::{AsRawFd, OwnedFd};
 
 use serde_json::{json, Value};
@@ -13,8 +14,10 @@ use crate::reactor::{Key, Reactor, Source, READ, WRITE};
 use crate::terminal::ConsoleSocket;
 use crate::{params, sys, terminal, wire};
 
-/// Bytes of output in one frame.
-const LARGEST_PIECE: usize = 32 * 1024;
+/// Bytes of output in one frame: large, because each frame costs both sides the same whatever it carries.
+pub const LARGEST_PIECE: usize = 60 * 1024;
+/// Room in the pipes that processes write to: a process that says much is not put to sleep after each piece.
+const PIPE_BYTES: libc::c_int = 256 * 1024;
 /// Input that may wait for a process.
 const MOST_INPUT: usize = 256 * 1024;
 
@@ -31,7 +34,7 @@ impl Agent {
             Some(pipe) => pipe.as_raw_fd(),
             None => return,
         };
-        let mut buffer = [0; LARGEST_PIECE];
+        let buffer = &mut self.buffer;
         let room = log.room().min(buffer.len());
         if room == 0 {
             // Until the host acknowledges: the container blocks on its full pipe.
@@ -69,10 +72,11 @@ impl Agent {
                 [Some(out), Some(err)] => (err < out) as usize,
             };
             if let Some(piece) = container.logs[index].take(LARGEST_PIECE) {
-                let payload: [&[u8]; 3] = [&piece.offset.to_le_bytes(), &piece.time.to_le_bytes(), &piece.data];
+                let payload: [&[u8]; 4] = [&piece.offset.to_le_bytes(), &piece.time.to_le_bytes(), piece.data[0], piece.data[1]];
                 self.channel.send(wire::DATA, index as u8 + 1, stream, &payload);
             }
         }
+        self.starved |= container.logs.iter().any(|log| log.next_time().is_some());
         if container.logs.iter().all(|log| log.is_told()) {
             container.reader = None;
             self.close_stream(stream, json!({}));
@@ -96,6 +100,8 @@ impl Agent {
         for (log, offset) in container.logs.iter_mut().zip(from) {
             log.rewind(offset);
         }
+        // Sending is left to the end of the turn, after the answer.
+        self.starved = true;
         self.resume_output(key);
         Ok(Answer::Done)
     }
@@ -212,6 +218,15 @@ impl Agent {
             self.reply(caller, Err(Failure::precondition(message.clone())));
         }
     }
+}
+
+/// A pipe for a process's output: our end, which never blocks, and the process's.
+pub fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (mine, theirs) = sys::pipe()?;
+    sys::set_nonblocking(mine.as_raw_fd())?;
+    // Where it may not be that large it is as it is.
+    unsafe { libc::fcntl(mine.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_BYTES) };
+    Ok((mine, theirs))
 }
 
 /// Writes what is taken and waits for more room where it is not; stops watching before the descriptor is closed.

@@ -22,6 +22,12 @@ pub fn fit(process: &mut Value) {
     }
 }
 
+/// None for a name that is unknown here.
+pub fn number(name: &str) -> Option<u32> {
+    let plain = name.strip_prefix("CAP_").unwrap_or(name);
+    NAMES.iter().position(|known| *known == plain).map(|number| number as u32)
+}
+
 pub fn have(name: &str) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     permitted(&status).map_or(false, |own| is_in(own, name))
@@ -34,8 +40,7 @@ fn permitted(status: &str) -> Option<u64> {
 
 /// A name that is unknown here is crun's to judge.
 fn is_in(own: u64, name: &str) -> bool {
-    let plain = name.strip_prefix("CAP_").unwrap_or(name);
-    NAMES.iter().position(|known| *known == plain).map_or(true, |number| own >> number & 1 == 1)
+    number(name).map_or(true, |number| own >> number & 1 == 1)
 }
 
 #[cfg(test)]
@@ -47,6 +52,6 @@ mod tests {
         let own = permitted("Name:\tx\nCapPrm:\t0000000000000021\n").unwrap();
         assert!(is_in(own, "CAP_CHOWN") && is_in(own, "CAP_KILL") && is_in(own, "CAP_FROM_THE_FUTURE"));
         assert!(!is_in(own, "CAP_SYS_ADMIN") && !is_in(own, "CAP_CHECKPOINT_RESTORE"));
-        assert_eq!(NAMES.iter().position(|name| *name == "SYS_ADMIN"), Some(21));
+        assert_eq!(number("CAP_SYS_ADMIN"), Some(21));
     }
 }

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { isReason } from '@sampan/api/errors.ts';
 import { connectAgent } from './agent-client.ts';
-import { encodeFrame, type Frame, FrameDecoder, frameType } from './frames.ts';
+import { encodeFrame, type Frame, FrameDecoder, frameType, ProtocolViolation } from './frames.ts';
+import { OutputStream } from './output-stream.ts';
 
 type Guest = (frame: Frame, socket: Socket) => void;
 
@@ -103,6 +104,18 @@ test('output that the guest makes up out of order, or more than it may hold back
         await assert.rejects(Array.fromAsync(agent.output('c', { stdout: 0n, stderr: 0n })), /broke the protocol/);
       },
     );
+});
+
+test('output in crumbs that nobody takes is a violation, before they weigh more than they say', () => {
+  const output = new OutputStream({ stdout: 0n, stderr: 0n });
+  const say = (count: number) => {
+    for (let index = 0; index < count; index++) {
+      const payload = Buffer.alloc(17);
+      payload.writeBigUInt64LE(BigInt(index));
+      output.data(1, payload);
+    }
+  };
+  assert.throws(() => say(100_000), ProtocolViolation);
 });
 
 test("a guest's error keeps a reason we know, and loses what could disturb a terminal", () =>

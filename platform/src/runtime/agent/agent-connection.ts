@@ -23,6 +23,7 @@ import {
   resyncPadding,
   SyncSearch,
 } from './frames.ts';
+import { firstWindowBytes } from './receive-window.ts';
 
 /** Bytes of unfinished replies that are kept for all calls together. */
 const maxReplyBytes = 16 * 1024 * 1024;
@@ -60,6 +61,8 @@ export class AgentConnection {
   readonly #decoder = new FrameDecoder();
   readonly #calls = new Map<number, PendingCall>();
   readonly #streams = new Map<number, StreamHandler>();
+  /** Bytes that this guest's agent can be allowed to send on one part of a session. */
+  largestWindow: number = firstWindowBytes;
   #replyBytes = 0;
   #lastCall = 0;
   #lastStream = 0;
@@ -159,7 +162,8 @@ export class AgentConnection {
       this.#options.onEvent(eventSchema.parse(JSON.parse(frame.payload.toString())));
     } else if (frame.type === frameType.syncAck) {
       this.#guard.count('greetings');
-      helloSchema.parse(JSON.parse(frame.payload.subarray(16).toString()));
+      const hello = helloSchema.parse(JSON.parse(frame.payload.subarray(16).toString()));
+      this.largestWindow = hello.largestWindow;
     } else {
       const stream = this.#streams.get(frame.id);
       if (stream) this.#streamFrame(stream, frame);

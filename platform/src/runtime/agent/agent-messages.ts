@@ -1,6 +1,7 @@
 /** What a guest may say, as schemas: nothing of an answer or event is used before it was parsed by one of these. */
 import { httpStatusOf, type Reason, SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
+import { firstWindowBytes } from './receive-window.ts';
 
 const words = z.string().max(4096);
 const id = z.string().min(1).max(200);
@@ -10,7 +11,12 @@ const nanos = z
   .regex(/^\d{1,20}$/)
   .transform(BigInt);
 
-export const helloSchema = z.object({ protocol: z.literal(1), agent: z.string().max(64) });
+export const helloSchema = z.object({
+  protocol: z.literal(1),
+  agent: z.string().max(64),
+  /** Agents from before it was told keep the first window. */
+  largestWindow: z.number().int().min(firstWindowBytes).max(0xffff_ffff).default(firstWindowBytes),
+});
 
 const exitSchema = z.object({
   exitCode: z.number().int().min(0).max(255),

@@ -40,33 +40,56 @@ export function encodeFrame(frame: { type: number; part?: number; id?: number },
   return bytes;
 }
 
+/** Pieces of an unfinished frame that are kept apart. */
+const mostPieces = 64;
+
 /** Bytes in any pieces, frames out. Throws ProtocolViolation at the first impossible byte. */
 export class FrameDecoder {
-  #rest: Buffer = Buffer.alloc(0);
+  #pieces: Buffer[] = [];
+  #size = 0;
+  /** Bytes of the frame that has begun, as far as is known. */
+  #wanted = headerBytes;
 
+  /** Bytes are joined when a frame is whole, not at each piece of it. */
   *push(data: Buffer): Generator<Frame> {
-    let bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, data]) : data;
+    this.#pieces.push(data);
+    this.#size += data.length;
+    if (this.#size < this.#wanted) {
+      if (this.#pieces.length > mostPieces) this.#pieces = [Buffer.concat(this.#pieces)];
+      return;
+    }
+    let bytes = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
     for (;;) {
-      const frame = decodeOne(bytes);
-      if (!frame) break;
-      bytes = bytes.subarray(headerBytes + frame.payload.length + 1);
+      this.#wanted = frameBytes(bytes);
+      if (bytes.length < this.#wanted) break;
+      const frame = decodeOne(bytes, this.#wanted);
+      bytes = bytes.subarray(this.#wanted);
       yield frame;
     }
-    this.#rest = bytes;
+    this.#pieces = bytes.length > 0 ? [bytes] : [];
+    this.#size = bytes.length;
   }
 }
 
-function decodeOne(bytes: Buffer): Frame | undefined {
-  if (bytes.length < headerBytes) return undefined;
-  const [type, part] = [bytes[0]!, bytes[1]!];
+/** How long the frame is that begins here; of one whose header is not whole, the header's length. */
+function frameBytes(bytes: Buffer): number {
+  if (bytes.length < headerBytes) return headerBytes;
+  const type = bytes[0]!;
   const length = bytes.readUInt32LE(8);
   if (type === 0 || type > frameType.close) throw new ProtocolViolation(`a frame of type ${type}`);
   if (bytes.readUInt16LE(2) !== 0) throw new ProtocolViolation('a frame with reserved bits');
   if (length > maxPayloadBytes) throw new ProtocolViolation(`a frame of ${length} bytes`);
-  const end = headerBytes + length;
-  if (bytes.length <= end) return undefined;
-  if (bytes[end] !== seal) throw new ProtocolViolation('a frame without its seal');
-  return { type, part, id: bytes.readUInt32LE(4), payload: bytes.subarray(headerBytes, end) };
+  return headerBytes + length + 1;
+}
+
+function decodeOne(bytes: Buffer, size: number): Frame {
+  if (bytes[size - 1] !== seal) throw new ProtocolViolation('a frame without its seal');
+  return {
+    type: bytes[0]!,
+    part: bytes[1]!,
+    id: bytes.readUInt32LE(4),
+    payload: bytes.subarray(headerBytes, size - 1),
+  };
 }
 
 /** The guest did what PROTOCOL.md does not allow. */

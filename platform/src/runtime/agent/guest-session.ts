@@ -1,28 +1,29 @@
 /**
  * The host's end of an exec or dial stream: three web streams with windows (guest/PROTOCOL.md, 4). A reader that does not read stops the
- * process in the guest, and nothing piles up here: at most one window a part.
+ * process in the guest, and nothing piles up here: at most one window a part (receive-window.ts).
  */
 
 import type { GuestSession } from './agent.ts';
 import type { AgentConnection, StreamHandler } from './agent-connection.ts';
 import { closeSchema } from './agent-messages.ts';
+import { ByteQueue } from './byte-queue.ts';
 import { frameType, ProtocolViolation } from './frames.ts';
+import { firstWindowBytes, ReceiveWindow } from './receive-window.ts';
 
-export const windowBytes = 65_536;
 const largestPiece = 32_768;
 
 /** One part of the guest's output, from frames to a ReadableStream. */
 class Inbox {
   readonly stream: ReadableStream<Uint8Array>;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  /** Bytes that the guest may still send. */
-  #window = windowBytes;
-  #queue: Buffer[] = [];
+  readonly #window: ReceiveWindow;
+  readonly #queue = new ByteQueue();
   #wanted = false;
   #ended = false;
   readonly #credit: (bytes: number) => void;
 
-  constructor(credit: (bytes: number) => void) {
+  constructor(largestWindow: number, credit: (bytes: number) => void) {
+    this.#window = new ReceiveWindow(largestWindow);
     this.#credit = credit;
     this.stream = new ReadableStream<Uint8Array>(
       {
@@ -44,10 +45,15 @@ class Inbox {
   }
 
   data(payload: Buffer): void {
-    this.#window -= payload.length;
-    if (this.#window < 0 || this.#ended) throw new ProtocolViolation('more data than it had credit for');
-    this.#queue.push(Buffer.from(payload));
+    if (this.#ended) throw new ProtocolViolation('data after its end');
+    this.#window.received(payload.length);
+    this.#queue.push(payload);
     this.#deliver();
+  }
+
+  /** The process is not wanted any more: no reason to give it large windows. */
+  release(): void {
+    this.#window.release();
   }
 
   end(): void {
@@ -58,20 +64,22 @@ class Inbox {
   fail(error: Error): void {
     this.#controller?.error(error);
     this.#controller = undefined;
-    this.#queue = [];
+    this.#queue.clear();
+    this.#window.release();
   }
 
   #deliver(): void {
-    while (this.#queue.length > 0 && (this.#wanted || !this.#controller)) {
+    while (!this.#queue.isEmpty && (this.#wanted || !this.#controller)) {
       const piece = this.#queue.shift()!;
       this.#wanted = false;
-      this.#window += piece.length;
-      this.#credit(piece.length);
+      const credit = this.#window.taken(piece.length);
+      if (credit > 0) this.#credit(credit);
       this.#controller?.enqueue(piece);
     }
-    if (this.#ended && this.#queue.length === 0) {
+    if (this.#ended && this.#queue.isEmpty) {
       this.#controller?.close();
       this.#controller = undefined;
+      this.#window.release();
     }
   }
 }
@@ -85,7 +93,7 @@ export class AgentSession implements GuestSession, StreamHandler {
   readonly #inboxes: [Inbox, Inbox];
   #resolve!: (exit: { exitCode: number; signal: number }) => void;
   #reject!: (error: Error) => void;
-  #window = windowBytes;
+  #window = firstWindowBytes;
   #room: (() => void) | undefined;
   #over = false;
 
@@ -98,7 +106,7 @@ export class AgentSession implements GuestSession, StreamHandler {
     });
     this.exited.catch(() => {});
     const inbox = (part: number) =>
-      new Inbox((bytes) => {
+      new Inbox(connection.largestWindow, (bytes) => {
         const payload = Buffer.alloc(4);
         payload.writeUInt32LE(bytes);
         if (!this.#over) connection.send({ type: frameType.credit, part, id: this.id }, payload);
@@ -128,6 +136,7 @@ export class AgentSession implements GuestSession, StreamHandler {
   }
 
   kill(): void {
+    for (const inbox of this.#inboxes) inbox.release();
     this.#send(frameType.close);
   }
 
@@ -146,7 +155,7 @@ export class AgentSession implements GuestSession, StreamHandler {
   }
 
   credit(part: number, bytes: number): void {
-    if (part !== 0 || bytes === 0 || this.#window + bytes > windowBytes)
+    if (part !== 0 || bytes === 0 || this.#window + bytes > firstWindowBytes)
       throw new ProtocolViolation('credit for nothing');
     this.#window += bytes;
     this.#room?.();

@@ -5,7 +5,11 @@ import type { StreamHandler } from './agent-connection.ts';
 import { ProtocolViolation } from './frames.ts';
 
 /** What the agent keeps for each stream (guest/PROTOCOL.md, 4). */
-const windowBytes = 256n * 1024n;
+const windowBytes = 512n * 1024n;
+/** The agent cuts the bytes of both streams into no more (output.rs). */
+const mostChunks = 8192;
+/** A smaller chunk is copied: it would hold on to everything that came with it. */
+const largeBytes = 16 * 1024;
 const headBytes = 16;
 
 export interface Offsets {
@@ -37,7 +41,8 @@ export class OutputStream implements StreamHandler {
     if (!stream || payload.length <= headBytes)
       throw new ProtocolViolation(`output of ${payload.length} bytes in part ${part}`);
     const offset = payload.readBigUInt64LE(0);
-    const data = Buffer.from(payload.subarray(headBytes));
+    const bytes = payload.subarray(headBytes);
+    const data = bytes.length < largeBytes ? Buffer.from(bytes) : bytes;
     // Only the first piece may be further than asked: what is before it was acknowledged to a server before us.
     if (offset < this.#next[stream] || (this.#begun[stream] && offset > this.#next[stream]))
       throw new ProtocolViolation(`output at ${offset} where ${this.#next[stream]} was due`);
@@ -46,6 +51,7 @@ export class OutputStream implements StreamHandler {
     this.#next[stream] = offset + BigInt(data.length);
     if (this.#next[stream] > this.#acknowledged[stream] + windowBytes)
       throw new ProtocolViolation('more output than may be unacknowledged');
+    if (this.#queue.length >= mostChunks) throw new ProtocolViolation('output in too many pieces');
     this.#queue.push({ stream, offset, timeUnixNanos: payload.readBigUInt64LE(8), data });
     this.#wake?.();
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cutEntries, LogCounter, logEntry, maxPieceBytes, rfc3339Nanos } from './cri-log-line.ts';
+import { LogCounter, logEntries, maxPieceBytes, pieceEntry, rfc3339Nanos } from './cri-log-line.ts';
 
 const time = 1_700_000_000_123_456_789n;
 
@@ -9,46 +9,51 @@ test('times carry nanoseconds', () => {
   assert.equal(rfc3339Nanos(1_000_000_001n), '1970-01-01T00:00:01.000000001Z');
 });
 
+/** Kind and content of each entry, and what is left. */
+function cut(bytes: Buffer): { entries: [string, string][]; rest: string } {
+  const { text, taken } = logEntries(time, 'stdout', bytes);
+  const lines = text.toString().split('\n').slice(0, -1);
+  const entries = lines.map((line): [string, string] => [line.split(' ')[2]!, line.split(' ').slice(3).join(' ')]);
+  return { entries, rest: bytes.subarray(taken).toString() };
+}
+
 test('an entry names time, stream, wholeness and content', () => {
-  const entry = logEntry(time, 'stderr', true, Buffer.from('hello'));
-  assert.equal(entry.toString(), '2023-11-14T22:13:20.123456789Z stderr F hello\n');
+  const { text } = logEntries(time, 'stderr', Buffer.from('hello\n'));
+  assert.equal(text.toString(), '2023-11-14T22:13:20.123456789Z stderr F hello\n');
+  assert.equal(
+    pieceEntry(time, 'stderr', Buffer.from('hel')).toString(),
+    '2023-11-14T22:13:20.123456789Z stderr P hel\n',
+  );
 });
 
 test('bytes are cut at newlines, and what has none yet is left', () => {
-  const { entries, rest } = cutEntries(Buffer.from('one\n\ntwo\nthr'));
-  assert.deepEqual(
-    entries.map(({ full, content }) => [full, content.toString()]),
-    [
-      [true, 'one'],
-      [true, ''],
-      [true, 'two'],
+  assert.deepEqual(cut(Buffer.from('one\n\ntwo\nthr')), {
+    entries: [
+      ['F', 'one'],
+      ['F', ''],
+      ['F', 'two'],
     ],
-  );
-  assert.equal(rest.toString(), 'thr');
+    rest: 'thr',
+  });
 });
 
 test('a long line comes in pieces of 16 KiB, the last of them whole', () => {
-  const { entries, rest } = cutEntries(Buffer.from(`${'x'.repeat(maxPieceBytes * 2 + 5)}\n`));
+  const { entries, rest } = cut(Buffer.from(`${'x'.repeat(maxPieceBytes * 2 + 5)}\n`));
   assert.deepEqual(
-    entries.map(({ full, content }) => [full, content.length]),
+    entries.map(([kind, content]) => [kind, content.length]),
     [
-      [false, maxPieceBytes],
-      [false, maxPieceBytes],
-      [true, 5],
+      ['P', maxPieceBytes],
+      ['P', maxPieceBytes],
+      ['F', 5],
     ],
   );
-  assert.equal(rest.length, 0);
+  assert.equal(rest, '');
 });
 
 test('a line of exactly 16 KiB is one entry, and what waits is always less than that', () => {
   const line = 'y'.repeat(maxPieceBytes);
-  assert.deepEqual(
-    cutEntries(Buffer.from(`${line}\n`)).entries.map(({ full }) => full),
-    [true],
-  );
-  const waiting = cutEntries(Buffer.from(line));
-  assert.equal(waiting.rest.length, 0);
-  assert.equal(waiting.entries.length, 1);
+  assert.deepEqual(cut(Buffer.from(`${line}\n`)).entries, [['F', line]]);
+  assert.deepEqual(cut(Buffer.from(line)), { entries: [['P', line]], rest: '' });
 });
 
 test('whatever the cuts, the entries stand for the very bytes, and the counter counts them', () => {
@@ -66,12 +71,11 @@ test('whatever the cuts, the entries stand for the very bytes, and the counter c
     const content: Buffer[] = [];
     for (let at = 0; at < bytes.length; ) {
       const size = 1 + random(20_000);
-      const { entries, rest } = cutEntries(Buffer.concat([held, bytes.subarray(at, at + size)]));
-      for (const entry of entries) {
-        file.push(logEntry(time, 'stdout', entry.full, entry.content));
-        content.push(entry.content, Buffer.from(entry.full ? '\n' : ''));
-      }
-      held = Buffer.from(rest);
+      const joined = Buffer.concat([held, bytes.subarray(at, at + size)]);
+      const { text, taken } = logEntries(time, 'stdout', joined);
+      file.push(text);
+      for (const [kind, said] of cut(joined).entries) content.push(Buffer.from(kind === 'F' ? `${said}\n` : said));
+      held = Buffer.from(joined.subarray(taken));
       at += size;
     }
     assert.deepEqual(Buffer.concat([...content, held]), bytes);
@@ -85,7 +89,7 @@ test('whatever the cuts, the entries stand for the very bytes, and the counter c
 
 test('a torn last entry is not counted, nor is a line that is no entry', () => {
   const counter = new LogCounter();
-  const whole = Buffer.concat([logEntry(time, 'stdout', true, Buffer.from('a b  c')), Buffer.from('scribble\n')]);
-  counter.add(Buffer.concat([whole, logEntry(time, 'stdout', true, Buffer.from('torn')).subarray(0, 40)]));
+  const whole = Buffer.concat([logEntries(time, 'stdout', Buffer.from('a b  c\n')).text, Buffer.from('scribble\n')]);
+  counter.add(Buffer.concat([whole, pieceEntry(time, 'stdout', Buffer.from('torn')).subarray(0, 40)]));
   assert.deepEqual(counter.count, { stdout: 7n, stderr: 0n, wholeBytes: whole.length });
 });

@@ -20,28 +20,50 @@ export function rfc3339Nanos(nanos: bigint): string {
   return `${new Date(milliseconds).toISOString().slice(0, 19)}.${rest}Z`;
 }
 
-/** One entry. `full` says that a newline stood after the content. */
-export function logEntry(timeNanos: bigint, stream: LogStream, full: boolean, content: Uint8Array): Buffer {
-  const head = `${rfc3339Nanos(timeNanos)} ${stream} ${full ? 'F' : 'P'} `;
-  return Buffer.concat([Buffer.from(head, 'latin1'), content, Buffer.from([newline])]);
+/** What stands before the content of an entry. `full` says that a newline stood after the content. */
+function entryHead(timeNanos: bigint, stream: LogStream, full: boolean): Buffer {
+  return Buffer.from(`${rfc3339Nanos(timeNanos)} ${stream} ${full ? 'F' : 'P'} `, 'latin1');
 }
 
-export interface Entry {
-  full: boolean;
-  content: Buffer;
+/** One entry, of a piece of a line. */
+export function pieceEntry(timeNanos: bigint, stream: LogStream, content: Uint8Array): Buffer {
+  return Buffer.concat([entryHead(timeNanos, stream, false), content, Buffer.of(newline)]);
 }
 
-/** Cuts bytes into entries; the rest is what waits for its newline (less than 16 KiB). */
-export function cutEntries(bytes: Buffer): { entries: Entry[]; rest: Buffer } {
-  const entries: Entry[] = [];
+/**
+ * Cuts what was said at one moment into entries, as they stand in the file; `taken` is how many of the bytes they stand for. The rest is what
+ * waits for its newline (less than 16 KiB).
+ */
+export function logEntries(timeNanos: bigint, stream: LogStream, bytes: Buffer): { text: Buffer; taken: number } {
+  const ends = entryEnds(bytes);
+  if (ends.length === 0) return { text: Buffer.alloc(0), taken: 0 };
+  const taken = ends.at(-1)!;
+  const [whole, piece] = [entryHead(timeNanos, stream, true), entryHead(timeNanos, stream, false)];
+  const text = Buffer.allocUnsafeSlow(taken + ends.length * (whole.length + 1));
+  let from = 0;
+  let at = 0;
+  for (const end of ends) {
+    const isWhole = bytes[end - 1] === newline && end - from <= maxPieceBytes + 1;
+    text.set(isWhole ? whole : piece, at);
+    at += whole.length;
+    at += bytes.copy(text, at, from, isWhole ? end - 1 : end);
+    text[at++] = newline;
+    from = end;
+  }
+  return { text: text.subarray(0, at), taken };
+}
+
+/** Where entries end: behind each newline, and after each 16 KiB of a line that goes on. */
+function entryEnds(bytes: Buffer): number[] {
+  const ends: number[] = [];
   let from = 0;
   for (;;) {
     const at = bytes.indexOf(newline, from);
     const end = at < 0 ? bytes.length : at;
     for (; end - from > maxPieceBytes || (at < 0 && end - from === maxPieceBytes); from += maxPieceBytes)
-      entries.push({ full: false, content: bytes.subarray(from, from + maxPieceBytes) });
-    if (at < 0) return { entries, rest: bytes.subarray(from) };
-    entries.push({ full: true, content: bytes.subarray(from, at) });
+      ends.push(from + maxPieceBytes);
+    if (at < 0) return ends;
+    ends.push(at + 1);
     from = at + 1;
   }
 }

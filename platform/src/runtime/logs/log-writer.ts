@@ -8,7 +8,7 @@ import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { OutputChunk } from '../agent/agent.ts';
 import type { LogBase } from '../records/container-record.ts';
-import { cutEntries, type LogStream, logEntry } from './cri-log-line.ts';
+import { type LogStream, logEntries, pieceEntry } from './cri-log-line.ts';
 import { countLog } from './log-resume.ts';
 
 export interface Offsets {
@@ -69,15 +69,12 @@ export class LogWriter {
     }
     const fresh = skip > 0n ? chunk.data.subarray(Number(skip)) : chunk.data;
     if (skip >= BigInt(chunk.data.length)) return;
-    const { entries, rest } = cutEntries(Buffer.concat([tail.held, fresh]));
-    if (entries.length > 0) {
-      await this.#append(
-        Buffer.concat(entries.map((entry) => logEntry(chunk.timeUnixNanos, chunk.stream, entry.full, entry.content))),
-      );
-    }
-    const total = entries.reduce((sum, entry) => sum + entry.content.length + (entry.full ? 1 : 0), 0);
-    tail.written += BigInt(total);
-    tail.held = Buffer.from(rest);
+    const bytes = tail.held.length > 0 ? Buffer.concat([tail.held, fresh]) : bufferOf(fresh);
+    const { text, taken } = logEntries(chunk.timeUnixNanos, chunk.stream, bytes);
+    if (taken > 0) await this.#append(text);
+    tail.written += BigInt(taken);
+    // A copy: what waits for its newline may wait long, and is little of what came with it.
+    tail.held = Buffer.from(bytes.subarray(taken));
     tail.timeNanos = chunk.timeUnixNanos;
   }
 
@@ -100,7 +97,7 @@ export class LogWriter {
   async #flush(stream: LogStream): Promise<void> {
     const tail = this.#tails[stream];
     if (tail.held.length === 0) return;
-    await this.#append(logEntry(tail.timeNanos, stream, false, tail.held));
+    await this.#append(pieceEntry(tail.timeNanos, stream, tail.held));
     tail.written += BigInt(tail.held.length);
     tail.held = Buffer.alloc(0);
   }
@@ -118,3 +115,5 @@ export class LogWriter {
     }
   }
 }
+
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
