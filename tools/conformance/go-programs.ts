@@ -1,4 +1,4 @@
-/** Kubernetes' own test programs, built once from its Go modules (pinned in go.mod beside this file) into the user's cache. */
+/** Kubernetes' own programs for tests, built once from its Go modules (pinned in go.mod beside this file) into the user's cache. */
 import { existsSync } from 'node:fs';
 import { mkdir, rename } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -33,6 +33,11 @@ const programs = {
     file: `nonewprivs-${kubernetesVersion}`,
     args: staticBuild,
     package: 'k8s.io/kubernetes/test/images/nonewprivs',
+  },
+  kubelet: {
+    file: `kubelet-${kubernetesVersion}`,
+    args: staticBuild,
+    package: 'k8s.io/kubernetes/cmd/kubelet',
   },
 } satisfies Record<string, GoProgram>;
 

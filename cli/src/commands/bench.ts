@@ -24,7 +24,7 @@ export async function bench(name: string, options: { json?: boolean; runs: strin
   const script = join(instance.root, 'tools/bench', `${name}.ts`);
   if (!/^[a-z]+$/.test(name) || !existsSync(script))
     throw new Failure(`there is no benchmark "${name}"`, {
-      why: 'the benchmarks are: start, api, runtime',
+      why: 'the benchmarks are: start, api, runtime, overhead',
       mend: './sampan bench start',
     });
   await prepare([...runtimePackages, ...(peerPackages[name] ?? [])], { quiet: options.json });

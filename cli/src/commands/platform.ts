@@ -95,9 +95,9 @@ removes them and all that was made for them.`,
   program
     .command('bench')
     .description(
-      'measure: start (the time a Pod takes to start, and its memory), api (the API server against kube-apiserver over etcd)',
+      'measure: start (the time a Pod takes to start, and its memory), overhead (what a Pod costs beside its containers), api (the API server against kube-apiserver over etcd), runtime (under Podman and containerd, against crun and runc)',
     )
-    .argument('<name>', 'start or api')
+    .argument('<name>', 'start, overhead, api or runtime')
     .option('--json', 'one JSON document instead of a table')
     .option('--runs <n>', 'runs of each thing compared', '20')
     .addHelpText('after', '\nExample:\n  ./sampan bench start --json')

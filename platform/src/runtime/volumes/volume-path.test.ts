@@ -62,9 +62,13 @@ test('what is of the Pod and no volume of it is refused by name', () => {
   const refused: [string, RegExp][] = [
     [`${root}/volumes/kubernetes.io~secret`, /secret/],
     [`${root}/plugins/x`, /not in a volume/],
-    [`${root}/volume-subpaths/v/c/0`, /not in a volume/],
+    [`${root}/volume-subpaths/v/c`, /not in a volume/],
   ];
   for (const [path, message] of refused) assert.throws(() => at(path), { reason: 'Unsupported', message }, path);
+});
+
+test('what kubelet has mounted of a directory of the host for a subPath is shared as that directory would be', () => {
+  assert.equal(at(`${root}/volume-subpaths/v/c/0`).kind, 'host');
 });
 
 test('a path that climbs out is invalid', () => {

@@ -39,6 +39,8 @@ export function volumePath(mount: cri.Mount, podUid: string): VolumePath {
   const root = hostPath.slice(0, at + marker.length);
   const rest = hostPath.slice(root.length).split('/');
   if (rest[0] === 'volumes') return pluginVolume(mount, root, rest);
+  // Of a directory of the host: kubelet has found it without following links out of it, and mounted it there (kubelet-sub-path.ts).
+  if (rest[0] === 'volume-subpaths' && rest.length === 4) return hostVolume(mount);
   const single = (rest[0] === 'etc-hosts' && rest.length === 1) || (rest[0] === 'containers' && rest.length === 3);
   if (!single) throw unsupported(`mount of ${hostPath} at ${mount.containerPath}`, 'it is not in a volume of the Pod');
   return { kind: 'file', id: volumeId(hostPath), hostPath, name: '' };

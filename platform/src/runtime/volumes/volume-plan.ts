@@ -6,6 +6,7 @@ import type { ShareMount } from '../../vmm/vmm.ts';
 import type { GuestMount, GuestVolume } from '../agent/agent.ts';
 import type * as cri from '../generated/cri.ts';
 import { unsupported } from '../spec/refuse.ts';
+import { resolveSubPath } from './kubelet-sub-path.ts';
 import { type VolumePath, volumePath } from './volume-path.ts';
 
 /** The share that a machine with host mounts has. */
@@ -37,7 +38,8 @@ export async function planVolumes(input: PlanInput): Promise<VolumePlan> {
   const mounts: GuestMount[] = [];
   const volumes = new Map<string, PlannedVolume>();
   for (const mount of input.mounts) {
-    const path = volumePath(mount, input.podUid);
+    const hostPath = await resolveSubPath(mount.hostPath ?? '', input.podUid);
+    const path = volumePath({ ...mount, hostPath }, input.podUid);
     const bidirectional = mount.propagation === 2;
     if (bidirectional) checkBidirectional(mount, path, input);
     if (!volumes.has(path.id)) volumes.set(path.id, await plannedVolume(path, input));
