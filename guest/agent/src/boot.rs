@@ -16,7 +16,7 @@ use crate::warm::warm_up;
 const NEW_ROOT: &str = "/newroot";
 pub const NODEV: libc::c_ulong = libc::MS_NODEV | libc::MS_NOSUID | libc::MS_NOEXEC;
 
-/// Modules that only a machine with shares needs: no template has any, and no clone should carry them.
+/// Modules that only a machine with shares needs.
 const OF_SHARES: [&str; 2] = ["fuse", "virtiofs"];
 
 pub fn boot() -> Outcome<Devices> {
@@ -52,7 +52,7 @@ fn load_modules() -> Outcome<()> {
     let order = fs::read_to_string("/modules/order").context(|| "read /modules/order".into())?;
     for name in order.lines() {
         // Known now: the bus's own driver comes first.
-        if OF_SHARES.iter().any(|module| name.strip_suffix(".ko") == Some(module)) && !shares::has_devices() {
+        if OF_SHARES.iter().any(|module| name.strip_suffix(".ko") == Some(module)) && !shares::may_be_here() {
             continue;
         }
         let path = Path::new("/modules").join(name);

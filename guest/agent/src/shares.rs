@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::io::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -15,26 +16,52 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::{params, sys};
 
 const SHARES: &str = "/run/sampan/shares";
-/// virtio specification 1.2, section 5: "file system device".
-const DEVICE_ID: &str = "0x001a";
+const DEVICES: &str = "/sys/bus/virtio/devices";
+const TRANSPORT_DRIVER: &str = "/sys/bus/platform/drivers/virtio-mmio";
+const SHARE_DRIVER: &str = "/sys/bus/virtio/drivers/virtiofs";
 
-/// Whether this machine has a share: its file system's modules are of no use to any other.
-pub fn has_devices() -> bool {
-    let devices = fs::read_dir("/sys/bus/virtio/devices").into_iter().flatten().flatten();
-    let mut ids = devices.map(|device| fs::read_to_string(device.path().join("device")).unwrap_or_default());
-    ids.any(|id| id.trim() == DEVICE_ID)
+/// virtio specification 1.2, section 5: "file system device" and "PMEM device". The latter stands in a template where a clone may have a share.
+const SHARE: &str = "0x001a";
+const PLACEHOLDER: &str = "0x001b";
+
+/// Whether this machine has a share, or its clones may have one: the modules are of no use to any other.
+pub fn may_be_here() -> bool {
+    !devices_of(SHARE).is_empty() || !devices_of(PLACEHOLDER).is_empty()
+}
+
+fn devices_of(id: &str) -> Vec<PathBuf> {
+    let devices = fs::read_dir(DEVICES).into_iter().flatten().flatten().map(|entry| entry.path());
+    devices.filter(|device| fs::read_to_string(device.join("device")).map_or(false, |found| found.trim() == id)).collect()
+}
+
+/// In a clone, what the kernel took for a placeholder when the template booted may be a share by now: it is made to look again.
+fn look_again() -> std::io::Result<bool> {
+    for device in devices_of(PLACEHOLDER) {
+        let device = fs::canonicalize(device)?;
+        let transport = device.parent().and_then(Path::file_name).unwrap_or_default();
+        for action in ["unbind", "bind"] {
+            fs::write(Path::new(TRANSPORT_DRIVER).join(action), transport.as_bytes())?;
+        }
+    }
+    let fresh: Vec<PathBuf> = devices_of(SHARE).into_iter().filter(|device| !device.join("driver").exists()).collect();
+    for device in &fresh {
+        // Drivers of a template do not look for devices by themselves (disks.rs).
+        fs::write(Path::new(SHARE_DRIVER).join("bind"), device.file_name().unwrap_or_default().as_bytes())?;
+    }
+    Ok(!fresh.is_empty())
 }
 
 /// Where the volume of this request stands: the share itself, or what was found at its subPath, held at `place` by a mount of its own.
-pub fn make_volume(request: &Value, place: &Path) -> Outcome<PathBuf> {
-    let root = mount(params::text(request, "tag")?)?;
+/// `has_own_kernel`: the devices are the machine's, not the host's.
+pub fn make_volume(request: &Value, place: &Path, has_own_kernel: bool) -> Outcome<PathBuf> {
+    let root = mount(params::text(request, "tag")?, has_own_kernel)?;
     match params::optional_text(request, "subPath").filter(|path| !path.is_empty()) {
         None => Ok(root),
         Some(path) => pin(&root, Path::new(path), place).map(|()| place.to_path_buf()),
     }
 }
 
-fn mount(tag: &str) -> Outcome<PathBuf> {
+fn mount(tag: &str, has_own_kernel: bool) -> Outcome<PathBuf> {
     let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if tag.is_empty() || tag.len() > 32 || !tag.chars().all(valid) {
         return Err(Failure::bad(format!("{:?} is no tag of a share", tag)));
@@ -45,11 +72,21 @@ fn mount(tag: &str) -> Outcome<PathBuf> {
     }
     fs::create_dir_all(&place).context(|| format!("make {}", place.display()))?;
     // Set-user-id programs may be part of a container's root; devices may not.
-    sys::mount(Path::new(tag), &place, "virtiofs", libc::MS_NODEV, "").map_err(|error| match error.raw_os_error() {
-        Some(libc::EINVAL) | Some(libc::ENODEV) => Failure::not_found(format!("this machine has no share {}", tag)),
-        _ => Failure::internal(format!("mount share {}: {}", tag, error)),
+    let attach = || sys::mount(Path::new(tag), &place, "virtiofs", libc::MS_NODEV, "");
+    let attached = match attach() {
+        Err(error) if has_own_kernel && is_unknown(&error) && look_again().context(|| format!("look for share {}", tag))? => attach(),
+        other => other,
+    };
+    attached.map_err(|error| match is_unknown(&error) {
+        true => Failure::not_found(format!("this machine has no share {}", tag)),
+        false => Failure::internal(format!("mount share {}: {}", tag, error)),
     })?;
     Ok(place)
+}
+
+/// A tag that no device has, or no driver for any.
+fn is_unknown(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL) | Some(libc::ENODEV))
 }
 
 fn is_mount_point(place: &Path) -> bool {

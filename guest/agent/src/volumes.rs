@@ -51,7 +51,7 @@ impl Agent {
         let base = if kind == VolumeKind::Disk { SCRATCH } else { "/run/sampan" };
         let path = Path::new(base).join("volumes").join(&id);
         let path = match kind {
-            VolumeKind::Share => shares::make_volume(request, &path)?,
+            VolumeKind::Share => shares::make_volume(request, &path, self.host.is_none())?,
             _ => make(kind, &path, request).context(|| format!("make volume {}", id)).map(|()| path)?,
         };
         self.volumes.insert(id, Volume { kind, path });

@@ -21,7 +21,7 @@ import type { Vmm } from '../vmm/vmm.ts';
 import { openStore } from './open-store.ts';
 import { encryptionKeyFile, withSecretEncryption } from './secret-encryption.ts';
 
-/** Clones kept ready per recently used shape. */
+/** Clones kept ready per recently used shape, and machines on the host. */
 const poolSize = 1;
 
 export interface Drivers {
@@ -130,7 +130,8 @@ export async function openVmms(instance: Instance, log: Logger): Promise<Vmms> {
 async function openNamespaceVmm(instance: Instance, log: Logger): Promise<Vmm | undefined> {
   try {
     const guest = await findGuestArtifacts(needed('SAMPAN_GUEST_DIR'));
-    return await createNamespaceVmm({ run: instance.run, guest, tag: instance.tag, log: log.child({ part: 'vmm' }) });
+    const { run, tag } = instance;
+    return await createNamespaceVmm({ run, guest, tag, log: log.child({ part: 'vmm' }), pool: poolOf() });
   } catch (error) {
     if (!isReason(error, 'FailedPrecondition')) throw error;
     log.warn({ reason: error.message }, 'the runtime handler "namespace" is not offered');
@@ -146,14 +147,13 @@ export async function closeVmms({ vm, namespace }: Vmms): Promise<void> {
 export async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
   const guest = await findGuestArtifacts(needed('SAMPAN_GUEST_DIR'));
   holdGuestArtifacts(guest);
-  const pool = Number(process.env.SAMPAN_POOL ?? poolSize);
   return createQemuVmm({
     run: instance.run,
     guest,
     launcherPath: launcherPath(),
     tag: instance.tag,
     log: log.child({ part: 'vmm' }),
-    pool,
+    pool: poolOf(),
     rehearsal: createRehearsal({
       connectAgent,
       directory: join(instance.run, 'rehearsal'),
@@ -161,6 +161,8 @@ export async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
     }),
   });
 }
+
+const poolOf = (): number => Number(process.env.SAMPAN_POOL ?? poolSize);
 
 export const launcherPath = (): string => join(needed('SAMPAN_HOST_DIR'), 'sampan-launch');
 

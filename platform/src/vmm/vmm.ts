@@ -38,7 +38,7 @@ export interface NicAttachment {
 /**
  * A directory of the host that the guest mounts by its tag (virtiofs): one tree for both, owners and modes as they are on the host. What is
  * mounted below the directory later appears in the guest when the directory is a mount point with shared propagation (mount_namespaces(7)).
- * Shares are fixed at create, and a machine with shares boots cold. When what serves a share ends, the machine is 'killed' with words that say so.
+ * Shares are fixed at create; a machine with more than one boots cold. When what serves a share ends, the machine is 'killed' with words that say so.
  */
 export interface Share {
   /** 1 to 32 of a-z, 0-9 and '-'; unique in the machine. */

@@ -11,6 +11,7 @@ import { createNamespaceVmm } from '../../src/vmm/namespace/namespace-vmm.ts';
 import type { Machine, Vmm } from '../../src/vmm/vmm.ts';
 import { suiteShape, type VmmUnderTest, vmmSuite } from '../../src/vmm/vmm-suite.ts';
 import { guestDirectory, missingVmmParts } from './support/vmm-lab.ts';
+import { until } from './support/wait.ts';
 
 const missing = missingVmmParts();
 const log = createLogger({ level: process.env.LAB_LOG ?? 'fatal' });
@@ -87,3 +88,56 @@ if (missing) {
     }
   });
 }
+
+test('a machine from stock has its own name, limits, disks and shares, and what was not used goes with the server', {
+  skip: missing,
+}, async () => {
+  const guest = await findGuestArtifacts(guestDirectory);
+  const root = await mkdtemp(join(tmpdir(), 'sampan-vmm-lab-'));
+  const tag = root.slice(-6).toLowerCase();
+  const run = `/dev/shm/sampan-vmm-lab-${tag}`;
+  const parked = () => readdir(join(run, 'parked'));
+  const isStocked = async () => {
+    const [name = 'none'] = await parked();
+    const text = await readFile(join(run, 'parked', name, 'machine.json'), 'utf8').catch(() => '{}');
+    return JSON.parse(text).state === 'running';
+  };
+  const path = join(root, 'scratch.img');
+  await mkdir(join(root, 'shared'));
+  await writeFile(path, 'a disk');
+  await truncate(path, 8 << 20);
+  const spec = (id: string) => ({
+    ...{ id, directory: join(run, 'vm', id), shape: suiteShape },
+    disks: [{ slot: 'scratch', path, readOnly: false }],
+    shares: [{ tag: 'host', directory: join(root, 'shared'), readOnly: false }],
+  });
+  const vmm = await createNamespaceVmm({ run, guest, tag, log, pool: 1 });
+  try {
+    const first = await vmm.create(spec('first'));
+    await until('a machine in stock', isStocked);
+    const [name] = await parked();
+    const [waiting] = (await readFile(join(run, 'parked', name!, 'pid'), 'utf8')).split(' ');
+    await vmm.destroy(first.directory);
+    const machine = await vmm.create(spec('second'));
+    assert.equal((await readFile(join(machine.directory, 'pid'), 'utf8')).split(' ')[0], waiting);
+    assert.equal((await vmm.find(machine.directory))?.id, 'second');
+    const record = JSON.parse(await readFile(join(machine.directory, 'machine.json'), 'utf8'));
+    assert.deepEqual(record.slots, ['scratch']);
+    const memory = record.cgroups.find((group: string) => existsSync(join(group, 'memory.limit_in_bytes')));
+    if (memory)
+      assert.equal(
+        (await readFile(join(memory, 'memory.limit_in_bytes'), 'utf8')).trim(),
+        String(suiteShape.memoryMib << 20),
+      );
+    const mounts = await readFile(`/proc/${waiting}/mountinfo`, 'utf8');
+    assert.match(mounts, / \/run\/sampan\/shares\/host /);
+    await until('another in stock', isStocked);
+    await vmm.destroy(machine.directory);
+    assert.equal(existsSync(`/proc/${waiting}`), false);
+  } finally {
+    await vmm.teardown();
+    assert.deepEqual(await parked(), []);
+    await rm(run, { recursive: true, force: true });
+    await rm(root, { recursive: true, force: true });
+  }
+});

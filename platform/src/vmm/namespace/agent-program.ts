@@ -1,6 +1,9 @@
 /** The agent's command line on the host (guest/agent/src/host): starting a machine, handing it a file. */
+
+import { join } from 'node:path';
 import { isReason, SampanError } from '@sampan/api/errors.ts';
 import { run } from '../../base/child.ts';
+import type { LineChild } from '../../base/line-child.ts';
 import type { DiskAttachment, MachineSpec, ShareMount } from '../vmm.ts';
 import { type ProcessId, parseProcessId } from '../vmm-process.ts';
 
@@ -33,6 +36,19 @@ export async function startMachineProcess(agentPath: string, options: StartOptio
   const id = parseProcessId(stdout.trim().replace(/^pid /, ''));
   if (!id) throw new SampanError('InternalError', `the agent said "${stdout.slice(0, 200)}" instead of a pid`);
   return id;
+}
+
+/** The socket in a machine's directory that takes what it is given. */
+export const giftsName = 'gifts';
+
+/** All disks and shares of a spec, to a machine that was started without. */
+export async function giveAll(gives: LineChild, directory: string, { disks, shares = [] }: MachineSpec): Promise<void> {
+  const socket = join(directory, giftsName);
+  const access = (readOnly: boolean) => (readOnly ? 'r' : 'rw');
+  await Promise.all([
+    ...disks.map(({ slot, readOnly, path }) => gives.ask('give', socket, 'disk', slot, access(readOnly), path)),
+    ...shares.map((one) => gives.ask('give', socket, 'share', one.tag, access(one.readOnly), one.directory)),
+  ]);
 }
 
 export async function giveDisk(agentPath: string, socketPath: string, disk: DiskAttachment): Promise<void> {

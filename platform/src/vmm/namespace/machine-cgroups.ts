@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 
@@ -36,6 +36,7 @@ export function hierarchiesOf(mounts: string): { version: 1 | 2; roots: string[]
 export class MachineCgroups {
   readonly #parents: string[];
   readonly #version: 1 | 2;
+  readonly #files = new Map<string, boolean>();
 
   private constructor(parents: string[], version: 1 | 2) {
     this.#parents = parents;
@@ -68,11 +69,13 @@ export class MachineCgroups {
 
   /** Idempotent. */
   async create(paths: readonly string[]): Promise<void> {
-    for (const path of paths) {
-      await mkdir(path, { recursive: true });
-      // Born without CPUs in version 1, and nobody may join it then.
-      if (this.#version === 1) for (const file of ['cpuset.cpus', 'cpuset.mems']) await inherit(path, file);
-    }
+    await Promise.all(
+      paths.map(async (path) => {
+        await mkdir(path, { recursive: true });
+        // Born without CPUs in version 1, and nobody may join it then.
+        if (this.#version === 1) for (const file of ['cpuset.cpus', 'cpuset.mems']) await inherit(path, file);
+      }),
+    );
   }
 
   async limit(paths: readonly string[], limits: { memoryBytes: number; millicores: number }): Promise<void> {
@@ -84,7 +87,7 @@ export class MachineCgroups {
       this.#version === 2
         ? [['memory.max', memoryBytes], ['cpu.max', `${quota} ${periodMicros}`], ['cpu.weight', weight]] // biome-ignore format: a table
         : [['memory.limit_in_bytes', memoryBytes], ['cpu.cfs_quota_us', quota], ['cpu.shares', shares]]; // biome-ignore format: a table
-    for (const [file, value] of values) await this.#write(paths, file, value);
+    await Promise.all(values.map(([file, value]) => this.#write(paths, file, value)));
   }
 
   async freeze(paths: readonly string[], frozen: boolean): Promise<void> {
@@ -116,19 +119,7 @@ export class MachineCgroups {
   /** Kills whoever is left in them and removes them with all below. Idempotent. Throws InternalError when one stays. */
   async remove(paths: readonly string[], clock: Clock): Promise<void> {
     await this.freeze(paths, false);
-    for (const path of paths) {
-      let left: unknown;
-      for (let attempt = 0; attempt < 200; attempt++) {
-        left = await removeTree(path).then(
-          () => undefined,
-          (error) => error,
-        );
-        if (left === undefined) break;
-        await killAll(path);
-        await clock.sleep(Math.min(1 + attempt, 25));
-      }
-      if (left !== undefined) throw new SampanError('InternalError', `cgroup ${path} stays: ${messageOf(left)}`);
-    }
+    await Promise.all(paths.map((path) => removeGroup(path, clock)));
   }
 
   /** Removes the instance's own directories where nothing is in them any more. */
@@ -138,11 +129,35 @@ export class MachineCgroups {
 
   /** A file that a hierarchy does not have belongs to another one. */
   async #write(paths: readonly string[], file: string, value: string | number): Promise<void> {
-    for (const path of paths)
-      await writeFile(join(path, file), String(value), { flag: 'r+' }).catch((error: NodeJS.ErrnoException) => {
+    const write = (path: string) =>
+      writeFile(join(path, file), String(value), { flag: 'r+' }).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw error;
       });
+    await Promise.all(paths.filter((path) => this.#has(path, file)).map(write));
   }
+
+  /** Each of version 1's hierarchies has files of its own controllers only; that does not change. */
+  #has(path: string, file: string): boolean {
+    const name = join(dirname(path), file);
+    const known = this.#files.get(name) ?? existsSync(join(path, file));
+    // What is gone has no files, and says nothing about the others.
+    if (known || existsSync(path)) this.#files.set(name, known);
+    return known;
+  }
+}
+
+async function removeGroup(path: string, clock: Clock): Promise<void> {
+  let left: unknown;
+  for (let attempt = 0; attempt < 200; attempt++) {
+    left = await removeTree(path).then(
+      () => undefined,
+      (error) => error,
+    );
+    if (left === undefined) return;
+    await killAll(path);
+    await clock.sleep(Math.min(1 + attempt, 25));
+  }
+  throw new SampanError('InternalError', `cgroup ${path} stays: ${messageOf(left)}`);
 }
 
 /** Version 2: children may use what there is of the controllers that Pods need. */

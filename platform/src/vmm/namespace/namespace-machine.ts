@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import { readTextIfExists } from '../../base/files.ts';
+import type { LineChild } from '../../base/line-child.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
 import { channelName, checkDiskFiles, checkShareMount } from '../check-spec.ts';
@@ -14,7 +15,7 @@ import { makeSharePlace } from '../share-place.ts';
 import { checkDisks } from '../slots.ts';
 import type { DiskAttachment, Machine, MachineExit, MachineShape, MachineStats, ShareMount } from '../vmm.ts';
 import { isAlive, killAndWait, type ProcessId } from '../vmm-process.ts';
-import { giveDisk, giveShareMount } from './agent-program.ts';
+import { giftsName, giveDisk, giveShareMount } from './agent-program.ts';
 import type { MachineCgroups } from './machine-cgroups.ts';
 import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
 
@@ -22,12 +23,13 @@ export interface NamespaceContext {
   agentPath: string;
   rootfsPath: string;
   cgroups: MachineCgroups;
+  /** The agent's program, which hands things to machines that run. */
+  gives: LineChild;
   clock: Clock;
   log: Logger;
 }
 
 const consoleBytes = 16 * 1024;
-const giftsName = 'gifts';
 
 export class NamespaceMachine implements Machine {
   readonly id: string;

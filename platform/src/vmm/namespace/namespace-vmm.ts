@@ -6,10 +6,11 @@
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
-import { SampanError } from '@sampan/api/errors.ts';
+import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { run } from '../../base/child.ts';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { ensureDirectory } from '../../base/files.ts';
+import { LineChild } from '../../base/line-child.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
 import { checkDiskFiles, checkShareDirectories, checkSpec } from '../check-spec.ts';
@@ -17,10 +18,11 @@ import type { GuestArtifacts } from '../guest-artifacts.ts';
 import { isAnothers } from '../machine-driver.ts';
 import type { Machine, MachineSpec, Vmm, VmmCapabilities } from '../vmm.ts';
 import { isAlive, killAndWait, readProcessFile } from '../vmm-process.ts';
-import { startMachineProcess } from './agent-program.ts';
+import { giveAll, startMachineProcess } from './agent-program.ts';
 import { MachineCgroups } from './machine-cgroups.ts';
 import { type MachineRecord, readMachineRecord, writeMachineRecord } from './machine-record.ts';
 import { type NamespaceContext, NamespaceMachine } from './namespace-machine.ts';
+import { canBeParked, type ParkedMachine, ParkedMachines } from './parked-machines.ts';
 
 export interface NamespaceVmmOptions {
   /** The instance's directory on tmpfs. */
@@ -30,6 +32,8 @@ export interface NamespaceVmmOptions {
   tag: string;
   log: Logger;
   clock?: Clock;
+  /** Machines kept ready ahead of need; default 0. */
+  pool?: number;
 }
 
 const mib = 1024 * 1024;
@@ -40,7 +44,11 @@ export async function createNamespaceVmm(options: NamespaceVmmOptions): Promise<
   await ensureDirectory(options.run, 0o711);
   await checkHost(guest.agentPath);
   const cgroups = await MachineCgroups.open(tag);
-  return new NamespaceVmm({ agentPath: guest.agentPath, rootfsPath: guest.rootfsPath, cgroups, clock, log });
+  const gives = new LineChild(guest.agentPath, ['gives']);
+  const context = { agentPath: guest.agentPath, rootfsPath: guest.rootfsPath, cgroups, gives, clock, log };
+  const vmm = new NamespaceVmm(context, options);
+  await vmm.recover();
+  return vmm;
 }
 
 async function checkHost(agentPath: string): Promise<void> {
@@ -63,9 +71,19 @@ class NamespaceVmm implements Vmm {
   readonly #serial = new SerialByKey();
   /** By directory. */
   readonly #machines = new Map<string, NamespaceMachine>();
+  readonly #parked: ParkedMachines;
 
-  constructor(context: NamespaceContext) {
+  constructor(context: NamespaceContext, { run, pool = 0 }: Pick<NamespaceVmmOptions, 'run' | 'pool'>) {
     this.#context = context;
+    this.#parked = new ParkedMachines({
+      ...{ context, run, size: pool },
+      start: (spec) => this.#startNew(spec),
+      scrap: (directory) => this.#scrap(directory),
+    });
+  }
+
+  recover(): Promise<void> {
+    return this.#parked.recover();
   }
 
   async capabilities(): Promise<VmmCapabilities> {
@@ -95,6 +113,7 @@ class NamespaceVmm implements Vmm {
       if (existsSync(spec.directory)) await this.#scrap(spec.directory);
       const machine = await this.#start(spec);
       this.#machines.set(spec.directory, machine);
+      if (canBeParked(spec)) this.#parked.note();
       return machine;
     });
   }
@@ -115,6 +134,8 @@ class NamespaceVmm implements Vmm {
   async prepareTemplate(): Promise<void> {}
 
   async close(): Promise<void> {
+    await this.#parked.close();
+    this.#context.gives.close();
     for (const machine of this.#machines.values()) machine.disconnect();
     await this.#context.cgroups.removeParents();
   }
@@ -137,34 +158,68 @@ class NamespaceVmm implements Vmm {
     return machine;
   }
 
+  /** One from stock, where it is of use; what fails there is logged, and a new one is started. */
   async #start(spec: MachineSpec): Promise<NamespaceMachine> {
-    const { cgroups, clock, agentPath, rootfsPath } = this.#context;
-    const { directory, shape } = spec;
+    const { clock, log } = this.#context;
     const begunMs = clock.monotonicMs();
+    const parked = canBeParked(spec) ? await this.#parked.take() : undefined;
+    const adopted = parked && (await this.#adopt(parked, spec));
+    const { directory, record, process } = adopted ?? (await this.#startNew(spec));
+    const tookMs = Math.round(clock.monotonicMs() - begunMs);
+    log.debug({ machine: spec.id, tookMs, parked: adopted !== undefined }, 'machine started on the host');
+    return new NamespaceMachine(this.#context, { directory, record, process });
+  }
+
+  /** Undefined when it could not be made use of; it is gone then. */
+  async #adopt(parked: ParkedMachine, spec: MachineSpec): Promise<ParkedMachine | undefined> {
+    const { directory } = spec;
+    try {
+      const { cgroups } = parked.record;
+      const record: MachineRecord = { ...this.#recordOf(spec), cgroups, state: 'running' };
+      await Promise.all([this.#limit(spec, cgroups), giveAll(this.#context.gives, parked.directory, spec)]);
+      await this.#parked.adopt(parked, directory, record);
+      return { directory, record, process: parked.process };
+    } catch (error) {
+      this.#context.log.warn({ machine: spec.id, error: messageOf(error) }, 'a parked machine was of no use');
+      await this.#scrap(parked.directory);
+      await this.#scrap(directory);
+      return undefined;
+    }
+  }
+
+  #limit({ shape, cpuLimitMillicores }: MachineSpec, paths: readonly string[]): Promise<void> {
+    const millicores = cpuLimitMillicores ?? shape.vcpus * 1000;
+    return this.#context.cgroups.limit(paths, { memoryBytes: shape.memoryMib * mib, millicores });
+  }
+
+  #recordOf(spec: MachineSpec): MachineRecord {
     const scratchPath = spec.disks.find(({ slot }) => slot === 'scratch')?.path;
-    const record: MachineRecord = {
+    return {
       format: 1,
       driver: 'namespace',
       id: spec.id,
-      shape,
+      shape: spec.shape,
       state: 'starting',
-      cgroups: cgroups.paths(spec.id),
+      cgroups: this.#context.cgroups.paths(spec.id),
       slots: spec.disks.map(({ slot }) => slot),
       ...(spec.shares?.length ? { shares: spec.shares.map(({ tag, directory }) => ({ tag, directory })) } : {}),
       ...(scratchPath ? { scratchPath } : {}),
     };
+  }
+
+  async #startNew(spec: MachineSpec): Promise<ParkedMachine> {
+    const { cgroups, agentPath, rootfsPath } = this.#context;
+    const { directory } = spec;
+    const record = this.#recordOf(spec);
     await mkdir(directory, { recursive: true, mode: 0o700 });
     try {
       await writeMachineRecord(directory, record);
       await cgroups.create(record.cgroups);
-      const millicores = spec.cpuLimitMillicores ?? shape.vcpus * 1000;
-      await cgroups.limit(record.cgroups, { memoryBytes: shape.memoryMib * mib, millicores });
+      await this.#limit(spec, record.cgroups);
       const process = await startMachineProcess(agentPath, { spec, rootfsPath, cgroups: record.cgroups });
       const running: MachineRecord = { ...record, state: 'running' };
       await writeMachineRecord(directory, running);
-      const tookMs = Math.round(clock.monotonicMs() - begunMs);
-      this.#context.log.debug({ machine: spec.id, tookMs }, 'machine started on the host');
-      return new NamespaceMachine(this.#context, { directory, record: running, process });
+      return { directory, record: running, process };
     } catch (error) {
       await this.#scrap(directory);
       throw error;

@@ -79,3 +79,11 @@ test('a share is a connection to a server that the launcher starts', () => {
     ...['--share-server', '/usr/lib/qemu/virtiofsd', '--share', '34:rw:/run/p/shared', '--share', '35:r:/srv'],
   ]);
 });
+
+test('a clone with a share gets a copy of the template’s memory, which its file server is given too', () => {
+  const shares = { serverPath: '/v', list: [{ tag: 'host', directory: '/run/p/shared', readOnly: false }] };
+  const template = { memoryPath: '/proc/7/fd/5', statePath: '/run/x/t/state' };
+  const actual = launcherArguments({ ...common, mode: 'run', deviceNodes: [], disks: [], shares, template });
+  assert.equal(actual[actual.indexOf('--memory-copy') + 1], '14:/proc/7/fd/5');
+  assert.ok(!actual.includes('14:rw:/proc/7/fd/5'));
+});

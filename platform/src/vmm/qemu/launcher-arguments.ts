@@ -73,16 +73,22 @@ function shareArguments(shares: LauncherArgumentsOptions['shares']): string[] {
   return ['--share-server', shares.serverPath, ...shares.list.flatMap(give)];
 }
 
-function bootFiles({ boot, newMemoryBytes, template }: LauncherArgumentsOptions): string[] {
+function bootFiles({ boot, newMemoryBytes, template, shares }: LauncherArgumentsOptions): string[] {
   return [
     ...(boot
       ? [...file(descriptors.kernel, boot.kernelPath, true), ...file(descriptors.initrd, boot.initrdPath, true)]
       : []),
     ...(newMemoryBytes ? ['--memory', `${descriptors.memory}:${newMemoryBytes}`] : []),
-    // Writable because QEMU insists on opening it so; its seals keep it from being written.
-    ...(template ? file(descriptors.memory, template.memoryPath, false) : []),
+    ...(template ? memory(template.memoryPath, Boolean(shares?.list.length)) : []),
     ...(template ? file(descriptors.state, template.statePath, true) : []),
   ];
+}
+
+/** Of a clone: the template's own, or, where a server of shares has to have it too, a copy. */
+function memory(path: string, isHandedOn: boolean): string[] {
+  if (isHandedOn) return ['--memory-copy', `${descriptors.memory}:${path}`];
+  // Writable because QEMU insists on opening it so; its seals keep it from being written.
+  return file(descriptors.memory, path, false);
 }
 
 /** A VMM outside the system's directories needs its own shown in the jail. */

@@ -124,12 +124,13 @@ test('a template shares its memory, and only root has a disk and nothing a netwo
   assert.equal(actual.filter((argument) => argument.includes('"driver":"null-co"')).length, diskSlots.length - 1);
 });
 
-test('a template and its clones have the same devices in the same order', () => {
+test('a template and its clones have the same devices in the same order, but for the one that keeps a place for a share', () => {
   const devices = (start: 'template' | 'clone', nic?: { mac: string }) =>
     qemuArguments({ profile: accelerationProfiles.tcg, shape, start, filledSlots: ['image1'], nic })
       .filter((_, index, all) => all[index - 1] === '-device')
       .map((argument) => argument.replace(/,mac=.*/, ''));
-  assert.deepEqual(devices('template'), devices('clone', { mac: '02:00:00:00:00:01' }));
+  const placeholder = 'virtio-pmem,memdev=placeholder,bus=virtio-mmio-bus.1';
+  assert.deepEqual(devices('template'), [...devices('clone', { mac: '02:00:00:00:00:01' }), placeholder]);
 });
 
 test('KVM and TCG differ in -accel, -cpu and the kernel parameters alone', () => {
@@ -155,5 +156,16 @@ test('a machine with shares has memory that can be handed on, and a device a sha
   assert.deepEqual(actual.slice(plain.length), [
     ...['-chardev', 'socket,id=share0,fd=34', '-device', 'vhost-user-fs-device,chardev=share0,tag=host'],
     ...['-chardev', 'socket,id=share1,fd=35', '-device', 'vhost-user-fs-device,chardev=share1,tag=b'],
+  ]);
+});
+
+test('a clone with a share has memory of its own to hand on, the connection, and no device for it yet', () => {
+  const options = { profile: accelerationProfiles.tcg, shape, start: 'clone', filledSlots: [] } as const;
+  const plain = qemuArguments(options);
+  const actual = qemuArguments({ ...options, shares: ['host'] });
+  const memory = 'memory-backend-file,id=ram,size=512M,merge=off,dump=off,mem-path=/proc/self/fd/14,share=';
+  assert.ok(plain.includes(`${memory}off`) && actual.includes(`${memory}on`));
+  assert.deepEqual(actual.slice(plain.length), [
+    ...['-chardev', 'socket,id=share0,fd=34', '-device', 'virtio-scsi-device,id=plug,bus=virtio-mmio-bus.0'],
   ]);
 });

@@ -21,7 +21,7 @@ export interface QemuArgumentsOptions {
   tscKhz?: number;
   /** Absent: the device is there, with no network behind it. */
   nic?: { mac: string };
-  /** Tags; only with start 'cold'. */
+  /** Tags; with start 'clone' at most one, which is plugged in later (late-share.ts). */
   shares?: readonly string[];
 }
 
@@ -52,7 +52,8 @@ export function qemuArguments(options: QemuArgumentsOptions): string[] {
     ...networkArguments(options.nic),
     ...channelArguments(),
     ...['-object', 'rng-random,id=rng,filename=/dev/urandom', '-device', 'virtio-rng-device,rng=rng'],
-    ...(options.shares ?? []).flatMap(shareArguments),
+    ...(options.start === 'template' ? placeholderArguments : []),
+    ...(options.shares ?? []).flatMap((tag, index) => shareArguments(tag, index, options.start)),
   ];
 }
 
@@ -81,7 +82,7 @@ function memoryBackend(shape: MachineShape, start: QemuArgumentsOptions['start']
   if (start === 'cold' && shared) return `memory-backend-memfd,id=ram,${size},share=on`;
   if (start === 'cold') return `memory-backend-ram,id=ram,${size}`;
   const path = `mem-path=/proc/self/fd/${descriptors.memory}`;
-  if (start === 'template') return `memory-backend-file,id=ram,${size},${path},share=on`;
+  if (start === 'template' || shared) return `memory-backend-file,id=ram,${size},${path},share=on`;
   return `memory-backend-file,id=ram,${size},${path},share=off`;
 }
 
@@ -170,13 +171,24 @@ function networkArguments(nic: QemuArgumentsOptions['nic']): string[] {
 }
 
 /** virtiofs: the file server is a process of its own at the other end of an open connection (launcher, share.rs). */
-function shareArguments(tag: string, index: number): string[] {
+function shareArguments(tag: string, index: number, start: QemuArgumentsOptions['start']): string[] {
   const id = `share${index}`;
   return [
     ...['-chardev', `socket,id=${id},fd=${shareDescriptor(index)}`],
-    ...['-device', `vhost-user-fs-device,chardev=${id},tag=${tag}`],
+    ...(start === 'clone' ? plugArguments : ['-device', `vhost-user-fs-device,chardev=${id},tag=${tag}`]),
   ];
 }
+
+/** Not the first: QEMU takes its interrupt for that of another pin (ioapic_set_irq). Where the guest of a template sees a device that nobody drives, and a clone may have its share. */
+export const lateShareBus = 'virtio-mmio-bus.1';
+/** Of all devices only this one has no state of its own: a clone need not have it to read the template's. */
+const placeholderArguments = [
+  ...['-object', 'memory-backend-ram,id=placeholder,size=4K'],
+  ...['-device', `virtio-pmem,memdev=placeholder,bus=${lateShareBus}`],
+];
+/** A place that the guest does not know. What it has is a bus whose plugging does nothing: late-share.ts borrows that. */
+const plugArguments = ['-device', 'virtio-scsi-device,id=plug,bus=virtio-mmio-bus.0'];
+export const plugHandler = '/machine/peripheral/plug/plug.0';
 
 function channelArguments(): string[] {
   return [

@@ -121,6 +121,8 @@ class QemuVmm implements Vmm {
   readonly #pool: ClonePool;
   readonly #serial = new SerialByKey();
   readonly #starts = new Turnstile(2 * availableParallelism());
+  /** This QEMU cannot give a clone a share: found out once. */
+  #sharesBootCold = false;
   /** By directory. */
   readonly #machines = new Map<string, QemuMachine>();
 
@@ -162,8 +164,7 @@ class QemuVmm implements Vmm {
       if (!this.#context.shareServerPath) refuseShares(spec, 'qemu (without virtiofsd)');
       checkShareDirectories(spec);
       if (existsSync(spec.directory)) await scrap(this.#context, spec.directory);
-      // A template's memory is nobody's to share, and its device state cannot hold a share's.
-      const template = spec.shares?.length ? undefined : await this.#templateFor(spec.shape);
+      const template = this.#canBeCloned(spec) ? await this.#templateFor(spec.shape) : undefined;
       const machine = await this.#starts.run(() => this.#start(spec, template));
       this.#machines.set(spec.directory, machine);
       if (!spec.shares?.length) this.#pool.note(spec.shape);
@@ -223,11 +224,17 @@ class QemuVmm implements Vmm {
     return wait ? making : undefined;
   }
 
+  /** A template has a place for one share (late-share.ts). */
+  #canBeCloned({ shares = [] }: MachineSpec): boolean {
+    return shares.length === 0 || (shares.length === 1 && !this.#sharesBootCold);
+  }
+
   /** Tries the fastest way first; what fails there is logged, and the next way decides. */
   async #start(spec: MachineSpec, template: Template | undefined): Promise<QemuMachine> {
     const { log } = this.#context;
     // A parked clone's descriptor can only be tied to a device of the namespace it was opened in, the host's.
-    const parked = template && spec.nic && !spec.nic.netnsPath && this.#pool.take(template);
+    const canAdopt = spec.nic && !spec.nic.netnsPath && !spec.shares?.length;
+    const parked = template && canAdopt && this.#pool.take(template);
     const grace = { cpuGraceMs: this.#cpuGraceMs };
     if (parked) {
       try {
@@ -241,6 +248,7 @@ class QemuVmm implements Vmm {
         return await startMachine(this.#context, { spec, template, ...grace });
       } catch (error) {
         log.warn({ machine: spec.id, error: messageOf(error) }, 'clone failed, booting cold');
+        if (spec.shares?.length) this.#sharesBootCold = true;
         await this.#templates.verify(template);
       }
     }

@@ -2,6 +2,7 @@
 import { mkdir, stat, statfs } from 'node:fs/promises';
 import type { DiskAttachment, MachineSpec, NicAttachment } from '../vmm.ts';
 import { adoptClone } from './adopt-clone.ts';
+import { plugShare } from './late-share.ts';
 import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
 import type { ParkedClone } from './park-clone.ts';
 import { Phases } from './phases.ts';
@@ -47,6 +48,7 @@ export async function startMachine(context: QemuContext, options: StartMachineOp
     if (template) {
       await readTemplateState(vmm.qmp);
       phases.end('state');
+      for (const { tag } of shares ?? []) await plugShare(vmm.qmp, tag);
       // The template was stopped when it was frozen, and that is part of its state.
       await vmm.qmp.call('cont');
       phases.end('run');
