@@ -133,7 +133,7 @@ test('a machine from stock has its own name, limits, disks and shares, and what 
     assert.match(mounts, / \/run\/sampan\/shares\/host /);
     await until('another in stock', isStocked);
     await vmm.destroy(machine.directory);
-    assert.equal(existsSync(`/proc/${waiting}`), false);
+    assert.equal(await vmm.find(machine.directory), undefined);
   } finally {
     await vmm.teardown();
     assert.deepEqual(await parked(), []);
