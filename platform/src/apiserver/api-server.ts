@@ -14,6 +14,7 @@ import type { Kind } from '@sampan/api/kind.ts';
 import { rbacGroup } from '@sampan/api/kinds/rbac/resources.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
+import { QuietCollector } from '../base/quiet-collector.ts';
 import type { NodeGateway } from '../node/gateway.ts';
 import type { Store } from '../store/store.ts';
 import { accessReviews } from './actions/access-reviews.ts';
@@ -84,6 +85,8 @@ export interface ApiServer {
 
 const compactEveryMs = 5 * 60_000;
 const bookmarkEveryMs = 60_000;
+const restEveryMs = 1_000;
+const collectEveryMs = 2_000;
 const renewEveryMs = 12 * 3_600_000;
 
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
@@ -128,6 +131,9 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const every = (ms: number, work: () => void | Promise<void>) =>
     void repeat({ clock, log, ms, signal: stop.signal, work });
   every(bookmarkEveryMs, () => cache.bookmark());
+  every(restEveryMs, () => cache.rest());
+  const collector = new QuietCollector(collectEveryMs);
+  every(collectEveryMs, () => collector.look());
   every(renewEveryMs, () => door.renewCertificate());
   let compactTo = cache.revision;
   every(compactEveryMs, async () => {

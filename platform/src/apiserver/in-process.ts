@@ -19,6 +19,7 @@ import { masters, type UserInfo } from './auth/user.ts';
 import { type Action, decodeAction } from './meta/action.ts';
 import { badRequest, unknownPath } from './meta/failures.ts';
 import { copyForClient, copyOf } from './meta/object.ts';
+import type { Shown } from './meta/shown.ts';
 import { findVirtual, type VirtualKind } from './meta/virtual.ts';
 import { apply } from './verbs/apply.ts';
 import type { Caller, VerbContext } from './verbs/context.ts';
@@ -225,8 +226,8 @@ class WatchQueue<T extends KubeObject> implements WatchSink {
   #error: Error | undefined;
   #wake: () => void = () => {};
 
-  event(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: KubeObject): void {
-    this.#push({ type, object: object as T });
+  event(type: 'ADDED' | 'MODIFIED' | 'DELETED', { object }: Shown): void {
+    this.#push({ type, object: object as KubeObject as T });
   }
 
   bookmark(revision: number): void {

@@ -43,6 +43,14 @@ export function decode(value: Uint8Array, revision: number): Stored {
   return deepFreeze(object as unknown as Stored);
 }
 
+/** The object of a JSON text that was made of a decoded one, frozen; its sets are the pool's again. */
+export function parseShown(json: Uint8Array): Stored {
+  const object = JSON.parse(utf8.decode(json)) as Stored;
+  const entries = object.metadata.managedFields as { fieldsV1?: FieldSet }[] | undefined;
+  for (const entry of entries ?? []) if (entry.fieldsV1) entry.fieldsV1 = pool.set(JSON.stringify(entry.fieldsV1));
+  return deepFreeze(object);
+}
+
 function decodeEntry(entry: { fieldsV1?: unknown }): void {
   if (typeof entry.fieldsV1 === 'string') entry.fieldsV1 = pool.set(entry.fieldsV1);
   else if (isObject(entry.fieldsV1)) entry.fieldsV1 = compact(entry.fieldsV1 as Record<string, FieldSet>);

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { isReason } from '@sampan/api/errors.ts';
 import type { Stored } from '../meta/object.ts';
 import { type Change, KindCache } from './kind-cache.ts';
+import { Shelf } from './shelf.ts';
 
 const object = (name: string): Stored => ({ metadata: { name } });
 const key = (name: string) => `/registry/core/pods/ns/${name}`;
@@ -47,7 +48,7 @@ test('a subscriber from the past is told what it missed and then what comes', ()
 });
 
 test('history is bounded, and a start before it is refused as Expired', () => {
-  const cache = new KindCache({ events: 8 });
+  const cache = new KindCache(new Shelf(), { events: 8 });
   for (let revision = 1; revision <= 100; revision++) cache.put(key('a'), object('a'), revision);
   assert.throws(
     () => cache.subscribe(50, collector()),
@@ -62,7 +63,7 @@ test('history is bounded, and a start before it is refused as Expired', () => {
 });
 
 test('a revision of several changes is forgotten whole', () => {
-  const cache = new KindCache({ events: 8 });
+  const cache = new KindCache(new Shelf(), { events: 8 });
   // Revisions of four changes each: no subscriber may be let in between them.
   for (let revision = 1; revision <= 10; revision++) {
     for (const name of ['a', 'b', 'c', 'd']) cache.put(key(name), object(name), revision);

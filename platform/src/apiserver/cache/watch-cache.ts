@@ -15,7 +15,8 @@ import type { Logger } from '../../base/log.ts';
 import type { Store, StoreEvent } from '../../store/store.ts';
 import { decode } from './encoding.ts';
 import { kindPrefixOf, prefixOf, registryRoot } from './key.ts';
-import { type Cached, KindCache } from './kind-cache.ts';
+import { KindCache } from './kind-cache.ts';
+import { type Item, Shelf } from './shelf.ts';
 
 export interface WatchCacheOptions {
   store: Store;
@@ -35,6 +36,7 @@ interface Waiter {
 
 export class WatchCache {
   readonly #options: WatchCacheOptions;
+  readonly #shelf = new Shelf();
   readonly #caches = new Map<string, KindCache>();
   /** Kinds that are being read: what happened to them meanwhile. */
   readonly #arriving = new Map<string, StoreEvent[]>();
@@ -47,7 +49,7 @@ export class WatchCache {
 
   private constructor(options: WatchCacheOptions) {
     this.#options = options;
-    for (const kind of options.kinds) this.#caches.set(prefixOf(kind.ref), new KindCache());
+    for (const kind of options.kinds) this.#caches.set(prefixOf(kind.ref), new KindCache(this.#shelf));
   }
 
   /** Resolves when every kind has been read. */
@@ -80,8 +82,11 @@ export class WatchCache {
         const rebuilds = this.#rebuilds;
         const { entries, revision } = await this.#read(prefix);
         await this.reach(revision);
-        if (rebuilds !== this.#rebuilds) continue;
-        const cache = new KindCache();
+        if (rebuilds !== this.#rebuilds) {
+          release(entries);
+          continue;
+        }
+        const cache = new KindCache(this.#shelf);
         cache.reset(entries.get(prefix) ?? [], revision);
         this.#caches.set(prefix, cache);
         for (const event of missed) if (event.revision > revision) this.#tell(cache, event);
@@ -95,7 +100,7 @@ export class WatchCache {
   /** Ends the kind's watches and forgets its objects. */
   remove(ref: Kind['ref']): void {
     const prefix = prefixOf(ref);
-    this.#caches.get(prefix)?.end();
+    this.#caches.get(prefix)?.clear();
     this.#caches.delete(prefix);
   }
 
@@ -124,6 +129,11 @@ export class WatchCache {
     for (const cache of this.#caches.values()) cache.progress(this.#revision);
   }
 
+  /** To be called about once a second: makes what is not read smaller. */
+  rest(): void {
+    this.#shelf.rest();
+  }
+
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#following;
@@ -149,14 +159,28 @@ export class WatchCache {
 
   async #rebuild(): Promise<void> {
     const { entries, revision } = await this.#read(registryRoot);
-    for (const [prefix, cache] of this.#caches) cache.reset(entries.get(prefix) ?? [], revision);
+    for (const [prefix, cache] of this.#caches) {
+      cache.reset(entries.get(prefix) ?? [], revision);
+      entries.delete(prefix);
+    }
+    // Of kinds that are still arriving, or went meanwhile.
+    release(entries);
     this.#rebuilds += 1;
     this.#moveTo(revision);
   }
 
   /** What is stored beneath `root` of kinds that are followed or arriving, by the kind's prefix. */
-  async #read(root: string): Promise<{ entries: Map<string, Cached[]>; revision: number }> {
-    const entries = new Map<string, Cached[]>();
+  async #read(root: string): Promise<{ entries: Map<string, Item[]>; revision: number }> {
+    const entries = new Map<string, Item[]>();
+    try {
+      return { entries, revision: await this.#readInto(entries, root) };
+    } catch (error) {
+      release(entries);
+      throw error;
+    }
+  }
+
+  async #readInto(entries: Map<string, Item[]>, root: string): Promise<number> {
     let revision = 0;
     let after: string | undefined;
     for (let more = true; more; ) {
@@ -168,13 +192,13 @@ export class WatchCache {
         const object = this.#decode(entry.key, entry.value, entry.modRevision);
         if (!object) continue;
         const list = entries.get(prefix) ?? [];
-        list.push({ key: entry.key, object, revision: entry.modRevision });
+        list.push(this.#shelf.place(entry.key, object, entry.modRevision));
         entries.set(prefix, list);
       }
       more = page.more;
       after = page.entries.at(-1)?.key;
     }
-    return { entries, revision };
+    return revision;
   }
 
   #apply(batch: StoreEvent[]): void {
@@ -194,7 +218,7 @@ export class WatchCache {
       return;
     }
     const object = event.value && this.#decode(event.key, event.value, event.revision);
-    if (object) cache.put(event.key, object, event.revision, event.value?.length);
+    if (object) cache.put(event.key, object, event.revision);
   }
 
   #moveTo(revision: number): void {
@@ -214,4 +238,8 @@ export class WatchCache {
       return undefined;
     }
   }
+}
+
+function release(entries: Map<string, Item[]>): void {
+  for (const items of entries.values()) for (const item of items) item.release();
 }

@@ -44,20 +44,28 @@ async function toYaml(value: object): Promise<string> {
 export async function sendBytes(exchange: Exchange, code: number, body: Buffer, type: string): Promise<void> {
   const { request, response } = exchange;
   if (response.headersSent || response.destroyed) return;
+  setHead(exchange, code, type);
+  let bytes = body;
+  if (isGzipped(exchange, body.length)) bytes = await compress(body, { level: 1 });
+  response.setHeader('Content-Length', bytes.length);
+  response.end(request.method === 'HEAD' ? undefined : bytes);
+}
+
+export function setHead(exchange: Exchange, code: number, type: string): void {
+  const { response } = exchange;
   response.statusCode = code;
   response.setHeader('Content-Type', type);
   if (!response.hasHeader('Cache-Control')) response.setHeader('Cache-Control', 'no-cache, private');
   setWarnings(exchange);
-  let bytes = body;
-  if (body.length >= gzipFromBytes) {
-    response.appendHeader('Vary', 'Accept-Encoding');
-    if (/\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))) {
-      bytes = await compress(body, { level: 1 });
-      response.setHeader('Content-Encoding', 'gzip');
-    }
-  }
-  response.setHeader('Content-Length', bytes.length);
-  response.end(request.method === 'HEAD' ? undefined : bytes);
+}
+
+/** Whether an answer of so many bytes is to be compressed for this client; the head then says so. */
+export function isGzipped({ request, response }: Exchange, bytes: number): boolean {
+  if (bytes < gzipFromBytes) return false;
+  response.appendHeader('Vary', 'Accept-Encoding');
+  if (!/\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))) return false;
+  response.setHeader('Content-Encoding', 'gzip');
+  return true;
 }
 
 /** JSON that is compressed already. */
@@ -91,7 +99,7 @@ export function setWarnings({ response, warnings }: Exchange): void {
   response.setHeader('Warning', quoted);
 }
 
-function wantsPretty({ query, request }: Exchange): boolean {
+export function wantsPretty({ query, request }: Exchange): boolean {
   const asked = query.get('pretty');
   if (asked !== null) return isTrue(asked);
   return /^(curl|Wget|Mozilla)\//.test(request.headers['user-agent'] ?? '');

@@ -13,13 +13,14 @@ import { create } from '../verbs/create.ts';
 import { deleteObject } from '../verbs/delete.ts';
 import { deleteCollection } from '../verbs/delete-collection.ts';
 import { get } from '../verbs/get.ts';
-import { list } from '../verbs/list.ts';
+import { list, listAs, listMetadata } from '../verbs/list.ts';
 import { applyType, patch, patcherFor } from '../verbs/patch.ts';
 import { applyScale, getScale, patchScale, updateScale } from '../verbs/scale.ts';
 import { update } from '../verbs/update.ts';
 import { mediaType, parseBody, readBody } from './body.ts';
 import { applierOf, callerOf, deleteOptionsOf, includeObjectOf, listQueryOf, patcherOf } from './caller.ts';
-import { type Exchange, send } from './exchange.ts';
+import { type Exchange, send, wantsPretty } from './exchange.ts';
+import { heldFor, sendList } from './list-answer.ts';
 import { type Representation, representationOf } from './negotiate.ts';
 import type { ResourceRequest } from './request-info.ts';
 import { handleVirtual } from './virtual-handler.ts';
@@ -221,12 +222,11 @@ async function show(call: Call, kind: Kind, object: Stored, code = 200): Promise
 async function showList(call: Call, kind: Kind): Promise<void> {
   const { exchange, info, context } = call;
   const { as, version: of, format } = call.shown;
-  const answer = await list(context, kind, listQueryOf(exchange.query, info.namespace, ''));
-  const metadata = {
-    resourceVersion: String(answer.revision),
-    ...(answer.continue ? { continue: answer.continue } : {}),
-    ...(answer.remaining ? { remainingItemCount: answer.remaining } : {}),
-  };
+  const query = listQueryOf(exchange.query, info.namespace, '');
+  if (as === 'Object' && format === 'json' && !wantsPretty(exchange))
+    return sendList(exchange, kind, await listAs(context, kind, query, heldFor(exchange)));
+  const answer = await list(context, kind, query);
+  const metadata = listMetadata(answer);
   const value =
     as === 'Table'
       ? table(answer.items, metadata, tableOptions(call, kind))

@@ -6,9 +6,9 @@ import type { KubeObject } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
 import type { Kind } from '@sampan/api/kind.ts';
 import type { Clock } from '../../base/clock.ts';
-import type { Change } from '../cache/kind-cache.ts';
 import { apiVersionOf } from '../meta/kinds.ts';
 import { type IncludeObject, partial, table } from '../meta/present.ts';
+import type { Shown } from '../meta/shown.ts';
 import { toStatus } from '../meta/status.ts';
 import type { VerbContext } from '../verbs/context.ts';
 import type { ListQuery } from '../verbs/list-options.ts';
@@ -77,8 +77,8 @@ class HttpSink implements WatchSink {
     response.flushHeaders();
   }
 
-  event(type: EventType, object: KubeObject, change?: Change): void {
-    this.#write(this.#shared(type, change, () => line(type, this.#present(object))));
+  event(type: EventType, shown: Shown, encoded?: Map<string, Buffer>): void {
+    this.#write(this.#shared(type, encoded, () => this.#line(type, shown)));
     this.#checkPace();
   }
 
@@ -116,16 +116,22 @@ class HttpSink implements WatchSink {
   }
 
   /** Plain encodings are kept with the change for the next watcher; tables carry ages and first-time columns, so are not. */
-  #shared(type: EventType, change: Change | undefined, make: () => Buffer): Buffer {
+  #shared(type: EventType, encoded: Map<string, Buffer> | undefined, make: () => Buffer): Buffer {
     const { as, version } = this.#answer.representation;
-    if (!change || as === 'Table') return make();
+    if (!encoded || as === 'Table') return make();
     const key = `${type} ${as} ${version}`;
-    let bytes = change.encoded.get(key);
+    let bytes = encoded.get(key);
     if (!bytes) {
       bytes = make();
-      change.encoded.set(key, bytes);
+      encoded.set(key, bytes);
     }
     return bytes;
+  }
+
+  #line(type: EventType, shown: Shown): Buffer {
+    const { json } = shown;
+    if (!json || this.#answer.representation.as !== 'Object') return line(type, this.#present(shown.object));
+    return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), json, lineEnd]);
   }
 
   #present(object: KubeObject): object {
@@ -152,6 +158,8 @@ class HttpSink implements WatchSink {
     };
   }
 }
+
+const lineEnd = Buffer.from('}\n');
 
 function line(type: string, object: object): Buffer {
   return Buffer.from(`{"type":"${type}","object":${JSON.stringify(object)}}\n`);

@@ -5,8 +5,9 @@
 import type { Kind } from '@sampan/api/kind.ts';
 import { prefixOf } from '../cache/key.ts';
 import type { Change } from '../cache/kind-cache.ts';
-import { deepFreeze, type Stored, withVersion } from '../meta/object.ts';
+import { deepFreeze, withVersion } from '../meta/object.ts';
 import { type Selection, selectionOf } from '../meta/selection.ts';
+import type { Shown } from '../meta/shown.ts';
 import { shownAs } from '../meta/stored-form.ts';
 import type { VerbContext } from './context.ts';
 import { checkListQuery, type ListQuery, parseVersion } from './list-options.ts';
@@ -16,8 +17,8 @@ export type EventType = 'ADDED' | 'MODIFIED' | 'DELETED';
 
 /** Called synchronously and in order; must not throw. */
 export interface WatchSink {
-  /** `change` is the change this event tells in full, absent for initial and synthetic events: a key for shared encodings. */
-  event(type: EventType, object: Stored, change?: Change): void;
+  /** `encoded` is shared by all who are told of the same change: a place for encodings. Absent for initial and synthetic events. */
+  event(type: EventType, shown: Shown, encoded?: Map<string, Buffer>): void;
   bookmark(revision: number, endOfInitialEvents: boolean): void;
   /** No more will come. With an error the watcher has to list again. */
   end(error?: Error): void;
@@ -35,9 +36,9 @@ export async function watch(context: VerbContext, kind: Kind, query: ListQuery, 
   const cache = context.cache.kind(kind.ref);
   const start = withState || version === undefined ? context.cache.revision : version;
   if (withState) {
-    for (const entry of cache.range(prefix)) {
-      const object = shownAs(kind, entry.object);
-      if (selection.matches(object)) sink.event('ADDED', object);
+    for (const item of cache.range(prefix)) {
+      const shown = kind.stored ? { object: shownAs(kind, item.object) } : item;
+      if (selection.everything || selection.matches(shown.object)) sink.event('ADDED', shown);
     }
     if (query.sendInitialEvents) sink.bookmark(start, true);
   }
@@ -52,20 +53,25 @@ export async function watch(context: VerbContext, kind: Kind, query: ListQuery, 
   });
 }
 
+type Told = Pick<Change, 'object' | 'json' | 'previous' | 'deleted' | 'revision' | 'encoded'>;
+
 /** In another form than the stored one it is another change, whose encodings are not to be shared with the first. */
-function asShown(kind: Kind, change: Change): Change {
+function asShown(kind: Kind, change: Change): Told {
   if (!kind.stored) return change;
-  const object = shownAs(kind, change.object);
-  const previous = change.previous && shownAs(kind, change.previous);
-  return object === change.object ? { ...change, previous } : { ...change, object, previous, encoded: new Map() };
+  const { previous, deleted, revision, object: stored } = change;
+  const object = shownAs(kind, stored);
+  const told = { deleted, revision, object, previous: previous && shownAs(kind, previous) };
+  return object === stored
+    ? { ...told, json: change.json, encoded: change.encoded }
+    : { ...told, json: undefined, encoded: new Map() };
 }
 
-function tell(change: Change, selection: Selection, sink: WatchSink): void {
-  const { object, previous, deleted } = change;
+function tell(change: Told, selection: Selection, sink: WatchSink): void {
+  const { object, previous, deleted, encoded } = change;
   const before = previous !== undefined && selection.matches(previous);
   const after = !deleted && selection.matches(object);
-  if (after) sink.event(before ? 'MODIFIED' : 'ADDED', object, change);
-  else if (before && deleted) sink.event('DELETED', object, change);
+  if (after) sink.event(before ? 'MODIFIED' : 'ADDED', change, encoded);
+  else if (before && deleted) sink.event('DELETED', { object }, encoded);
   // The last state the watcher knows, under the version at which it left its sight.
-  else if (before) sink.event('DELETED', deepFreeze(withVersion(previous, change.revision)));
+  else if (before) sink.event('DELETED', { object: deepFreeze(withVersion(previous, change.revision)) });
 }

@@ -133,7 +133,7 @@ export class GroupCommit {
         events.push({ type: 'delete', key, value: old?.value, revision });
       } else {
         sql.putEntry.run(key, createRevision, revision, inserted.lastInsertRowid);
-        events.push({ type: 'put', key, value: Uint8Array.from(value), revision, ...(old && { previous: old.value }) });
+        events.push({ type: 'put', key, value, revision, ...(old && { previous: old.value }) });
       }
     }
     return events;
