@@ -27,13 +27,14 @@ export async function deleteContainer(context: OciContext, params: unknown): Pro
 /** Whatever there is of it goes, its record last. Idempotent. */
 export async function forget(context: OciContext, record: ContainerRecord): Promise<void> {
   const { bundles, records } = context;
-  const ignoreMissing = (error: unknown) => {
-    if (!isReason(error, 'NotFound')) throw error;
-  };
-  await bundles.delete(record.key, { force: true }).then(() => {}, ignoreMissing);
+  const withSandbox = !records.all().some((one) => one.sandboxId === record.sandboxId && one.key !== record.key);
   await context.onStep('oci-delete-machine');
-  const isShared = records.all().some((one) => one.sandboxId === record.sandboxId && one.key !== record.key);
-  if (!isShared) await bundles.deleteSandbox(record.sandboxId).catch(ignoreMissing);
+  try {
+    await bundles.delete(record.key, { force: true, withSandbox });
+  } catch (error) {
+    if (!isReason(error, 'NotFound')) throw error;
+    if (withSandbox) await bundles.deleteSandbox(record.sandboxId);
+  }
   await context.onStep('oci-forget');
   await records.remove(record.key);
 }

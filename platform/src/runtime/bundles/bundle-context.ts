@@ -83,6 +83,8 @@ export class BundleContext {
   readonly events = new EventFeed();
   readonly startGate: StartGate;
   readonly closing = new AbortController();
+  /** Sandboxes that are being cleared away behind an answer, by id. */
+  readonly leaving = new Map<string, Promise<void>>();
 
   constructor(options: BundleContext['options']) {
     this.options = options;

@@ -20,7 +20,8 @@ import type { BundleExit, BundleStdio, CreateBundleSandbox } from './bundle-runt
 export interface BundleSandboxRecord {
   id: string;
   request: CreateBundleSandbox;
-  state: 'creating' | 'ready' | 'notready';
+  /** 'deleting': whoever asked for that has been answered. */
+  state: 'creating' | 'ready' | 'notready' | 'deleting';
   message: string;
   createdAtNanos: bigint;
   endedAtNanos?: bigint;
@@ -49,7 +50,7 @@ export interface BundleContainerRecord {
 const sandboxEnvelope = z.looseObject({
   id: z.string(),
   request: z.looseObject({ id: z.string(), handler: z.enum(['vm', 'namespace']) }),
-  state: z.enum(['creating', 'ready', 'notready']),
+  state: z.enum(['creating', 'ready', 'notready', 'deleting']),
   createdAtNanos: z.bigint(),
 });
 const containerEnvelope = z.looseObject({

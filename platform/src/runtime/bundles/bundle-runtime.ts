@@ -167,6 +167,15 @@ export interface ProcessRef {
   execId?: string;
 }
 
+export interface DeleteBundleContainer {
+  force?: boolean;
+  /**
+   * The container is the last in its sandbox, which goes too. Answered when no process of the container is left; the rest is cleared away
+   * afterwards, by recover() if need be. A new sandbox of the name waits for that.
+   */
+  withSandbox?: boolean;
+}
+
 export interface BundleRuntime {
   /** Adopts what runs, finishes what was half done, removes what nobody owns. Once, before anything else. */
   recover(): Promise<void>;
@@ -204,7 +213,7 @@ export interface BundleRuntime {
   /** Resolves when all that the process wrote before it ended was taken by its readers, or never will be. */
   delivered(process: ProcessRef): Promise<void>;
   /** Throws FailedPrecondition while it runs or is paused, unless `force`. Its sandbox stays. Idempotent only through NotFound. */
-  delete(containerId: string, options?: { force?: boolean }): Promise<BundleExit>;
+  delete(containerId: string, options?: DeleteBundleContainer): Promise<BundleExit>;
 
   /** Opens the stdio of an exec and keeps it: nothing runs yet. Throws AlreadyExists. */
   addExec(request: StartBundleExec): Promise<BundleExec>;

@@ -69,8 +69,12 @@ export async function reconcile(context: BundleContext, sandbox: LiveSandbox, ag
   for (const id of known.keys()) if (!context.containers.has(id)) await agent.removeContainer(id);
 }
 
-/** Lets go of everything a container holds on the host. Idempotent. */
-export async function forgetContainer(context: BundleContext, container: LiveContainer): Promise<void> {
+/** Lets go of everything a container holds on the host, but for mounts that go with its sandbox. Idempotent. */
+export async function forgetContainer(
+  context: BundleContext,
+  container: LiveContainer,
+  { isMounted = true } = {},
+): Promise<void> {
   const { id, sandboxId } = container.record;
   await Promise.all([container.pump?.stop(), container.input?.close()]);
   for (const exec of container.execs.values()) {
@@ -78,7 +82,7 @@ export async function forgetContainer(context: BundleContext, container: LiveCon
     await Promise.all([exec.input?.close(), exec.outputs.stdout.close(), exec.outputs.stderr.close()]);
   }
   await context.step('bundle-unmount');
-  await context.options.mounts.release(context.paths.part(sandboxId, id));
+  if (isMounted) await context.options.mounts.release(context.paths.part(sandboxId, id));
   await context.step('bundle-forget-container');
   await deleteBundleContainer(context.paths, id);
   context.containers.delete(id);

@@ -4,13 +4,13 @@ import type { Agent } from '../agent/agent.ts';
 import { Deferred } from '../deferred.ts';
 import type { BundleContext, LiveContainer } from './bundle-context.ts';
 import { type BundleContainerRecord, saveBundleContainer } from './bundle-records.ts';
-import type { BundleContainer, BundleExit, CreateBundleContainer } from './bundle-runtime.ts';
+import type { BundleContainer, BundleExit, CreateBundleContainer, DeleteBundleContainer } from './bundle-runtime.ts';
 import { carryInput } from './carry-input.ts';
 import { endContainer, forgetContainer } from './container-end.ts';
 import { guestConfig } from './guest-config.ts';
 import { type OciConfig, readOciConfig } from './oci-config.ts';
 import { OutputPump } from './output-pump.ts';
-import { checkId, guestShare, shareTag } from './sandbox-life.ts';
+import { checkId, clearBehind, guestShare, leaveSandbox, shareTag, stopSandbox } from './sandbox-life.ts';
 import { openInput, openOutput } from './stdio-ends.ts';
 
 const signals = { kill: 9, term: 15 };
@@ -133,7 +133,7 @@ export async function openStdio(
 /** The agent of the container's sandbox, once it is set up. Throws FailedPrecondition when the machine is gone. */
 export async function agentOf(context: BundleContext, { record }: LiveContainer): Promise<Agent> {
   const { link, record: sandbox } = context.sandbox(record.sandboxId);
-  if (!link || sandbox.state === 'notready')
+  if (!link || sandbox.state === 'notready' || sandbox.state === 'deleting')
     throw new SampanError('FailedPrecondition', `sandbox ${record.sandboxId} is not ready: ${sandbox.message}`);
   return link.ready();
 }
@@ -177,7 +177,11 @@ export async function killContainer(context: BundleContext, id: string, signal: 
   await agent.signal(id, signal, all);
 }
 
-export async function deleteContainer(context: BundleContext, id: string, force: boolean): Promise<BundleExit> {
+export async function deleteContainer(
+  context: BundleContext,
+  id: string,
+  { force = false, withSandbox = false }: DeleteBundleContainer,
+): Promise<BundleExit> {
   const container = context.container(id);
   const { record } = container;
   if (record.state !== 'stopped' && record.state !== 'created' && !force)
@@ -187,7 +191,9 @@ export async function deleteContainer(context: BundleContext, id: string, force:
   if (record.state === 'stopped' && agent && container.pump)
     await Promise.race([container.pump.done, context.options.clock.sleep(drainMs)]);
   await context.step('bundle-delete');
-  await agent?.removeContainer(id);
+  const sandbox = withSandbox ? context.sandboxes.get(record.sandboxId) : undefined;
+  if (!sandbox) await agent?.removeContainer(id);
+  else if (record.state === 'running' || record.state === 'paused') await stopSandbox(context, record.sandboxId);
   await context.step('bundle-deleted');
   const finishedAtUnixNanos = context.nowNanos();
   await endContainer(context, container, {
@@ -196,7 +202,9 @@ export async function deleteContainer(context: BundleContext, id: string, force:
     finishedAtUnixNanos,
     message: 'it was deleted',
   });
-  await forgetContainer(context, container);
+  if (sandbox) await leaveSandbox(context, sandbox);
+  await forgetContainer(context, container, { isMounted: !sandbox });
+  if (sandbox) clearBehind(context, sandbox);
   const exit = container.record.exit!;
   context.events.tell({ type: 'deleted', containerId: id, exit });
   return exit;

@@ -32,7 +32,8 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
     recover: () => recoverBundles(context),
     createSandbox: (request) => createSandbox(context, request),
     sandbox: (id) => describeSandbox(context.sandbox(id)),
-    listSandboxes: () => [...context.sandboxes.values()].map(describeSandbox),
+    listSandboxes: () =>
+      [...context.sandboxes.values()].filter(({ record }) => record.state !== 'deleting').map(describeSandbox),
     waitSandbox: async (id) => {
       const sandbox = context.sandbox(id);
       await sandbox.ended.promise;
@@ -64,7 +65,7 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
       // What was never started has nothing to say.
       if (record.startedAtNanos > 0n) await pump?.done;
     },
-    delete: (id, { force = false } = {}) => locked(id, () => deleteContainer(context, id, force)),
+    delete: (id, options = {}) => locked(id, () => deleteContainer(context, id, options)),
     addExec: (request) => addExec(context, request),
     startExec: (containerId, execId) => startExec(context, containerId, execId),
     exec: (containerId, execId) => ({ ...context.exec(containerId, execId).exec }),
@@ -122,6 +123,7 @@ async function resize(context: BundleContext, ref: ProcessRef, columns: number, 
 async function close(context: BundleContext): Promise<void> {
   const error = new SampanError('ServiceUnavailable', 'the runtime is closing');
   context.closing.abort(error);
+  await Promise.all(context.leaving.values());
   for (const { link } of context.sandboxes.values()) link?.close(error);
   context.options.mounts.close?.();
   const stops = [...context.containers.values()].map((one) => Promise.all([one.pump?.stop(), one.input?.close()]));

@@ -41,8 +41,8 @@ async function adoptRecord(context: BundleContext, record: BundleContainerRecord
 
 async function recoverSandbox(context: BundleContext, sandbox: LiveSandbox): Promise<void> {
   const { record } = sandbox;
-  // Never answered: whoever asked will ask again.
-  if (record.state === 'creating') return deleteSandbox(context, record.id);
+  // Never answered: whoever asked will ask again. Or answered as gone.
+  if (record.state === 'creating' || record.state === 'deleting') return deleteSandbox(context, record.id);
   for (const container of context.containersOf(record.id))
     if (container.record.state === 'creating') await forgetContainer(context, container);
   if (record.state === 'notready') return sandbox.ended.resolve();

@@ -24,6 +24,7 @@ const killedExit = 137;
 
 export async function createSandbox(context: BundleContext, request: CreateBundleSandbox): Promise<BundleSandbox> {
   checkId(request.id);
+  await context.leaving.get(request.id);
   if (context.sandboxes.has(request.id)) throw new SampanError('AlreadyExists', `sandbox ${request.id} exists already`);
   const vmm = context.vmm(request.handler);
   const sandbox: LiveSandbox = { record: newRecord(context, request), stopping: false, ended: new Deferred() };
@@ -161,7 +162,7 @@ async function sandboxEnded(context: BundleContext, sandbox: LiveSandbox, messag
 
 async function settle(context: BundleContext, sandbox: LiveSandbox, message: string): Promise<void> {
   const { record } = sandbox;
-  record.state = 'notready';
+  if (record.state !== 'deleting') record.state = 'notready';
   record.message = message;
   const finishedAtUnixNanos = context.nowNanos();
   record.endedAtNanos ??= finishedAtUnixNanos;
@@ -194,7 +195,27 @@ async function detach(context: BundleContext, { id, request }: BundleSandboxReco
 }
 
 export async function deleteSandbox(context: BundleContext, id: string): Promise<void> {
-  if (!context.sandboxes.has(id)) return;
+  await context.leaving.get(id);
+  if (context.sandboxes.has(id)) await clearAway(context, id);
+}
+
+/** It counts as gone from now on, whatever happens. */
+export async function leaveSandbox(context: BundleContext, sandbox: LiveSandbox): Promise<void> {
+  sandbox.stopping = true;
+  sandbox.record.state = 'deleting';
+  await saveBundleSandbox(context.paths, sandbox.record);
+}
+
+/** A sandbox that counts as gone is cleared away behind its caller's back. */
+export function clearBehind(context: BundleContext, { record: { id } }: LiveSandbox): void {
+  const left = clearAway(context, id).catch((error) =>
+    context.options.log.error({ sandbox: id, error: messageOf(error) }, 'a sandbox is not cleared away; a restart will'),
+  );
+  context.leaving.set(id, left);
+  void left.then(() => context.leaving.delete(id));
+}
+
+async function clearAway(context: BundleContext, id: string): Promise<void> {
   await stopSandbox(context, id);
   for (const container of context.containersOf(id)) await forgetContainer(context, container);
   await context.step('bundle-release');

@@ -234,9 +234,8 @@ export async function removeTask(
 ): Promise<Buffer> {
   const { sandboxId, bundle } = bundles.container(containerId);
   const pid = bundles.sandbox(sandboxId).pid;
-  const exit = await bundles.delete(containerId, { force });
   await onStep('task-delete-machine');
-  if (sandboxId === containerId) await bundles.deleteSandbox(sandboxId);
+  const exit = await bundles.delete(containerId, { force, withSandbox: sandboxId === containerId });
   await onStep('task-delete-rootfs');
   await mounts.remove(bundle);
   return deleted(pid, exit);
