@@ -1,4 +1,4 @@
-/** Where a VMM process's memory goes: proportional set size by what the mapping is for. */
+/** Where a VMM process's memory goes: proportional set size by what the mapping is for. And its CPU time. */
 import { readFileSync } from 'node:fs';
 
 export interface VmmMemory {
@@ -86,4 +86,11 @@ export function mappings(smaps: string): Mapping[] {
 /** Proportional set size of a process, MiB. */
 export function pssMib(pid: number): number {
   return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024;
+}
+
+/** CPU time a process has taken, ms. */
+export function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').pop()!.split(' ');
+  // utime and stime, in ticks of 10 ms (proc(5)).
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }

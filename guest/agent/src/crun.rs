@@ -52,7 +52,8 @@ pub type Stdio3 = [Option<OwnedFd>; 3];
 pub fn spawn(files: &Files, tty: bool, arguments: &[&str], stdio: Stdio3) -> io::Result<i32> {
     files.remove_stale();
     let mut command = Command::new(BINARY);
-    command.env_clear().env("PATH", "/usr/bin").current_dir("/");
+    // With this crun starts itself anew from a read-only mount of its own making, unless it stands on one already, as here: it looks for itself.
+    command.env_clear().env("PATH", "/usr/bin").env("_LIBCONTAINER_CLONED_BINARY", "1").current_dir("/");
     command.args(["--root", STATE, "--cgroup-manager", "cgroupfs", "--log-format", "json", "--log"]).arg(&files.log);
     command.arg(arguments[0]).arg("--detach").arg("--pid-file").arg(&files.pid);
     if tty {

@@ -154,6 +154,8 @@ export async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
     tag: instance.tag,
     log: log.child({ part: 'vmm' }),
     pool: poolOf(),
+    // After a crowd, while memory lies idle; a number that was asked for is that number.
+    mostPool: process.env.SAMPAN_POOL ? poolOf() : Number.POSITIVE_INFINITY,
     rehearsal: createRehearsal({
       connectAgent,
       directory: join(instance.run, 'rehearsal'),

@@ -124,6 +124,18 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
     assert.match(await ping(machine), /1 packets received/);
   });
 
+  it('after a crowd as many clones are parked as are allowed of those that it would have taken', async () => {
+    const vmm = await lab.vmm({ pool: 1, mostPool: 3 });
+    await vmm.prepareTemplate(shape);
+    await Promise.all(['a', 'b', 'c', 'd'].map((id) => vmm.create(specOf(id))));
+    await until(async () => ((await parkedClones())?.length === 3 ? true : undefined));
+    await vmm.prepareTemplate(shape);
+    const machine = await vmm.create(specOf('e', { nic: { tapName: tap, mac: '02:00:00:00:00:43' } }));
+    assert.equal(await shell(machine, 'echo from the pool'), 'from the pool');
+    await lab.close(vmm);
+    assert.equal(await parkedClones(), undefined);
+  });
+
   /** Creates with two disks and a tap, attaches a third disk, and looks at all of it from inside. */
   async function checkDevices(vmm: Vmm, id: string): Promise<Machine> {
     const disks = [await lab.disk('scratch', 8), await lab.disk('image0', 2)];

@@ -4,6 +4,8 @@
  *
  *   start ──▶ state read ──▶ (rehearse) ──park──▶ parked ──take──▶ a machine's (adopt-clone.ts)
  *
+ * It keeps `least` clones of each shape in use, and up to `most` after a crowd that they did not suffice for (clone-demand.ts), as long as memory lies idle.
+ *
  * Owns <run>/pool/ and every process named there. A parked clone cannot outlive its server: its launcher kills it.
  */
 import { readdir } from 'node:fs/promises';
@@ -12,6 +14,7 @@ import { isReason, messageOf } from '@sampan/api/errors.ts';
 import { ensureDirectory } from '../../base/files.ts';
 import { randomHex } from '../../base/ids.ts';
 import type { MachineShape, Rehearsal } from '../vmm.ts';
+import { affordableClones, CloneDemand, recentMs } from './clone-demand.ts';
 import { type ParkedClone, startClone } from './park-clone.ts';
 import type { QemuContext } from './qemu-context.ts';
 import { scrap } from './start-vmm.ts';
@@ -19,20 +22,41 @@ import type { Template, TemplateStore } from './templates.ts';
 
 /** Refilling waits until nothing was asked for so long; it also runs at the lowest weight, so that machines that start come first. */
 const quietMs = 150;
-/** Shapes asked for within this time keep their clones. */
-const recentMs = 10 * 60_000;
+/** What is kept for a crowd to come can wait longer. */
+const calmAfterMs = 3_000;
 const idleMs = 200;
 /** So many failures in a row are blamed on the rehearsal (a guest that does not know it, say). */
 const maxFailures = 2;
-/** Shapes that are kept ready at a time; the pool's memory is at most maxShapes * size clones (about 20 MiB each, 75 with a rehearsal). */
+/** Shapes that are kept ready at a time. */
 const maxShapes = 4;
+
+export interface PoolSize {
+  /** Clones kept of each shape in use; 0: no pool. */
+  least: number;
+  /** Of each shape, after a crowd. */
+  most: number;
+}
+
+interface Lacking {
+  shape: MachineShape;
+  template: Template;
+  /** More than the least. */
+  isSpare: boolean;
+  /** When it may be parked. */
+  inMs: number;
+}
+
+interface WantedShape {
+  shape: MachineShape;
+  demand: CloneDemand;
+}
 
 export class ClonePool {
   readonly #context: QemuContext;
   readonly #templates: TemplateStore;
-  readonly #size: number;
+  readonly #size: PoolSize;
   readonly #parked = new Set<ParkedClone>();
-  readonly #wanted = new Map<string, { shape: MachineShape; atMs: number }>();
+  readonly #wanted = new Map<string, WantedShape>();
   readonly #stop = new AbortController();
   #worker: Promise<void> | undefined;
   #rehearsal: Rehearsal | undefined;
@@ -40,7 +64,7 @@ export class ClonePool {
   #failures = 0;
   #waiting: (() => void)[] = [];
 
-  constructor(context: QemuContext, templates: TemplateStore, size: number) {
+  constructor(context: QemuContext, templates: TemplateStore, size: PoolSize) {
     this.#context = context;
     this.#templates = templates;
     this.#size = size;
@@ -69,11 +93,14 @@ export class ClonePool {
 
   /** A machine of this shape was asked for: its clones are wanted for a while. */
   note(shape: MachineShape): void {
-    if (this.#size === 0 || this.#stop.signal.aborted) return;
+    if (this.#size.least === 0 || this.#stop.signal.aborted) return;
     const key = shapeKey(shape);
+    const now = this.#context.clock.monotonicMs();
+    const demand = this.#wanted.get(key)?.demand ?? new CloneDemand(now);
+    demand.note(now);
     // Taken out first, so that the map's order is the order of use.
     this.#wanted.delete(key);
-    this.#wanted.set(key, { shape, atMs: this.#context.clock.monotonicMs() });
+    this.#wanted.set(key, { shape, demand });
     if (this.#wanted.size > maxShapes) this.#wanted.delete(this.#wanted.keys().next().value!);
     this.#worker ??= this.#work().finally(() => {
       this.#worker = undefined;
@@ -100,10 +127,8 @@ export class ClonePool {
       while (this.#wanted.size > 0 || this.#parked.size > 0) {
         await this.#drop();
         const next = await this.#lacking();
-        if (!next) {
-          this.#wake();
-          await clock.sleep(idleMs, signal);
-        } else if (clock.monotonicMs() - next.atMs < quietMs) await clock.sleep(quietMs / 4, signal);
+        if (!next || next.isSpare) this.#wake();
+        if (!next || next.inMs > 0) await clock.sleep(Math.min(idleMs, (next?.inMs ?? idleMs) + 1), signal);
         else await this.#park(next.shape, next.template);
       }
     } catch (error) {
@@ -115,23 +140,49 @@ export class ClonePool {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** The shape used last that has too few clones; `atMs` is the newest use of any shape. */
-  async #lacking(): Promise<{ shape: MachineShape; template: Template; atMs: number } | undefined> {
-    const newest = Math.max(...[...this.#wanted.values()].map(({ atMs }) => atMs));
-    for (const { shape } of [...this.#wanted.values()].reverse()) {
-      const template = await this.#templates.peek(shape);
-      const count = [...this.#parked].filter((clone) => clone.templateKey === template?.key).length;
-      if (template && count < this.#size) return { shape, template, atMs: newest };
+  /** What to park next: the least of every shape first, the shape used last before others; of what a crowd would take, one when all is calm. */
+  async #lacking(): Promise<Lacking | undefined> {
+    const wanted = [...this.#wanted.values()].reverse();
+    const calmMs = this.#context.clock.monotonicMs() - Math.max(...wanted.map(({ demand }) => demand.atMs));
+    const count = ({ shape }: WantedShape) => this.#clonesOf(shape).length;
+    const short = wanted.filter((one) => count(one) < this.#target(one));
+    const least = short.filter((one) => count(one) < this.#size.least);
+    const spare = short.length > 0 && this.#room() > 0 ? short : [];
+    for (const one of [...least, ...spare]) {
+      const template = await this.#templates.peek(one.shape);
+      const isSpare = !least.includes(one);
+      if (template) return { shape: one.shape, template, isSpare, inMs: (isSpare ? calmAfterMs : quietMs) - calmMs };
     }
     return undefined;
   }
 
-  /** Lets go of shapes that are not used any more, and of their clones. */
+  #clonesOf(shape: MachineShape): ParkedClone[] {
+    return [...this.#parked].filter((clone) => shapeKey(clone.record.shape) === shapeKey(shape));
+  }
+
+  #target({ demand }: WantedShape): number {
+    const { least, most } = this.#size;
+    return Math.max(least, Math.min(most, demand.wanted(this.#context.clock.monotonicMs())));
+  }
+
+  /** Clones that there is memory for beside those that are parked; below 0: so many too many. */
+  #room(): number {
+    return affordableClones(process.availableMemory(), this.#parked.size) - this.#parked.size;
+  }
+
+  /** Lets go of shapes that are not used any more, and of clones that are too many or that others need the memory of. */
   async #drop(): Promise<void> {
     const now = this.#context.clock.monotonicMs();
-    for (const [key, { atMs }] of this.#wanted) if (now - atMs > recentMs) this.#wanted.delete(key);
+    for (const [key, { demand }] of this.#wanted) if (now - demand.atMs > recentMs) this.#wanted.delete(key);
     for (const clone of [...this.#parked])
       if (!this.#wanted.has(shapeKey(clone.record.shape))) await this.#scrap(clone);
+    for (const one of this.#wanted.values()) {
+      const spare = this.#clonesOf(one.shape).slice(this.#size.least);
+      if (spare.length === 0) continue;
+      // One too many is no reason: memory that is free goes up and down.
+      const kept = Math.min(this.#target(one) - this.#size.least, spare.length + Math.min(0, this.#room() + 1));
+      for (const clone of spare.slice(Math.max(0, kept))) await this.#scrap(clone);
+    }
   }
 
   async #park(shape: MachineShape, template: Template): Promise<void> {

@@ -50,8 +50,10 @@ export interface QemuVmmOptions {
   tag: string;
   log: Logger;
   clock?: Clock;
-  /** Clones kept parked per recently used shape; default 0. */
+  /** Clones kept parked per recently used shape; default 0: none. */
   pool?: number;
+  /** So many are kept after a crowd, where memory lies idle (clone-pool.ts); default: no more than `pool`. */
+  mostPool?: number;
   /** What a clone goes through before it is parked; absent: it is parked as it is. Without KVM it makes a start several times faster. */
   rehearsal?: Rehearsal;
   /** Bound on the host memory of all templates; default a quarter of the host's; 0: no templates, every machine boots cold. */
@@ -132,7 +134,8 @@ class QemuVmm implements Vmm {
     this.#cpuGraceMs = options.cpuGraceMs ?? 5_000;
     this.#alwaysCold = options.templateBytes === 0;
     this.#templates = new TemplateStore(context, options.templateBytes ?? totalmem() / 4);
-    this.#pool = new ClonePool(context, this.#templates, options.pool ?? 0);
+    const { pool = 0, mostPool = pool } = options;
+    this.#pool = new ClonePool(context, this.#templates, { least: pool, most: mostPool });
   }
 
   async recover(): Promise<void> {

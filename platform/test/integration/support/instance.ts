@@ -160,7 +160,15 @@ export async function startInstance(name: string): Promise<TestInstance> {
 
 /** Process ids of the VMMs of this instance's Pods, as their directories tell; not those parked for later. */
 export function vmmPids(instance: { run: string }): number[] {
-  const machines = join(instance.run, 'vm');
+  return pidsIn(join(instance.run, 'vm'));
+}
+
+/** VMMs of the clones that are ready in the pool: stopped. */
+export function parkedPids(instance: { run: string }): number[] {
+  return pidsIn(join(instance.run, 'pool')).filter((pid) => /^State:\s+T/m.test(readOr(`/proc/${pid}/status`)));
+}
+
+function pidsIn(machines: string): number[] {
   if (!existsSync(machines)) return [];
   return readdirSync(machines)
     .map((name) => Number(readOr(join(machines, name, 'pid')).split(' ')[0]))
