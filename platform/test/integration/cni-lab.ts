@@ -32,9 +32,14 @@ export interface LabOptions extends Partial<CniNetworkOptions> {
   range?: { subnet: string; rangeStart?: string; rangeEnd?: string };
   /** Further plugins at the end of the chain. */
   more?: object[];
+  /** New devices ask their link whether their IPv6 addresses are free, as every host's do; it takes a second or two. Default: no. */
+  asksForAddresses?: boolean;
 }
 
-export async function newCniLab({ range, more = [], ...options }: LabOptions = {}): Promise<CniLab> {
+export async function newCniLab(labOptions: LabOptions = {}): Promise<CniLab> {
+  const { range, more = [], asksForAddresses = false, ...options } = labOptions;
+  for (const devices of ['all', 'default'])
+    await writeFile(`/proc/sys/net/ipv6/conf/${devices}/accept_dad`, asksForAddresses ? '1' : '0');
   // An address of the host's own, as every host has one.
   await run('ip', 'link set dev lo up'.split(' '));
   await run('ip', 'address replace 192.0.2.1/24 dev lo'.split(' '));

@@ -110,6 +110,14 @@ function attachmentTests(): void {
       assert.match(await askHere(attachments[1]!.ipv4.address, 80), /^hello 10\.88\.0\.1/);
     });
 
+  test('the first Pod of a fresh bridge is reached over IPv6 from its first packet on', async () => {
+    await using lab = await newCniLab({ asksForAddresses: true });
+    const attachment = await lab.network.attach(requestOf('first'));
+    await using guest = await newGuest(attachment);
+    await using _ = await newGreeter(guest.pid, 80, '::');
+    assert.equal(await askHere(attachment.ipv6!.address, 80), 'hello fd88::1');
+  });
+
   test('a sandbox with a network namespace of its own gets its eth0 there, and it outlives detach', async () => {
     await using lab = await newCniLab();
     await using pod = await newNamespace();
@@ -247,7 +255,7 @@ async function machineTest(t: { diagnostic(text: string): void }): Promise<void>
   const six = network!.additionalIps![0]!.ip!;
   const fetched = async (url: string) => (await fetch(url, { signal: AbortSignal.timeout(10_000) })).text();
   for (const host of [network!.ip!, `[${six}]`, '127.0.0.1:9090', `${uplinkAddress}:9090`])
-    assert.equal(await patiently(() => fetched(`http://${host}/`)), 'hello-from-the-pod\n', host);
+    assert.equal(await fetched(`http://${host}/`), 'hello-from-the-pod\n', host);
   const fromWorld = `console.log(await (await fetch('http://${uplinkAddress}:9090/')).text())`;
   assert.equal(await world.node(fromWorld), 'hello-from-the-pod');
   assert.match(await pods.exec(container, `nc -w 5 ${worldAddress} 8080 </dev/null`), /hello 198\.51\.100\.1/);
@@ -360,18 +368,6 @@ process.stdin.resume().on('end', () => process.exit());`;
   assert.equal(got.trim(), String(1 << 20));
   t.diagnostic(`1 MiB in ${seconds.toFixed(2)} s: ${((8 * 1.048576) / seconds).toFixed(1)} Mbit/s`);
   assert.ok(seconds > 1.2, `1 MiB took ${seconds} s at 4 Mbit/s`);
-}
-
-/** The first connection to a fresh address may be too early for its neighbours. */
-async function patiently<T>(ask: () => Promise<T>): Promise<T> {
-  for (let tries = 0; ; tries++) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (tries === 5) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-    }
-  }
 }
 
 async function eventually(ask: () => Promise<boolean>): Promise<void> {

@@ -34,6 +34,7 @@ import {
   podInterface,
   removeFromNetwork,
 } from './run-chain.ts';
+import { settleGateway } from './settle-gateway.ts';
 import { linkOf, makeTapBeside, tapDevice } from './tap-beside.ts';
 
 export interface CniNetworkOptions {
@@ -180,9 +181,10 @@ class CniNetwork implements Network {
       await writeRecord(this.#directory, record);
     });
     const { dns, ...addresses } = podAddresses(record.result, podInterface);
-    const link = boundFrom
-      ? await linkOf(netnsPath, podInterface)
-      : await makeTapBeside(netnsPath, podInterface, this.#options.join);
+    const [link] = await Promise.all([
+      boundFrom ? linkOf(netnsPath, podInterface) : makeTapBeside(netnsPath, podInterface, this.#options.join),
+      this.#settle(sandboxId, addresses.ipv6?.gateway),
+    ]);
     const { nameservers, ...names } = await this.#namesFor(dns);
     record.attachment = {
       ...{ sandboxId, ...(boundFrom ? { netnsPath: boundFrom } : { tapName: tapDevice, netnsPath }) },
@@ -190,6 +192,14 @@ class CniNetwork implements Network {
     };
     await writeRecord(this.#directory, record);
     return record.attachment;
+  }
+
+  async #settle(sandboxId: string, gateway: string | undefined): Promise<void> {
+    if (gateway && !(await settleGateway(gateway, systemClock)))
+      this.#options.log.warn(
+        { sandboxId, gateway },
+        'the IPv6 gateway is not usable: another on its link has its address',
+      );
   }
 
   /** Who serves the cluster's names serves all others too. */
