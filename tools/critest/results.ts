@@ -17,17 +17,21 @@ export type ResultsByHandler = Partial<Record<Handler, Results>>;
 
 const path = join(import.meta.dirname, 'results.json');
 
-export async function readResults(): Promise<ResultsByHandler> {
-  return existsSync(path) ? (JSON.parse(await readFile(path, 'utf8')) as ResultsByHandler) : {};
+export const readResults = (): Promise<ResultsByHandler> => readResultsOf<Handler>(path);
+export const writeResults = (results: ResultsByHandler): Promise<void> => writeResultsTo(path, results);
+
+/** Of a file of that kind, by whatever the specs ran under. */
+export async function readResultsOf<Key extends string>(file: string): Promise<Partial<Record<Key, Results>>> {
+  return existsSync(file) ? (JSON.parse(await readFile(file, 'utf8')) as Partial<Record<Key, Results>>) : {};
 }
 
 /** Sorted, a spec a line: two runs' changes merge as text. */
-export async function writeResults(results: ResultsByHandler): Promise<void> {
-  const parts = Object.entries(results).map(([handler, specs]) => {
+export async function writeResultsTo(file: string, results: Partial<Record<string, Results>>): Promise<void> {
+  const parts = Object.entries(results).map(([handler, specs = {}]) => {
     const lines = sorted(specs).map(([name, result]) => `    ${JSON.stringify(name)}: ${JSON.stringify(result)}`);
     return `  ${JSON.stringify(handler)}: {\n${lines.join(',\n')}\n  }`;
   });
-  await writeFile(path, `{\n${parts.join(',\n')}\n}\n`);
+  await writeFile(file, `{\n${parts.join(',\n')}\n}\n`);
 }
 
 export const sorted = (specs: Results): [string, Result][] =>

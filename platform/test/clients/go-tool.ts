@@ -16,10 +16,10 @@ export interface GoTool {
   missing?: string;
 }
 
-/** `folder` holds a go.mod with pinned versions; `target` is what is built, as `go build` names it. */
-export async function buildGoTool(folder: string, target = '.'): Promise<GoTool> {
+/** `folder` holds a go.mod with pinned versions; `target` is what is built, as `go build` names it; `flags` go before it. */
+export async function buildGoTool(folder: string, target = '.', flags: string[] = []): Promise<GoTool> {
   const directory = join(import.meta.dirname, folder);
-  const hash = createHash('sha256').update(target);
+  const hash = createHash('sha256').update([target, ...flags].join(' '));
   for (const file of readdirSync(directory).sort()) hash.update(file).update(readFileSync(join(directory, file)));
   const path = join(cache, `${folder}-${hash.digest('hex').slice(0, 12)}`);
   if (existsSync(path)) return { path };
@@ -27,7 +27,7 @@ export async function buildGoTool(folder: string, target = '.'): Promise<GoTool>
   if (go?.code !== 0) return { missing: 'there is no go on this machine' };
   await mkdir(cache, { recursive: true });
   const fresh = `${path}.${process.pid}`;
-  const args = ['-n', '19', 'go', 'build', '-ldflags=-s -w', '-o', fresh, target];
+  const args = ['-n', '19', 'go', 'build', '-ldflags=-s -w', ...flags, '-o', fresh, target];
   const { code, output } = await runProgram('nice', args, { cwd: directory, timeoutMs: buildMs });
   if (code !== 0) return { missing: `go build failed: ${output.slice(-500)}` };
   await rename(fresh, path);

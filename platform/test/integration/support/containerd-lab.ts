@@ -1,12 +1,17 @@
-/** A containerd of its own (root, state, socket) and a `sampan runtime` of its own, joined by the shim. stop() looks for anything left behind. */
+/**
+ * A containerd of its own (root, state, socket) and a `sampan runtime` of its own, joined by the shim: Debian's containerd, or one built from its module.
+ * stop() looks for anything left behind.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Client, credentials } from '@grpc/grpc-js';
 import { currentInstance } from '../../../../cli/src/instance.ts';
 import { artifacts } from '../../../../cli/src/setup/artifacts.ts';
 import { serverFlags } from '../../../../cli/src/setup/server-process.ts';
 import { type Instance, instanceFromEnvironment } from '../../../src/base/config.ts';
+import { clientOf } from './cri-lab.ts';
 import { demoArchive } from './demo-image.ts';
 import { type CommandResult, command, findLeaks, vmmPids } from './instance.ts';
 import { until } from './wait.ts';
@@ -14,20 +19,36 @@ import { until } from './wait.ts';
 const root = join(import.meta.dirname, '../../../..');
 export const image = 'localhost/demo:1';
 
+export interface ContainerdPrograms {
+  containerd: string;
+  ctr: string;
+  major: 1 | 2;
+}
+export const debians: ContainerdPrograms = { containerd: 'containerd', ctr: 'ctr', major: 1 };
+
+/** Plugins that a containerd of ours is better without: two of a machine would meet in NRI's socket. */
+const needless = { 1: [], 2: ['io.containerd.nri.v1.nri'] };
+const criPlugins = {
+  1: ['io.containerd.grpc.v1.cri'],
+  2: ['io.containerd.grpc.v1.cri', 'io.containerd.cri.v1.images', 'io.containerd.cri.v1.runtime'],
+};
+
 export class ContainerdLab {
+  readonly programs: ContainerdPrograms;
   readonly home: string;
   readonly env: NodeJS.ProcessEnv;
   readonly instance: Instance;
   #containerd: ChildProcess | undefined;
   #service: ChildProcess | undefined;
 
-  private constructor(home: string, env: NodeJS.ProcessEnv) {
+  private constructor(home: string, env: NodeJS.ProcessEnv, programs: ContainerdPrograms) {
+    this.programs = programs;
     this.home = home;
     this.env = env;
     this.instance = instanceFromEnvironment({ ...env, SAMPAN_HOME: join(home, 'runtime') });
   }
 
-  static async start(): Promise<ContainerdLab> {
+  static async start(programs: ContainerdPrograms = debians): Promise<ContainerdLab> {
     const home = await mkdtemp('/var/tmp/sampan-shim-');
     const built = await artifacts(currentInstance());
     const directoryOf = (what: string) => built.find(({ name }) => name === what)!.directory;
@@ -40,7 +61,7 @@ export class ContainerdLab {
       SAMPAN_HOST_DIR: hostDirectory,
       PATH: `${hostDirectory}:${process.env.PATH}:/usr/sbin:/sbin`,
     };
-    const lab = new ContainerdLab(home, env);
+    const lab = new ContainerdLab(home, env, programs);
     try {
       await lab.#begin();
     } catch (error) {
@@ -84,17 +105,19 @@ export class ContainerdLab {
   async startContainerd(plugin?: string[]): Promise<void> {
     const directory = join(this.home, 'c');
     const config = join(directory, 'config.toml');
+    const { major } = this.programs;
+    const disabled = [...needless[major], ...(plugin ? [] : criPlugins[major])];
     const lines = [
-      'version = 2',
+      `version = ${major + 1}`,
       `root = "${join(directory, 'root')}"`,
       `state = "${join(directory, 'state')}"`,
-      ...(plugin ? [] : ['disabled_plugins = ["io.containerd.grpc.v1.cri"]']),
+      `disabled_plugins = ${JSON.stringify(disabled)}`,
       `[grpc]\n  address = "${this.socket}"`,
       ...(plugin ?? []),
     ];
     await writeFile(config, lines.join('\n'));
     const log = await open(join(directory, 'log'), 'a');
-    this.#containerd = spawn('containerd', ['-c', config], {
+    this.#containerd = spawn(this.programs.containerd, ['-c', config], {
       env: this.env,
       stdio: ['ignore', log.fd, log.fd],
       cwd: '/',
@@ -103,16 +126,26 @@ export class ContainerdLab {
     await until('containerd answers', async () => (await this.ctr(['version'])).code === 0, 15_000);
   }
 
-  ctr(args: string[], input?: string): Promise<CommandResult> {
-    return command('ctr', ['-a', this.socket, ...args], {
+  ctr(args: string[], input?: string, timeoutMs = 40_000): Promise<CommandResult> {
+    return command(this.programs.ctr, ['-a', this.socket, ...args], {
       env: this.env,
-      timeoutMs: 40_000,
+      timeoutMs,
       ...(input === undefined ? {} : { input }),
     });
   }
 
-  run(id: string, args: string[], flags: string[] = []): Promise<CommandResult> {
-    return this.ctr(['run', ...flags, '--runtime', 'io.containerd.sampan.v2', image, id, ...args]);
+  run(id: string, args: string[], flags: string[] = [], runtime = 'io.containerd.sampan.v2'): Promise<CommandResult> {
+    return this.ctr(['run', ...flags, '--runtime', runtime, image, id, ...args]);
+  }
+
+  /** What `ctr events` tells from now on. */
+  events(): { text: () => string; stop: () => Promise<void> } {
+    const child = spawn(this.programs.ctr, ['-a', this.socket, 'events'], { env: this.env });
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk;
+    });
+    return { text: () => text, stop: () => end(child, 'SIGTERM') };
   }
 
   /** `RUNNING`, `STOPPED`, `PAUSED`, or undefined when there is no such task. */
@@ -133,7 +166,32 @@ export class ContainerdLab {
     }
   }
 
+  /** Of its CRI plugin. */
+  async removePods(): Promise<void> {
+    const channel = new Client(`unix:${this.socket}`, credentials.createInsecure());
+    const cri = clientOf(channel);
+    try {
+      for (const { id: podSandboxId } of (await cri.listPodSandbox({})).items ?? []) {
+        await cri.stopPodSandbox({ podSandboxId });
+        await cri.removePodSandbox({ podSandboxId });
+      }
+    } finally {
+      channel.close();
+    }
+  }
+
   machines = (): number[] => vmmPids(this.instance);
+
+  /** Everything that runs for this lab but containerd and its clients: pid and command line. */
+  processes(): Map<number, string> {
+    const ours = readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+      .map((pid) => [Number(pid), readOr(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')] as const)
+      .filter(([pid, line]) => line.includes(this.instance.run) || readOr(`/proc/${pid}/environ`).includes(this.home));
+    const isContainerds = (line: string) =>
+      line.startsWith(this.programs.containerd) || line.startsWith(this.programs.ctr);
+    return new Map(ours.filter(([, line]) => line && !isContainerds(line)));
+  }
 
   killContainerd = () => end(this.#containerd, 'SIGKILL');
   killService = () => end(this.#service, 'SIGKILL');
@@ -159,6 +217,12 @@ export class ContainerdLab {
     const env = { ...this.env, SAMPAN_HOME: this.instance.home };
     const script = join(root, 'platform/src/cmd/teardown.ts');
     const teardown = await command(process.execPath, ['--disable-warning=ExperimentalWarning', script], { env });
+    // Of a containerd that was killed, or whose Pods were left to it.
+    const mounts = readOr('/proc/mounts')
+      .split('\n')
+      .map((line) => line.split(' ')[1] ?? '');
+    for (const mount of mounts.filter((path) => path.startsWith(`${this.home}/c/`)).reverse())
+      await command('umount', ['--lazy', mount]);
     const problems = teardown.code === 0 ? findLeaks(this.instance) : [teardown.stderr];
     if (problems.length === 0) await rm(this.home, { recursive: true, force: true });
     else throw new Error(`left behind by ${this.home}:\n${problems.join('\n')}`);

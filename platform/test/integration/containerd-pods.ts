@@ -1,0 +1,174 @@
+/** What each containerd's own CRI plugin does with Pods through our shim: one machine a Pod, its network from CNI. */
+import assert from 'node:assert/strict';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { Client, credentials } from '@grpc/grpc-js';
+import {
+  ContainerState,
+  NamespaceMode,
+  type PodSandboxConfig,
+  PodSandboxState,
+} from '../../src/runtime/generated/cri.ts';
+import { criPluginLines } from './support/containerd-cri-config.ts';
+import { ContainerdLab, type ContainerdPrograms, image } from './support/containerd-lab.ts';
+import { type CriClient, clientOf } from './support/cri-lab.ts';
+import { demoArchive } from './support/demo-image.ts';
+import { command } from './support/instance.ts';
+import { pauseArchive, pauseImage } from './support/pause-image.ts';
+import { until } from './support/wait.ts';
+
+const buildMs = 590_000;
+const bridge = `samcri${process.pid % 10_000}`;
+const subnet = `10.${200 + (process.pid % 50)}.${process.pid % 250}`;
+const ownPids = { securityContext: { namespaceOptions: { pid: NamespaceMode.CONTAINER } } };
+
+/** `handlers` are the runtimes of criPluginLines that each test is for. */
+export function podTests(
+  programs: () => Promise<{ programs?: ContainerdPrograms; missing?: string }>,
+  handlers: string[],
+): void {
+  let lab: ContainerdLab;
+  let missing: string | undefined;
+  let plugin: string[];
+  before(
+    async () => {
+      const found = await programs();
+      missing = found.missing;
+      if (!found.programs) return;
+      lab = await ContainerdLab.start(found.programs);
+      await lab.ctr(['-n', 'k8s.io', 'image', 'import', await demoArchive()]);
+      await lab.ctr(['-n', 'k8s.io', 'image', 'import', await pauseArchive(lab.home)]);
+      await writeNetwork(join(lab.home, 'cni'));
+      await lab.killContainerd();
+      plugin = criPluginLines({ major: found.programs.major, cni: join(lab.home, 'cni'), pauseImage });
+      await lab.startContainerd(plugin);
+    },
+    { timeout: buildMs },
+  );
+  afterEach(() => lab?.removePods());
+  after(async () => {
+    await lab?.stop();
+    await command('ip', ['link', 'delete', bridge]);
+  });
+
+  for (const runtimeHandler of handlers) {
+    test(`a Pod of the runtime ${runtimeHandler} is one machine, is reached by exec, has its CNI address, writes its log, and goes without a trace`, async (t) => {
+      if (missing) return t.skip(missing);
+      await withCri(lab, (cri) => lifeOfPod(lab, cri, runtimeHandler));
+    });
+    test(`a Pod of the runtime ${runtimeHandler} outlives kill -9 of containerd and of our process`, async (t) => {
+      if (missing) return t.skip(missing);
+      const { podSandboxId, containerId } = await withCri(lab, (cri) =>
+        startPod(lab, cri, runtimeHandler, 'sleep 1000'),
+      );
+      const machines = lab.machines();
+      // One after the other: a containerd that starts gives up what does not answer in five seconds, and so may a slow machine's runtime.
+      await lab.killService();
+      await until('the runtime is there again', async () => lab.servicePids().length === 1, 40_000);
+      await withCri(lab, async (cri) => {
+        const said = await cri.execSync({ containerId, cmd: ['echo', 'back'], timeout: 20n });
+        assert.equal(Buffer.from(said.stdout ?? []).toString(), 'back\n');
+      });
+      await lab.killContainerd();
+      await lab.startContainerd(plugin);
+      await withCri(lab, async (cri) => {
+        await until(
+          'the container is known again',
+          async () => {
+            const { status } = await cri.containerStatus({ containerId });
+            return status?.state === ContainerState.CONTAINER_RUNNING;
+          },
+          40_000,
+        );
+        assert.equal((await cri.podSandboxStatus({ podSandboxId })).status?.state, PodSandboxState.SANDBOX_READY);
+        const said = await cri.execSync({ containerId, cmd: ['echo', 'still here'], timeout: 20n });
+        assert.equal(Buffer.from(said.stdout ?? []).toString(), 'still here\n');
+        assert.deepEqual(lab.machines(), machines);
+        await removePod(cri, podSandboxId);
+      });
+      assert.deepEqual(lab.machines(), []);
+    });
+  }
+}
+
+async function withCri<T>(lab: ContainerdLab, work: (cri: CriClient) => Promise<T>): Promise<T> {
+  const channel = new Client(`unix:${lab.socket}`, credentials.createInsecure());
+  try {
+    return await work(clientOf(channel));
+  } finally {
+    channel.close();
+  }
+}
+
+async function startPod(lab: ContainerdLab, cri: CriClient, runtimeHandler: string, script: string) {
+  const logDirectory = join(lab.home, 'logs', runtimeHandler);
+  await mkdir(logDirectory, { recursive: true });
+  const metadata = { name: 'pod', uid: 'uid', namespace: runtimeHandler, attempt: 0 };
+  const dnsConfig = { servers: ['192.0.2.53'], searches: ['example.test'] };
+  const config: PodSandboxConfig = { metadata, hostname: 'in-a-vm', logDirectory, dnsConfig, linux: ownPids };
+  const { podSandboxId } = await cri.runPodSandbox({ config, runtimeHandler });
+  const { containerId } = await cri.createContainer({
+    podSandboxId,
+    sandboxConfig: config,
+    config: {
+      metadata: { name: 'main', attempt: 0 },
+      image: { image },
+      command: ['sh', '-c', script],
+      logPath: 'main.log',
+      linux: ownPids,
+    },
+  });
+  await cri.startContainer({ containerId });
+  return { podSandboxId: podSandboxId!, containerId: containerId!, log: join(logDirectory, 'main.log'), config };
+}
+
+async function removePod(cri: CriClient, podSandboxId: string): Promise<void> {
+  await cri.stopPodSandbox({ podSandboxId });
+  await cri.removePodSandbox({ podSandboxId });
+}
+
+async function lifeOfPod(lab: ContainerdLab, cri: CriClient, runtimeHandler: string): Promise<void> {
+  const script = `ping -c 1 -W 5 ${subnet}.1; ip -o addr show eth0; cat /etc/resolv.conf; echo done; sleep 1000`;
+  const { podSandboxId, containerId, log: logPath, config } = await startPod(lab, cri, runtimeHandler, script);
+  const { status } = await cri.podSandboxStatus({ podSandboxId });
+  assert.ok(status?.network?.ip?.startsWith(`${subnet}.`), JSON.stringify(status?.network));
+  assert.equal(lab.machines().length, 1, 'one machine for sandbox and container');
+  const said = await cri.execSync({ containerId, cmd: ['hostname'], timeout: 20n });
+  assert.equal(Buffer.from(said.stdout ?? []).toString(), 'in-a-vm\n');
+  const log = () => readFile(logPath, 'utf8');
+  await until('the container has spoken', async () => (await log()).includes('stdout F done'));
+  assert.match(await log(), /1 packets received/);
+  assert.ok((await log()).includes(`inet ${status?.network?.ip}/24`));
+  assert.match(await log(), /search example\.test\n.*nameserver 192\.0\.2\.53/);
+
+  const before = lab.processes();
+  const { containerId: second } = await cri.createContainer({
+    podSandboxId,
+    sandboxConfig: config,
+    config: { metadata: { name: 'second', attempt: 0 }, image: { image }, command: ['sleep', '1000'], linux: ownPids },
+  });
+  await cri.startContainer({ containerId: second });
+  const more = [...lab.processes()].filter(([pid]) => !before.has(pid)).map(([, line]) => line);
+  assert.deepEqual(more, [], 'a second container is no process of the host');
+  const { stats } = await cri.containerStats({ containerId });
+  assert.ok((stats?.memory?.workingSetBytes?.value ?? 0n) > 0n, 'it has no memory');
+
+  await cri.stopContainer({ containerId, timeout: 1n });
+  assert.equal((await cri.containerStatus({ containerId })).status?.exitCode, 137);
+  await cri.removeContainer({ containerId });
+  await removePod(cri, podSandboxId);
+  assert.deepEqual(lab.machines(), []);
+}
+
+async function writeNetwork(directory: string): Promise<void> {
+  await mkdir(directory);
+  const ipam = {
+    type: 'host-local',
+    ranges: [[{ subnet: `${subnet}.0/24` }]],
+    routes: [{ dst: '0.0.0.0/0' }],
+    dataDir: join(directory, 'leases'),
+  };
+  const plugins = [{ type: 'bridge', bridge, isGateway: true, ipMasq: false, ipam }];
+  await writeFile(join(directory, '10-test.conflist'), JSON.stringify({ cniVersion: '0.4.0', name: 'test', plugins }));
+}

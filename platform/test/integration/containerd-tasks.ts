@@ -1,0 +1,222 @@
+/** What each containerd does with tasks through containerd-shim-sampan-v2, each in a VM of its own. */
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ContainerdLab, type ContainerdPrograms, image } from './support/containerd-lab.ts';
+import { command } from './support/instance.ts';
+import { until } from './support/wait.ts';
+
+const buildMs = 590_000;
+
+const bind = (source: string, target: string, options: string) => [
+  '--mount',
+  `type=bind,src=${source},dst=${target},options=${options}`,
+];
+
+/** `programs`: of the containerd meant, or why there is none. */
+export function taskTests(programs: () => Promise<{ programs?: ContainerdPrograms; missing?: string }>): void {
+  let lab: ContainerdLab;
+  let missing: string | undefined;
+  before(
+    async () => {
+      const found = await programs();
+      if (found.programs) lab = await ContainerdLab.start(found.programs);
+      missing = found.missing;
+    },
+    { timeout: buildMs },
+  );
+  after(() => lab?.stop());
+  /** A test that failed leaves no task for the next. */
+  afterEach(() => lab?.clear());
+  const check = (sentence: string, work: () => Promise<void>) =>
+    test(sentence, (t) => (missing ? t.skip(missing) : work()));
+
+  check('ctr run prints what a container in a VM says, and ends with its exit code', async () => {
+    const script = 'echo "kernel $(uname -r)"; echo complaint >&2; exit 3';
+    const { code, stdout, stderr } = await lab.run('hello', ['sh', '-c', script], ['--rm']);
+    assert.equal(code, 3, stderr);
+    assert.match(stdout, /^kernel \S+\n$/);
+    assert.match(stderr, /complaint/);
+    const host = (await readFile('/proc/sys/kernel/osrelease', 'utf8')).trim();
+    assert.ok(!stdout.includes(host), `${stdout} is the host's kernel`);
+    assert.deepEqual(lab.machines(), []);
+  });
+
+  check('a task is looked at, entered, held still, measured, killed and deleted', async () => {
+    const started = await lab.run('busy', ['sh', '-c', 'while true; do :; done'], ['-d']);
+    assert.equal(started.code, 0, started.stderr);
+    assert.equal(await lab.state('busy'), 'RUNNING');
+    const entered = await lab.ctr([
+      'task',
+      'exec',
+      '--exec-id',
+      'one',
+      '--user',
+      '1000',
+      'busy',
+      'sh',
+      '-c',
+      'id -u; exit 5',
+    ]);
+    assert.deepEqual([entered.stdout, entered.code], ['1000\n', 5]);
+    const metrics = JSON.parse((await lab.ctr(['task', 'metrics', '--format', 'json', 'busy'])).stdout);
+    assert.ok(Number(metrics.memory?.usage) > 0, JSON.stringify(metrics));
+    assert.ok(Number(metrics.cpu?.usage_usec) > 0, JSON.stringify(metrics));
+    assert.match((await lab.ctr(['task', 'ps', 'busy'])).stdout, /^\d+/m);
+
+    assert.equal((await lab.ctr(['task', 'pause', 'busy'])).code, 0);
+    assert.equal(await lab.state('busy'), 'PAUSED');
+    const cpu = async () => {
+      const { stdout } = await lab.ctr(['task', 'metrics', '--format', 'json', 'busy']);
+      return JSON.parse(stdout).cpu.usage_usec as number;
+    };
+    const held = await cpu();
+    await delay(500);
+    assert.ok((await cpu()) - held < 50_000, 'a paused task goes on');
+    assert.equal((await lab.ctr(['task', 'resume', 'busy'])).code, 0);
+    assert.equal(await lab.state('busy'), 'RUNNING');
+
+    assert.notEqual((await lab.ctr(['task', 'rm', 'busy'])).code, 0, 'a running task was removed');
+    assert.equal((await lab.ctr(['task', 'kill', '-s', 'SIGKILL', 'busy'])).code, 0);
+    await until('the task has stopped', async () => (await lab.state('busy')) === 'STOPPED');
+    assert.match((await lab.ctr(['task', 'rm', 'busy'])).stderr, /exit code 137/);
+    assert.equal((await lab.ctr(['container', 'rm', 'busy'])).code, 0);
+    assert.deepEqual(lab.machines(), []);
+  });
+
+  check('files and directories of the host are carried in; what a machine cannot keep is refused by name', async () => {
+    const directory = await mkdtemp('/var/tmp/sampan-shim-files-');
+    try {
+      await writeFile(join(directory, 'note'), 'from the host\n');
+      const script = 'cat /data/note /one; echo written >/data/answer; echo x >/one || echo refused';
+      const flags = [
+        ...bind(directory, '/data', 'rbind:rw'),
+        ...bind(join(directory, 'note'), '/one', 'rbind:ro'),
+        '--rm',
+      ];
+      const { code, stdout, stderr } = await lab.run('files', ['sh', '-c', script], flags);
+      assert.deepEqual([code, stdout], [0, 'from the host\nfrom the host\nrefused\n'], stderr);
+      assert.equal(await readFile(join(directory, 'answer'), 'utf8'), 'written\n');
+
+      const shared = await lab.run('socket', ['true'], [...bind(lab.socket, '/run/c.sock', 'rbind:rw'), '--rm']);
+      assert.notEqual(shared.code, 0);
+      assert.match(shared.stderr, /c\.sock is neither a file nor a directory/);
+      const host = await lab.run('host-network', ['true'], ['--net-host', '--rm']);
+      assert.match(host.stderr, /linux\.namespaces: no network namespace means the host's/);
+      assert.deepEqual(lab.machines(), []);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+
+  check('a program that is not there fails the start with its name, and leaves nothing', async () => {
+    const { code, stderr } = await lab.run('nothing', ['/no/such/program'], ['--rm']);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /no\/such\/program/);
+    assert.deepEqual(lab.machines(), []);
+  });
+
+  check('a task outlives kill -9 of containerd, and the next one finds it', async () => {
+    assert.equal((await lab.run('stays', ['sleep', '1000'], ['-d'])).code, 0);
+    const machines = lab.machines();
+    await lab.killContainerd();
+    await lab.startContainerd();
+    assert.equal(await lab.state('stays'), 'RUNNING');
+    const entered = await lab.ctr(['task', 'exec', '--exec-id', 'again', 'stays', 'echo', 'still here']);
+    assert.equal(entered.stdout, 'still here\n', entered.stderr);
+    assert.deepEqual(lab.machines(), machines);
+    await lab.ctr(['task', 'kill', '-s', 'SIGKILL', 'stays']);
+    await until('the task has stopped', async () => (await lab.state('stays')) === 'STOPPED');
+    await lab.ctr(['task', 'rm', 'stays']);
+    await lab.ctr(['container', 'rm', 'stays']);
+    assert.deepEqual(lab.machines(), []);
+  });
+
+  check(
+    'a task outlives kill -9 of our own process: containerd does not notice, and what it waits for comes',
+    async () => {
+      const started = await lab.run('survivor', ['sh', '-c', 'sleep 1000 & wait; echo unreached'], ['-d']);
+      assert.equal(started.code, 0, started.stderr);
+      const machines = lab.machines();
+      const [before] = lab.servicePids();
+      await lab.killService();
+      // Nobody starts it: the relay, which holds containerd's connections, does.
+      await until('the task is there again', async () => (await lab.state('survivor')) === 'RUNNING', 60_000);
+      assert.notDeepEqual(lab.servicePids(), [before]);
+      const entered = await lab.ctr(['task', 'exec', '--exec-id', 'after', 'survivor', 'echo', 'still here']);
+      assert.equal(entered.stdout, 'still here\n', entered.stderr);
+      assert.deepEqual(lab.machines(), machines);
+      await lab.ctr(['task', 'kill', '-s', 'SIGKILL', 'survivor']);
+      await until('the task has stopped', async () => (await lab.state('survivor')) === 'STOPPED');
+      assert.match((await lab.ctr(['task', 'rm', 'survivor'])).stderr, /exit code 137/);
+      assert.deepEqual(lab.machines(), []);
+    },
+  );
+
+  check('what is piped into ctr exec arrives, and so does its end: no command waits for ever', async () => {
+    assert.equal((await lab.run('piped', ['sleep', '1000'], ['-d'])).code, 0);
+    const exec = (name: string, input: string) =>
+      lab.ctr(['task', 'exec', '--exec-id', name, 'piped', 'sh', '-c', 'wc -c'], input, 20_000);
+    for (let round = 0; round < 6; round++) assert.equal((await exec(`short${round}`, 'x\n')).stdout.trim(), '2');
+    assert.equal((await exec('long', 'x'.repeat(300_000))).stdout.trim(), '300000');
+    assert.equal((await exec('empty', '')).stdout.trim(), '0');
+    const run = ['run', '--rm', '--runtime', 'io.containerd.sampan.v2', image, 'run', 'wc', '-c'];
+    assert.equal((await lab.ctr(run, 'x\n', 20_000)).stdout.trim(), '2');
+  });
+
+  check('what happens to a task is told in order', async () => {
+    const events = lab.events();
+    await delay(300);
+    assert.equal((await lab.run('told', ['sh', '-c', 'exit 4'], ['--rm'])).code, 4);
+    await until('its end is told', async () => events.text().includes('/tasks/delete'));
+    await events.stop();
+    const topics = [...events.text().matchAll(/ (\/tasks\/\S+) (\{.*\})/g)].map(([, topic, body]) => ({
+      topic,
+      body: JSON.parse(body!) as { container_id?: string; exit_status?: number },
+    }));
+    assert.deepEqual(
+      topics.map(({ topic }) => topic),
+      ['/tasks/create', '/tasks/start', '/tasks/exit', '/tasks/delete'],
+    );
+    assert.ok(
+      topics.every(({ body }) => body.container_id === 'told'),
+      events.text(),
+    );
+    assert.equal(topics[2]?.body.exit_status, 4);
+  });
+
+  check("under the other name of the shim a task runs on the host's kernel, in namespaces", async () => {
+    const runtime = 'io.containerd.sampan-namespace.v2';
+    const { code, stdout, stderr } = await lab.run('plain', ['uname', '-r'], ['--rm'], runtime);
+    assert.deepEqual([code, stdout], [0, await readFile('/proc/sys/kernel/osrelease', 'utf8')], stderr);
+    const asked = ['--rm', '--annotation', 'sampan.dev/handler=vm'];
+    assert.notEqual((await lab.run('asked', ['uname', '-r'], asked, runtime)).stdout, stdout);
+    assert.deepEqual(lab.machines(), []);
+  });
+
+  check('no process stays for a task but those of its machine, and the shim answers in milliseconds', async () => {
+    assert.equal((await lab.run('first', ['sleep', '1000'], ['-d'])).code, 0);
+    const one = lab.processes();
+    assert.equal((await lab.run('second', ['sleep', '1000'], ['-d'])).code, 0);
+    const more = [...lab.processes()].filter(([pid]) => !one.has(pid)).map(([, line]) => line);
+    // The machine itself runs in a jail, from where nothing points at the lab.
+    assert.equal(lab.machines().length, 2);
+    const strange = more.filter((line) => !/^\S*virtiofsd /.test(line));
+    assert.deepEqual(strange, []);
+    const shims = [...lab.processes().values()].filter((line) => line.includes('containerd-shim-sampan'));
+    assert.equal(shims.length, 1, `the relay alone: ${shims.join('\n')}`);
+
+    const directory = await mkdtemp('/var/tmp/sampan-shim-start-');
+    const flags = `-namespace probe -address ${lab.socket} -id probe start`;
+    const times: number[] = [];
+    for (let round = 0; round < 20; round++) {
+      const script = `cd ${directory} && s=$(date +%s%N) && containerd-shim-sampan-v2 ${flags} >/dev/null && e=$(date +%s%N) && echo $((e - s))`;
+      times.push(Number((await command('sh', ['-c', script], { env: lab.env })).stdout) / 1e6);
+    }
+    await rm(directory, { recursive: true });
+    const fastest = Math.min(...times);
+    assert.ok(fastest > 0 && fastest < 25, `the fastest of 20 starts took ${fastest} ms`);
+  });
+}

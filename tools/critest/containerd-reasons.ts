@@ -1,0 +1,20 @@
+/** Why specs do not pass through containerd where that is by design, or cannot be otherwise. The first pattern that matches a spec's name counts. */
+import { reasonOf } from './reasons.ts';
+
+interface Reason {
+  pattern: RegExp;
+  why: string;
+  /** Of the setup's name. */
+  through?: RegExp;
+}
+
+const reasons: Reason[] = [
+  {
+    pattern: /portforward/,
+    why: "containerd's plugin dials the loopback of the network namespace on the host, where a machine's processes are not",
+  },
+];
+
+export const reasonThrough = (name: string, setup: string): string | undefined =>
+  reasons.find(({ pattern, through }) => pattern.test(name) && (through?.test(setup) ?? true))?.why ??
+  reasonOf(name, setup.includes('namespace') ? 'namespace' : 'vm');
