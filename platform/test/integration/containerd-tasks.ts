@@ -155,6 +155,15 @@ export function taskTests(programs: () => Promise<{ programs?: ContainerdProgram
     },
   );
 
+  check('a task that has ended keeps its exit code for a containerd that was killed meanwhile', async () => {
+    assert.equal((await lab.run('ended', ['sh', '-c', 'exit 7'], ['-d'])).code, 0);
+    await until('it has ended', async () => (await lab.state('ended')) === 'STOPPED');
+    await lab.killContainerd();
+    await lab.startContainerd();
+    assert.equal(await lab.state('ended'), 'STOPPED');
+    assert.match((await lab.ctr(['task', 'rm', 'ended'])).stderr, /exit code 7/);
+  });
+
   check('what is piped into ctr exec arrives, and so does its end: no command waits for ever', async () => {
     assert.equal((await lab.run('piped', ['sleep', '1000'], ['-d'])).code, 0);
     const exec = (name: string, input: string) =>
