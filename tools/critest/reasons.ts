@@ -19,24 +19,15 @@ const reasons: Reason[] = [
     handler: 'vm',
   },
   {
-    pattern: /Privileged is true|support adding (ALL )?capabilit/,
-    why: "has the capability; the test makes a bridge with it, and the guest's kernel brings no driver of bridges",
+    pattern: /'rshared'/,
+    why: "refused by name: what a VM's kernel mounts, the host's cannot; handler `namespace` does it",
     handler: 'vm',
   },
+  { pattern: /AppArmor/, why: "the kernel tried on is without AppArmor, and so are the guests'" },
   {
-    pattern: /seccomp/,
-    why: 'refused by name: seccomp profiles of kind Localhost are not read; RuntimeDefault and Unconfined are served',
+    pattern: /UserNamespaces/,
+    why: 'not offered, and refused by name: containers of a Pod share the user namespace of its machine, which is what keeps root apart',
   },
-  {
-    pattern: /support non-recursive readonly mounts/,
-    why: 'a directory shared read-only with a VM is read-only with all that is mounted below it, which is more than was asked for',
-    handler: 'vm',
-  },
-  { pattern: /'rshared'/, why: 'Bidirectional propagation is refused by name' },
-  { pattern: /AppArmor/, why: 'the host is without AppArmor' },
-  { pattern: /UserNamespaces/, why: 'user namespaces are not offered' },
-  { pattern: /SupplementalGroupsPolicy/, why: 'is not offered: groups of the image are always merged' },
-  { pattern: /recursive readonly/, why: 'is not offered' },
 ];
 
 export const reasonOf = (name: string, handler: Handler): string | undefined =>

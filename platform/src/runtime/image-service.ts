@@ -1,5 +1,5 @@
 /** CRI's ImageService over the image store. */
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Image, RegistryAuth } from '../images/images.ts';
 import type { Context } from './context.ts';
@@ -35,10 +35,11 @@ export function imageService(context: Context): ImageService {
     async imageFsInfo() {
       const { usedBytes, path } = await images.usage();
       const timestamp = context.nowNanos();
+      const inodesUsed = { value: await inodesBelow(path) };
       const containerFilesystems = [await scratchUsage(context, timestamp)];
       return {
         imageFilesystems: [
-          { timestamp, fsId: { mountpoint: path }, usedBytes: { value: BigInt(usedBytes) }, inodesUsed: { value: 0n } },
+          { timestamp, fsId: { mountpoint: path }, usedBytes: { value: BigInt(usedBytes) }, inodesUsed },
         ],
         containerFilesystems,
       };
@@ -85,6 +86,12 @@ export function registryAuth(auth: cri.AuthConfig | undefined): RegistryAuth | u
     result.password = text.slice(at + 1);
   }
   return Object.keys(result).length > 0 ? result : undefined;
+}
+
+/** Files and directories of the image store: a few for each image, whatever is in it. */
+async function inodesBelow(directory: string): Promise<bigint> {
+  const names = await readdir(directory, { recursive: true }).catch(() => undefined);
+  return names ? BigInt(names.length + 1) : 0n;
 }
 
 /** What scratch disks hold: allocated blocks, not their sparse size. */

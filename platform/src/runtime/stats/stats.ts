@@ -101,6 +101,7 @@ function statsOf(context: Context, rates: CpuRates, container: Container, usage:
     memory: {
       timestamp,
       workingSetBytes: value(usage.memoryWorkingSetBytes),
+      ...availableOf(container, usage),
       usageBytes: value(usage.memoryUsageBytes),
       rssBytes: value(usage.memoryRssBytes),
       pageFaults: value(usage.pageFaults),
@@ -113,6 +114,12 @@ function statsOf(context: Context, rates: CpuRates, container: Container, usage:
       inodesUsed: value(usage.rootfsInodes),
     },
   };
+}
+
+/** CRI: the limit less the working set; nothing where there is no limit. */
+function availableOf({ record }: Container, usage: ContainerUsage): Pick<cri.MemoryUsage, 'availableBytes'> {
+  const limit = Number(record.config.linux?.resources?.memoryLimitInBytes ?? 0n);
+  return limit > 0 ? { availableBytes: value(Math.max(0, limit - usage.memoryWorkingSetBytes)) } : {};
 }
 
 function cpuOf(rates: CpuRates, id: string, timestamp: bigint, cpuNanos: bigint): cri.CpuUsage {
