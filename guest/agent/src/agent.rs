@@ -10,6 +10,7 @@ use crate::container::Container;
 use crate::device_filter::DeviceFilter;
 use crate::disks::Devices;
 use crate::failure::{Context, Outcome};
+use crate::pace::Resting;
 use crate::reactor::{Key, Reactor, Source, EDGE, READ, WRITE};
 use crate::session::{Session, LARGEST_WINDOW};
 use crate::setup::Sandbox;
@@ -45,6 +46,7 @@ pub struct Agent {
     pub next_key: Key,
     /// What is read from pipes and sockets passes through here.
     pub buffer: Box<[u8]>,
+    pub resting: Resting,
     /// Something waits for room in the channel.
     pub starved: bool,
     /// Since when the port says that no host is there.
@@ -70,6 +72,7 @@ impl Agent {
             connection: 0,
             next_key: 1,
             buffer: vec![0; LARGEST_PIECE].into_boxed_slice(),
+            resting: Resting::default(),
             starved: false,
             alone_since: None,
         };
@@ -102,7 +105,8 @@ impl Agent {
 
     /// Waits once and handles what has happened.
     pub fn turn(&mut self) {
-        let patience = self.alone_since.map(|_| ALONE_NANOS / 1_000_000);
+        let alone = self.alone_since.map(|_| ALONE_NANOS / 1_000_000);
+        let patience = alone.into_iter().chain(self.resting.patience()).min();
         for (source, _) in self.reactor.wait(patience) {
             match source {
                 Source::Channel => {
@@ -126,6 +130,7 @@ impl Agent {
                 Source::SessionReport(key) => self.session_told(key),
             }
         }
+        self.wake_rested();
         self.check_alone();
         self.send();
     }

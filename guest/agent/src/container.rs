@@ -21,6 +21,7 @@ use crate::entry::Door;
 use crate::failure::{Failure, Outcome};
 use crate::input::Input;
 use crate::output::OutputLog;
+use crate::pace::Pace;
 use crate::params;
 use crate::reactor::Key;
 use crate::setup::SCRATCH;
@@ -57,6 +58,7 @@ pub struct Container {
     /// stdout and stderr; with a terminal all is stdout.
     pub pipes: [Option<OwnedFd>; 2],
     pub logs: [OutputLog; 2],
+    pub paces: [Pace; 2],
     /// The stream on which the host reads the output.
     pub reader: Option<Key>,
     pub input: Option<Input>,
@@ -90,6 +92,7 @@ impl Container {
             started_at: 0,
             pipes: [None, None],
             logs: [OutputLog::default(), OutputLog::default()],
+            paces: [Pace::default(), Pace::default()],
             reader: None,
             input: None,
             writers: Vec::new(),

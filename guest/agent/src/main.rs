@@ -24,6 +24,7 @@ mod input;
 mod modules;
 mod net;
 mod output;
+mod pace;
 mod params;
 mod pause;
 mod reactor;

@@ -7,6 +7,7 @@ use crate::ring::Ring;
 
 /// Bytes kept at most.
 pub const CAPACITY: usize = 512 * 1024;
+const LEAST_ROOM: usize = 64 * 1024;
 /// Chunks kept at most; further pieces join the last chunk.
 const MOST_CHUNKS: usize = 2048;
 /// Pieces that come within this time of a chunk join it.
@@ -37,8 +38,14 @@ pub struct Piece<'a> {
 }
 
 impl OutputLog {
+    /// None until there is some worth reading for: a reader who is a little behind would otherwise be sent crumbs.
     pub fn room(&self) -> usize {
-        CAPACITY - self.kept.len()
+        let room = CAPACITY - self.kept.len();
+        if room < LEAST_ROOM {
+            0
+        } else {
+            room
+        }
     }
 
     fn end(&self) -> u64 {
@@ -127,8 +134,10 @@ mod tests {
         log.push(&vec![7; CAPACITY], 0);
         assert_eq!(log.room(), 0);
         log.acknowledge(1000);
-        assert_eq!(log.room(), 1000);
-        assert_eq!(log.take(CAPACITY).unwrap().data.concat().len(), CAPACITY - 1000);
+        assert_eq!(log.room(), 0, "crumbs");
+        log.acknowledge(100_000);
+        assert_eq!(log.room(), 100_000);
+        assert_eq!(log.take(CAPACITY).unwrap().data.concat().len(), CAPACITY - 100_000);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::crun;
 use crate::entry::Report;
 use crate::failure::{Context, Failure, Outcome};
 use crate::input::Input;
+use crate::pace::Pace;
 use crate::params;
 use crate::reactor::{Key, Source, READ};
 use crate::stdio::flush_input;
@@ -20,6 +21,8 @@ use crate::{sys, wire};
 
 /// Bytes that may be under way in one direction of one part, until the host gives more.
 pub const WINDOW: u32 = 65536;
+/// With less it waits for more: a reader who is a little behind would otherwise be sent crumbs. A host that has taken everything has given more.
+const LEAST_CREDIT: u32 = WINDOW / 4;
 /// What a host can give at most, told in the SYNC_ACK.
 pub const LARGEST_WINDOW: u32 = 4 << 20;
 
@@ -42,6 +45,7 @@ pub struct Session {
     /// stdout, stderr.
     pub outputs: [Option<OwnedFd>; 2],
     pub credit: [u32; 2],
+    pub paces: [Pace; 2],
     pub console: Option<ConsoleSocket>,
     /// Until its program runs, where it came in without crun.
     pub report: Option<Report>,
@@ -60,10 +64,15 @@ impl Session {
             received: 0,
             outputs: [None, None],
             credit: [WINDOW; 2],
+            paces: [Pace::default(), Pace::default()],
             console: None,
             report: None,
             ended: None,
         }
+    }
+
+    fn may_send(&self, index: usize) -> bool {
+        self.credit[index] >= LEAST_CREDIT
     }
 }
 
@@ -85,6 +94,7 @@ impl Agent {
         if session.received > session.credited + u64::from(WINDOW) {
             return self.close_session(stream);
         }
+        session.paces.iter_mut().for_each(Pace::expect_answer);
         session.input.push(data);
         self.flush_session(stream);
     }
@@ -130,9 +140,9 @@ impl Agent {
                 return;
             }
             for (index, output) in session.outputs.iter().enumerate() {
-                self.starved |= !room && output.is_some() && session.credit[index] > 0;
+                self.starved |= !room && output.is_some() && session.may_send(index);
                 match output {
-                    Some(output) if room && session.credit[index] > 0 => {
+                    Some(output) if room && session.may_send(index) && !session.paces[index].resting => {
                         self.reactor.watch(output.as_raw_fd(), Source::SessionOutput(stream, index as u8 + 1), READ)
                     }
                     Some(output) => self.reactor.forget(output.as_raw_fd()),
@@ -150,7 +160,7 @@ impl Agent {
             None => return,
         };
         let fd = match &session.outputs[index] {
-            Some(output) if room && session.credit[index] > 0 => output.as_raw_fd(),
+            Some(output) if room && session.may_send(index) => output.as_raw_fd(),
             _ => return self.watch_session(stream),
         };
         let buffer = &mut self.buffer;
@@ -158,6 +168,9 @@ impl Agent {
         match sys::read(fd, &mut buffer[..most]) {
             Ok(got) if got > 0 => {
                 session.credit[index] -= got as u32;
+                if got < most && self.resting.after(&mut session.paces[index], got, Source::SessionOutput(stream, part)) {
+                    self.reactor.forget(fd);
+                }
                 self.channel.send(wire::DATA, part, stream, &[&buffer[..got]]);
                 return;
             }
@@ -180,7 +193,7 @@ impl Agent {
         }
         // What is in the pipes still counts; reading them to the end finishes the session.
         for part in 1..=2 {
-            while self.sessions.get(&stream).map_or(false, |session| session.outputs[part - 1].is_some() && session.credit[part - 1] > 0)
+            while self.sessions.get(&stream).map_or(false, |session| session.outputs[part - 1].is_some() && session.may_send(part - 1))
                 && self.channel.has_room()
             {
                 self.read_session(stream, part as u8);

@@ -10,6 +10,7 @@ use crate::calls::{Answer, Caller};
 use crate::container::State;
 use crate::failure::{Context, Failure, Outcome};
 use crate::input::Input;
+use crate::pace::Pace;
 use crate::reactor::{Key, Reactor, Source, READ, WRITE};
 use crate::terminal::ConsoleSocket;
 use crate::{params, sys, terminal, wire};
@@ -117,10 +118,10 @@ impl Agent {
         Ok(Answer::Done)
     }
 
-    fn resume_output(&mut self, key: Key) {
+    pub fn resume_output(&mut self, key: Key) {
         let container = &self.containers[&key];
         for (index, pipe) in container.pipes.iter().enumerate() {
-            if let (Some(pipe), true) = (pipe, container.logs[index].room() > 0) {
+            if let (Some(pipe), true) = (pipe, container.logs[index].room() > 0 && !container.paces[index].resting) {
                 self.reactor.watch(pipe.as_raw_fd(), Source::Output(key, index as u8 + 1), READ);
             }
         }
@@ -172,6 +173,7 @@ impl Agent {
         if input.queued() + data.len() > MOST_INPUT {
             return Err(Failure::new("TooManyRequests", format!("more than {} bytes wait for container {}", MOST_INPUT, container.id)));
         }
+        container.paces.iter_mut().for_each(Pace::expect_answer);
         input.push(data);
         container.writers.push((caller, input.taken + input.queued() as u64));
         self.flush_stdin(key);

@@ -75,7 +75,7 @@ class AgentClient implements Agent {
   constructor(sandboxId: string, dialled: Awaited<ReturnType<typeof dialAgent>>, clock: Clock) {
     this.#connection = new AgentConnection(
       {
-        socket: dialled.socket,
+        channel: dialled.channel,
         sandboxId,
         clock,
         onEvent: (event) => this.#events.add(event),
@@ -83,7 +83,7 @@ class AgentClient implements Agent {
       },
       dialled.bytes,
     );
-    dialled.socket.resume();
+    dialled.channel.socket.resume();
   }
 
   async #call(method: string, params: object, blob?: Uint8Array): Promise<unknown> {

@@ -7,11 +7,11 @@
  *   connect ──SYNC──▶ synchronising ──SYNC_ACK with our nonce──▶ open ──socket gone, violation, close()──▶ closed
  */
 import { randomBytes } from 'node:crypto';
-import { connect, type Socket } from 'node:net';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { z } from 'zod';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { answerSchema, errorFromGuest, eventSchema, helloSchema } from './agent-messages.ts';
+import { ChannelSocket } from './channel-socket.ts';
 import { FloodGuard } from './flood-guard.ts';
 import {
   encodeFrame,
@@ -48,7 +48,7 @@ interface PendingCall {
 }
 
 export interface AgentConnectionOptions {
-  socket: Socket;
+  channel: ChannelSocket;
   sandboxId: string;
   onEvent(event: GuestEvent): void;
   onClosed(error: Error): void;
@@ -71,9 +71,10 @@ export class AgentConnection {
   constructor(options: AgentConnectionOptions, firstBytes: Buffer) {
     this.#options = options;
     this.#guard = new FloodGuard(options.clock ?? systemClock);
-    options.socket.on('data', (data) => this.#receive(data));
-    options.socket.on('error', (error) => this.#close(this.#gone(error.message)));
-    options.socket.on('close', () => this.#close(this.#gone('the channel was closed')));
+    const { channel } = options;
+    channel.receive = (data) => this.#receive(data);
+    channel.socket.on('error', (error) => this.#close(this.#gone(error.message)));
+    channel.socket.on('close', () => this.#close(this.#gone('the channel was closed')));
     this.#receive(firstBytes);
   }
 
@@ -107,7 +108,7 @@ export class AgentConnection {
   }
 
   send(frame: { type: number; part?: number; id?: number }, payload: Uint8Array = Buffer.alloc(0)): void {
-    if (!this.#closed) this.#options.socket.write(encodeFrame(frame, payload));
+    if (!this.#closed) this.#options.channel.socket.write(encodeFrame(frame, payload));
   }
 
   close(): void {
@@ -123,7 +124,7 @@ export class AgentConnection {
   #close(error: Error): void {
     if (this.#closed) return;
     this.#closed = error;
-    this.#options.socket.destroy();
+    this.#options.channel.socket.destroy();
     for (const call of this.#calls.values()) call.reject(error);
     this.#calls.clear();
     for (const stream of this.#streams.values()) stream.failed(error);
@@ -194,7 +195,7 @@ export class AgentConnection {
     if (more && frame.payload.length === 0) throw new ProtocolViolation('an empty piece of an answer');
     this.#replyBytes += frame.payload.length;
     if (this.#replyBytes > maxReplyBytes) throw new ProtocolViolation(`answers of more than ${maxReplyBytes} bytes`);
-    call.pieces.push(Buffer.from(frame.payload));
+    call.pieces.push(frame.payload);
     if (more) return;
     const message = Buffer.concat(call.pieces);
     this.#replyBytes -= message.length;
@@ -224,13 +225,19 @@ export interface DialOptions {
   onConnected(): void;
 }
 
-/** Connects and synchronises once. Gives the socket, paused, and the bytes from the SYNC_ACK on. Rejects when the socket closes or the signal aborts. */
-export function dialAgent(options: DialOptions): Promise<{ socket: Socket; bytes: Buffer }> {
+/** Connects and synchronises once. Gives the channel, paused, and the bytes from the SYNC_ACK on. Rejects when the socket closes or the signal aborts. */
+export function dialAgent(options: DialOptions): Promise<{ channel: ChannelSocket; bytes: Buffer }> {
   const { channelPath, adopted, signal } = options;
   const nonce = randomBytes(16);
   const search = new SyncSearch(nonce);
   return new Promise((resolve, reject) => {
-    const socket = connect(channelPath);
+    const channel = new ChannelSocket(channelPath, (data) => {
+      const bytes = search.push(data);
+      if (!bytes) return;
+      socket.pause();
+      finish(() => resolve({ channel, bytes: Buffer.from(bytes) }));
+    });
+    const { socket } = channel;
     const finish = (outcome: () => void) => {
       socket.removeAllListeners();
       signal.removeEventListener('abort', onAbort);
@@ -250,10 +257,6 @@ export function dialAgent(options: DialOptions): Promise<{ socket: Socket; bytes
       options.onConnected();
       if (adopted) socket.write(resyncPadding);
       socket.write(encodeFrame({ type: frameType.sync }, nonce));
-    });
-    socket.on('data', (data) => {
-      const bytes = search.push(data);
-      if (bytes) finish(() => resolve({ socket: socket.pause(), bytes: Buffer.from(bytes) }));
     });
   });
 }

@@ -264,8 +264,9 @@ export interface Agent {
   listContainers(): Promise<GuestContainerStatus[]>;
   stats(): Promise<GuestStats>;
   /**
-   * The container's output from `from` (offsets the log already holds). The agent keeps what was not acknowledged (256 KiB a stream, then the
-   * container blocks, as on a full pipe): the reader acknowledges by acknowledge(). Ends after both streams ended. One reader at a time.
+   * The container's output from `from` (offsets the log already holds). The agent keeps what was not acknowledged (512 KiB a stream, then the
+   * container blocks, as on a full pipe): the reader acknowledges by acknowledge(). Ends after both streams ended. One reader at a time. A chunk's bytes
+   * are the reader's until it acknowledges them; their memory is then used again.
    */
   output(id: string, from: { stdout: bigint; stderr: bigint }): AsyncIterable<OutputChunk>;
   acknowledge(id: string, upTo: { stdout: bigint; stderr: bigint }): void;

@@ -12,11 +12,11 @@ export class ByteQueue {
     return this.#pieces.length === 0 && this.#block === undefined;
   }
 
+  /** The bytes are the queue's from now on. */
   push(data: Buffer): void {
     if (this.#block && this.#used + data.length > this.#block.length) this.#seal();
     if (!this.#block && data.length >= blockBytes / 4) {
-      // A copy: a slice would hold on to everything that came with it.
-      this.#pieces.push(Buffer.from(data));
+      this.#pieces.push(data);
       return;
     }
     this.#block ??= Buffer.allocUnsafeSlow(blockBytes);

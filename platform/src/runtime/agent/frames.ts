@@ -2,6 +2,7 @@
  * Frames of guest/PROTOCOL.md, sections 2 and 3: bytes to frames and back, and the search for the guest's SYNC_ACK. Knows nothing of what
  * frames mean. Every length is checked before a byte is kept: the decoder holds at most one frame.
  */
+import { takePayload } from './payload-pool.ts';
 
 export const maxPayloadBytes = 65_536;
 const headerBytes = 12;
@@ -40,56 +41,46 @@ export function encodeFrame(frame: { type: number; part?: number; id?: number },
   return bytes;
 }
 
-/** Pieces of an unfinished frame that are kept apart. */
-const mostPieces = 64;
-
-/** Bytes in any pieces, frames out. Throws ProtocolViolation at the first impossible byte. */
+/**
+ * Bytes in any pieces, frames out. The bytes may be overwritten afterwards: each frame's payload is a copy, and its receiver's. Throws
+ * ProtocolViolation at the first impossible byte.
+ */
 export class FrameDecoder {
-  #pieces: Buffer[] = [];
-  #size = 0;
-  /** Bytes of the frame that has begun, as far as is known. */
-  #wanted = headerBytes;
+  readonly #head: Buffer = Buffer.alloc(headerBytes);
+  #headSize = 0;
+  #payload: Buffer | undefined;
+  #payloadSize = 0;
 
-  /** Bytes are joined when a frame is whole, not at each piece of it. */
   *push(data: Buffer): Generator<Frame> {
-    this.#pieces.push(data);
-    this.#size += data.length;
-    if (this.#size < this.#wanted) {
-      if (this.#pieces.length > mostPieces) this.#pieces = [Buffer.concat(this.#pieces)];
-      return;
+    for (let at = 0; at < data.length; ) {
+      if (!this.#payload) {
+        const count = data.copy(this.#head, this.#headSize, at);
+        at += count;
+        this.#headSize += count;
+        if (this.#headSize < headerBytes) return;
+        this.#payload = takePayload(payloadBytes(this.#head));
+        this.#payloadSize = 0;
+      }
+      const count = data.copy(this.#payload, this.#payloadSize, at);
+      at += count;
+      this.#payloadSize += count;
+      if (this.#payloadSize < this.#payload.length || at === data.length) continue;
+      if (data[at++] !== seal) throw new ProtocolViolation('a frame without its seal');
+      const payload = this.#payload;
+      this.#payload = undefined;
+      this.#headSize = 0;
+      yield { type: this.#head[0]!, part: this.#head[1]!, id: this.#head.readUInt32LE(4), payload };
     }
-    let bytes = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
-    for (;;) {
-      this.#wanted = frameBytes(bytes);
-      if (bytes.length < this.#wanted) break;
-      const frame = decodeOne(bytes, this.#wanted);
-      bytes = bytes.subarray(this.#wanted);
-      yield frame;
-    }
-    this.#pieces = bytes.length > 0 ? [bytes] : [];
-    this.#size = bytes.length;
   }
 }
 
-/** How long the frame is that begins here; of one whose header is not whole, the header's length. */
-function frameBytes(bytes: Buffer): number {
-  if (bytes.length < headerBytes) return headerBytes;
-  const type = bytes[0]!;
-  const length = bytes.readUInt32LE(8);
+function payloadBytes(head: Buffer): number {
+  const type = head[0]!;
+  const length = head.readUInt32LE(8);
   if (type === 0 || type > frameType.close) throw new ProtocolViolation(`a frame of type ${type}`);
-  if (bytes.readUInt16LE(2) !== 0) throw new ProtocolViolation('a frame with reserved bits');
+  if (head.readUInt16LE(2) !== 0) throw new ProtocolViolation('a frame with reserved bits');
   if (length > maxPayloadBytes) throw new ProtocolViolation(`a frame of ${length} bytes`);
-  return headerBytes + length + 1;
-}
-
-function decodeOne(bytes: Buffer, size: number): Frame {
-  if (bytes[size - 1] !== seal) throw new ProtocolViolation('a frame without its seal');
-  return {
-    type: bytes[0]!,
-    part: bytes[1]!,
-    id: bytes.readUInt32LE(4),
-    payload: bytes.subarray(headerBytes, size - 1),
-  };
+  return length;
 }
 
 /** The guest did what PROTOCOL.md does not allow. */

@@ -3,13 +3,12 @@
 import type { OutputChunk } from './agent.ts';
 import type { StreamHandler } from './agent-connection.ts';
 import { ProtocolViolation } from './frames.ts';
+import { givePayload } from './payload-pool.ts';
 
 /** What the agent keeps for each stream (guest/PROTOCOL.md, 4). */
 const windowBytes = 512n * 1024n;
 /** The agent cuts the bytes of both streams into no more (output.rs). */
 const mostChunks = 8192;
-/** A smaller chunk is copied: it would hold on to everything that came with it. */
-const largeBytes = 16 * 1024;
 const headBytes = 16;
 
 export interface Offsets {
@@ -22,6 +21,8 @@ export class OutputStream implements StreamHandler {
   readonly #acknowledged: Offsets;
   readonly #begun = { stdout: false, stderr: false };
   #queue: OutputChunk[] = [];
+  /** Chunks that were not acknowledged yet, in the order of their stream, with the memory they are in. */
+  readonly #held: Record<'stdout' | 'stderr', { end: bigint; payload: Buffer }[]> = { stdout: [], stderr: [] };
   #wake: (() => void) | undefined;
   #over = false;
   #error: Error | undefined;
@@ -33,7 +34,11 @@ export class OutputStream implements StreamHandler {
 
   acknowledge(upTo: Offsets): void {
     for (const stream of ['stdout', 'stderr'] as const)
-      if (upTo[stream] > this.#acknowledged[stream]) this.#acknowledged[stream] = upTo[stream];
+      if (upTo[stream] > this.#acknowledged[stream]) {
+        this.#acknowledged[stream] = upTo[stream];
+        const held = this.#held[stream];
+        while (held.length > 0 && held[0]!.end <= upTo[stream]) givePayload(held.shift()!.payload);
+      }
   }
 
   data(part: number, payload: Buffer): void {
@@ -41,8 +46,7 @@ export class OutputStream implements StreamHandler {
     if (!stream || payload.length <= headBytes)
       throw new ProtocolViolation(`output of ${payload.length} bytes in part ${part}`);
     const offset = payload.readBigUInt64LE(0);
-    const bytes = payload.subarray(headBytes);
-    const data = bytes.length < largeBytes ? Buffer.from(bytes) : bytes;
+    const data = payload.subarray(headBytes);
     // Only the first piece may be further than asked: what is before it was acknowledged to a server before us.
     if (offset < this.#next[stream] || (this.#begun[stream] && offset > this.#next[stream]))
       throw new ProtocolViolation(`output at ${offset} where ${this.#next[stream]} was due`);
@@ -52,6 +56,7 @@ export class OutputStream implements StreamHandler {
     if (this.#next[stream] > this.#acknowledged[stream] + windowBytes)
       throw new ProtocolViolation('more output than may be unacknowledged');
     if (this.#queue.length >= mostChunks) throw new ProtocolViolation('output in too many pieces');
+    this.#held[stream].push({ end: this.#next[stream], payload });
     this.#queue.push({ stream, offset, timeUnixNanos: payload.readBigUInt64LE(8), data });
     this.#wake?.();
   }

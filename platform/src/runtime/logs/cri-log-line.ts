@@ -32,14 +32,19 @@ export function pieceEntry(timeNanos: bigint, stream: LogStream, content: Uint8A
 
 /**
  * Cuts what was said at one moment into entries, as they stand in the file; `taken` is how many of the bytes they stand for. The rest is what
- * waits for its newline (less than 16 KiB).
+ * waits for its newline (less than 16 KiB). `text` is the beginning of what was allocated.
  */
-export function logEntries(timeNanos: bigint, stream: LogStream, bytes: Buffer): { text: Buffer; taken: number } {
+export function logEntries(
+  timeNanos: bigint,
+  stream: LogStream,
+  bytes: Buffer,
+  allocate: (size: number) => Buffer = Buffer.allocUnsafe,
+): { text: Buffer; taken: number } {
   const ends = entryEnds(bytes);
   if (ends.length === 0) return { text: Buffer.alloc(0), taken: 0 };
   const taken = ends.at(-1)!;
   const [whole, piece] = [entryHead(timeNanos, stream, true), entryHead(timeNanos, stream, false)];
-  const text = Buffer.allocUnsafeSlow(taken + ends.length * (whole.length + 1));
+  const text = allocate(taken + ends.length * (whole.length + 1));
   let from = 0;
   let at = 0;
   for (const end of ends) {

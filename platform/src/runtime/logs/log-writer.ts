@@ -70,8 +70,12 @@ export class LogWriter {
     const fresh = skip > 0n ? chunk.data.subarray(Number(skip)) : chunk.data;
     if (skip >= BigInt(chunk.data.length)) return;
     const bytes = tail.held.length > 0 ? Buffer.concat([tail.held, fresh]) : bufferOf(fresh);
-    const { text, taken } = logEntries(chunk.timeUnixNanos, chunk.stream, bytes);
-    if (taken > 0) await this.#append(text);
+    const { text, taken } = logEntries(chunk.timeUnixNanos, chunk.stream, bytes, takeScratch);
+    try {
+      if (taken > 0) await this.#append(text);
+    } finally {
+      giveScratch(text);
+    }
     tail.written += BigInt(taken);
     // A copy: what waits for its newline may wait long, and is little of what came with it.
     tail.held = Buffer.from(bytes.subarray(taken));
@@ -117,3 +121,18 @@ export class LogWriter {
 }
 
 const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+
+/** Memory in which entries are laid out, used again and again: most chunks fit. */
+const scratchBytes = 128 * 1024;
+const mostSpare = 8;
+const spare: ArrayBuffer[] = [];
+
+function takeScratch(size: number): Buffer {
+  if (size > scratchBytes || size < scratchBytes / 16) return Buffer.allocUnsafe(size);
+  return Buffer.from(spare.pop() ?? new ArrayBuffer(scratchBytes), 0, size);
+}
+
+function giveScratch(text: Buffer): void {
+  if (text.buffer.byteLength !== scratchBytes || spare.length >= mostSpare) return;
+  if (text.buffer instanceof ArrayBuffer) spare.push(text.buffer);
+}
