@@ -15,9 +15,10 @@ test('machines asked for one after another want one clone', () => {
   assert.equal(demandAfter(...every(2_000, 100)).wanted(200_000), 1);
 });
 
-test('fifty at once want fifty, and hardly fewer when they could only be started over some seconds', () => {
+test('fifty at once want fifty, also when they could only be started over some seconds; fifty at half that pace want fewer', () => {
   assert.equal(demandAfter(...every(0, 50)).wanted(0), 50);
-  assert.equal(demandAfter(...every(300, 50)).wanted(15_000), 43);
+  assert.equal(demandAfter(...every(350, 50)).wanted(17_500), 50);
+  assert.equal(demandAfter(...every(1_250, 50)).wanted(62_500), 26);
 });
 
 test('a crowd is remembered while single machines follow it, and forgotten in the end', () => {

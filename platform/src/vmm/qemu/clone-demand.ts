@@ -1,12 +1,15 @@
 /**
  * How many clones of a shape are worth keeping parked: as many as the largest crowd of late would have taken, had they been there. Pure.
  *
- * A leaky bucket: every machine that is asked for adds one, and one leaks away in the time that parking another takes. What it rises to is how far
- * the asking got ahead of the pool. Asked for one after another at leisure, machines need one clone; fifty at once need fifty.
+ * A leaky bucket: every machine that is asked for adds one, and one leaks away in the time that parking another takes, which is only done between
+ * machines. What it rises to is how far the asking got ahead of the pool. Asked for one after another at leisure, machines need one clone; fifty at
+ * once need fifty.
  */
 
 /** Parking a clone takes about so long, its rehearsal without KVM included. */
-const parkMs = 2_000;
+const parkMs = 1_500;
+/** Machines that follow each other closer than this leave no time for it. */
+const closeMs = 500;
 /** A crowd is expected again within this time. */
 export const recentMs = 10 * 60_000;
 
@@ -40,7 +43,7 @@ export class CloneDemand {
   }
 
   #backlogAt(nowMs: number): number {
-    return Math.max(0, this.#backlog - (nowMs - this.#atMs) / parkMs);
+    return Math.max(0, this.#backlog - Math.max(0, nowMs - this.#atMs - closeMs) / parkMs);
   }
 }
 

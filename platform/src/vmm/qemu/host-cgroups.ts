@@ -92,8 +92,8 @@ export class HostCgroups {
   /** Removes them once their processes are gone. Idempotent. */
   async remove(paths: readonly string[], clock: Clock): Promise<void> {
     for (const path of paths) {
-      // The kernel lets go of a dead process's cgroup a little after the process.
-      for (let attempt = 0; attempt < 100; attempt++) {
+      // The kernel lets go of a dead process's cgroup a little after the process; on a host with much to do, seconds after.
+      for (let attempt = 0; attempt < 500; attempt++) {
         const code = await rmdir(path).then(
           () => undefined,
           (error: NodeJS.ErrnoException) => error.code,
