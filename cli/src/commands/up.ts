@@ -1,8 +1,10 @@
 /** `sampan up`: packages, guest, launcher, server; then, with --demo, a Pod. A second `up` finds all of it done. */
 import { Listr, type ListrTask } from 'listr2';
+import { connect } from '../connect.ts';
 import { Failure } from '../failure.ts';
 import { type CliInstance, currentInstance, kubeconfigPath, runningServer, type ServerInfo } from '../instance.ts';
 import { type Artifact, artifacts, buildArtifact } from '../setup/artifacts.ts';
+import { uncordon } from '../setup/cordon.ts';
 import { type NetworkOptions, networkEnvironment } from '../setup/network-options.ts';
 import { installPackages, missingPackages, type PackageNeed, runtimePackages } from '../setup/packages.ts';
 import { startServer } from '../setup/server-process.ts';
@@ -43,6 +45,7 @@ export async function up(options: UpOptions): Promise<void> {
     ).run(context);
   }
   const server = context.server ?? already!;
+  await uncordon(await connect(instance), server.nodeName);
   process.stdout.write(`\nSampan ${already ? 'already runs' : 'runs'} at ${server.url} (node ${server.nodeName}).\n`);
   if (options.demo) await (await import('../demo/demo.ts')).demo(instance);
   process.stdout.write(nextSteps(kubeconfigPath(instance)));

@@ -24,7 +24,7 @@ export async function demo(instance: CliInstance): Promise<void> {
   const archive = join(instance.cache, 'demo-image-1.tar');
   if (!existsSync(archive)) await runCommand('sh', [join(import.meta.dirname, 'build-image.sh'), archive]);
   await uploadArchive(credentials, nodeName, archive);
-  const pod = parse(await readFile(join(instance.root, 'examples/hello.yaml'), 'utf8')) as DemoPod;
+  const pod = asApplied(parse(await readFile(join(instance.root, 'examples/hello.yaml'), 'utf8')) as DemoPod);
   const name = pod.metadata!.name!;
   await deletePod(client, name, { namespace: 'default', gracePeriodSeconds: 0 }).catch((error) => {
     if (!isReason(error, 'NotFound')) throw error;
@@ -45,6 +45,12 @@ export async function demo(instance: CliInstance): Promise<void> {
   process.stdout.write(
     `  ${phase === 'Succeeded' ? 'it ran and ended' : 'its output arrived'} ${took} ms after it was asked for; its VM is released when it ends.\n`,
   );
+}
+
+/** With kubectl's own note of what was applied, so that a later `kubectl apply` does not wonder. */
+function asApplied(pod: DemoPod): DemoPod {
+  const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': `${JSON.stringify(pod)}\n` };
+  return { ...pod, metadata: { ...pod.metadata, annotations } };
 }
 
 const patienceMs = 60_000;

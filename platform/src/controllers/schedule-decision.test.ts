@@ -44,6 +44,14 @@ test('what bound Pods ask for is taken, to the last millicore', () => {
   assert.deepEqual(decide(pod(501), [node('a')], taken), { message: '0/1 nodes are available: 1 Insufficient cpu.' });
 });
 
+test('who named no size reads what the Pod counts as', () => {
+  const unsized = pod(501, gib, { containers: [{ name: 'c', resources: { limits: { memory: '1Gi' } } }] });
+  assert.deepEqual(decide(unsized, [node('a')], [pod(1500, gib, { nodeName: 'a' })]), {
+    message:
+      '0/1 nodes are available: 1 Insufficient cpu. Pods that name no size count as cpu: 500m; set resources.limits to choose.',
+  });
+});
+
 test('a node full of Pods takes no more', () => {
   const three = [1, 2, 3].map(() => pod(1, 1, { nodeName: 'a' }));
   assert.deepEqual(decide(pod(1), [node('a')], three), { message: '0/1 nodes are available: 1 Too many pods.' });

@@ -3,7 +3,7 @@
  * Pod says nothing) against what the node can give, and words a refusal as kube-scheduler does.
  */
 import { hostPortsCollide, hostPortsTaken } from '@sampan/api/pod-host-ports.ts';
-import type { Size } from '@sampan/api/pod-size.ts';
+import { defaultedResources, defaultSize, type Size } from '@sampan/api/pod-size.ts';
 import { matchesSelectors, type NodeObject, type PodObject, untoleratedTaint } from './node-selection.ts';
 
 export interface ScheduleInput {
@@ -29,7 +29,19 @@ export function schedule(input: ScheduleInput): ScheduleDecision {
   if (best) return { node: best.node };
   if (input.nodes.length === 0) return { message: 'no nodes available to schedule pods' };
   const reasons = [...refusals].map(([reason, count]) => `${count} ${reason}`).sort();
-  return { message: `0/${input.nodes.length} nodes are available: ${reasons.join(', ')}.` };
+  return {
+    message: `0/${input.nodes.length} nodes are available: ${reasons.join(', ')}.${sizeHint(input.pod, reasons)}`,
+  };
+}
+
+/** kubectl shows nothing of the size that a Pod without figures counts as. */
+function sizeHint(pod: PodObject, reasons: string[]): string {
+  const short = defaultedResources(pod).filter((resource) =>
+    reasons.some((reason) => reason.endsWith(`Insufficient ${resource}`)),
+  );
+  const figures = { cpu: `${defaultSize.cpuMillicores}m`, memory: `${defaultSize.memoryBytes / 1024 ** 2}Mi` };
+  const counted = short.map((resource) => `${resource}: ${figures[resource]}`).join(', ');
+  return counted && ` Pods that name no size count as ${counted}; set resources.limits to choose.`;
 }
 
 function examine(input: ScheduleInput, node: NodeObject): { reasons: string[]; free: number } {

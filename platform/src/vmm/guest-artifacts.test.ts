@@ -42,6 +42,7 @@ test('a build that a server boots from stays when older ones are cleared away', 
       await mkdir(join(root, build));
       await utimes(join(root, build), 1000 - age, 1000 - age);
     }
+    await symlink(builds[3]!, join(root, 'of-a-build-that-goes'));
     const held = join(root, builds[4]!);
     holdGuestArtifacts({
       kernelPath: '',

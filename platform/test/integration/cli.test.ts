@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import type { KubeObject } from '@sampan/api/client.ts';
+import { connectWith, loadCredentials } from '../../../cli/src/connect.ts';
 import { freePort } from '../fixtures/images/registry.ts';
 import { command } from './support/instance.ts';
 import { until } from './support/wait.ts';
@@ -119,6 +121,21 @@ describe('the command line, as a newcomer uses it', () => {
     assert.match(missing.stderr, /cannot read \/nowhere\.tar/);
     assert.equal((await sampan('image', 'rm', 'localhost/demo:latest')).code, 0);
     assert.doesNotMatch((await sampan('image', 'ls')).stdout, /demo:latest/);
+  });
+
+  test('down --pods ends the Pods of a Deployment too; they start again at the next up', async () => {
+    const client = connectWith(await loadCredentials(join(home, 'admin.kubeconfig')));
+    const deployments = { group: 'apps', version: 'v1', resource: 'deployments', namespaced: true };
+    const resources = { limits: { cpu: '250m', memory: '64Mi' } };
+    const container = { name: 'c', image: 'localhost/demo:1', command: ['sleep', '1000000'], resources };
+    const template = { metadata: { labels: { app: 'kept' } }, spec: { containers: [container] } };
+    const spec = { replicas: 1, selector: { matchLabels: { app: 'kept' } }, template };
+    await client.create(deployments, { metadata: { name: 'kept' }, spec } as KubeObject, { namespace: 'default' });
+    await until('it runs', async () => /kept-.* 1\/1 +Running/.test((await sampan('ps')).stdout));
+    assert.match((await sampan('down', '--pods')).stdout, /no Pod runs\. 1 that a Deployment .* next \.\/sampan up/);
+    assert.equal((await sampan('up')).code, 0);
+    await until('it runs again', async () => /kept-.* 1\/1 +Running/.test((await sampan('ps')).stdout));
+    await client.delete(deployments, 'kept', { namespace: 'default', propagationPolicy: 'Background' });
   });
 
   test('doctor finds this machine able, and says so as JSON too', async () => {
