@@ -128,6 +128,7 @@ impl Agent {
                 Source::SessionOutput(key, part) => self.read_session(key, part),
                 Source::SessionConsole(key) => self.session_terminal(key),
                 Source::SessionReport(key) => self.session_told(key),
+                Source::ExecReport(key) => self.exec_told(key),
             }
         }
         self.wake_rested();

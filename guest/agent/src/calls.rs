@@ -58,6 +58,7 @@ impl Agent {
             "putFiles" => self.put_files(params, blob),
             "readFile" => self.read_file(params),
             "createContainer" => self.create_container(params),
+            "createExec" => self.create_exec(params),
             "startContainer" => self.start_container(caller, params),
             "signal" => self.signal_container(params),
             "removeContainer" => self.remove_container(caller, params),

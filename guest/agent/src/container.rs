@@ -17,7 +17,7 @@ use crate::cgroup;
 use crate::children::Ended;
 use crate::crun;
 use crate::device_filter::Rules;
-use crate::entry::Door;
+use crate::entry::{Door, Report};
 use crate::failure::{Failure, Outcome};
 use crate::input::Input;
 use crate::output::OutputLog;
@@ -44,6 +44,12 @@ pub enum State {
 
 pub struct Container {
     pub id: String,
+    /// Set where this is a process that joined another container (kept.rs): that one's id.
+    pub exec_of: Option<String>,
+    /// Of an exec that comes in without crun: whether its program runs, until that is known.
+    pub report: Option<Report>,
+    /// Of the terminal, once there is one.
+    pub size: Option<(u64, u64)>,
     pub state: State,
     pub tty: bool,
     pub wants_stdin: bool,
@@ -82,6 +88,9 @@ impl Container {
     pub fn new(id: String) -> Container {
         Container {
             id,
+            exec_of: None,
+            report: None,
+            size: None,
             state: State::Created,
             tty: false,
             wants_stdin: false,
@@ -118,7 +127,7 @@ impl Container {
     }
 
     pub fn cgroup(&self) -> String {
-        format!("pod/{}", self.id)
+        format!("pod/{}", self.exec_of.as_ref().unwrap_or(&self.id))
     }
 
     pub fn files(&self) -> crun::Files {
@@ -203,7 +212,7 @@ impl Agent {
 }
 
 pub fn deliver(container: &Container, signal: i32, all: bool) -> Outcome<()> {
-    if all {
+    if all && container.exec_of.is_none() {
         return cgroup::signal_all(&container.cgroup(), signal);
     }
     match sys::signal(container.pid, signal) {

@@ -21,6 +21,7 @@ mod files;
 mod freeze;
 mod host;
 mod input;
+mod kept;
 mod modules;
 mod net;
 mod output;

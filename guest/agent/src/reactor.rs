@@ -26,6 +26,8 @@ pub enum Source {
     SessionConsole(Key),
     /// A process on its way into a container has become what it was to be, or never will.
     SessionReport(Key),
+    /// The same of an exec that is kept.
+    ExecReport(Key),
 }
 
 pub const READ: u32 = libc::EPOLLIN as u32;

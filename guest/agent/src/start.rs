@@ -41,6 +41,9 @@ impl Agent {
         match self.spawn_container(key) {
             Ok(crun_pid) => {
                 self.containers.get_mut(&key).expect("found above").state = State::Starting { crun_pid, callers: vec![caller] };
+                if self.containers[&key].report.is_some() {
+                    return Ok(Answer::Later);
+                }
                 // crun may have ended already; then its end waits among the strays.
                 if let Some(ended) = self.children.expect(crun_pid, Job::ContainerStart(key)) {
                     self.container_started(key, ended);
@@ -81,6 +84,9 @@ impl Agent {
                 stdio[0] = Some(theirs);
             }
         }
+        if let Some(owner_id) = container.exec_of.clone() {
+            return self.spawn_exec(key, &owner_id, stdio);
+        }
         let bundle = container.directory();
         let arguments = ["run", "--no-new-keyring", "--bundle", bundle.to_str().unwrap_or_default(), &container.id];
         crun::spawn(&files, container.tty, &arguments, stdio).context(|| "run crun".into())
@@ -102,8 +108,17 @@ impl Agent {
             }
         };
         files.remove();
+        self.container_runs(key, pid, crun.time);
+        if let Some(ended) = self.children.expect(pid, Job::Container(key)) {
+            self.container_exited(key, ended);
+        }
+    }
+
+    /// Its process is there: whoever waited for that is told.
+    pub fn container_runs(&mut self, key: Key, pid: i32, time: u64) {
+        let container = self.containers.get_mut(&key).expect("the caller has it");
         container.pid = pid;
-        container.started_at = crun.time;
+        container.started_at = time;
         let callers = match std::mem::replace(&mut container.state, State::Running) {
             State::Starting { callers, .. } => callers,
             _ => Vec::new(),
@@ -111,7 +126,8 @@ impl Agent {
         for (signal, all) in std::mem::take(&mut container.held_signals) {
             let _ = deliver(container, signal, all);
         }
-        if let Ok((file, comes_early)) = cgroup::watch_oom(&container.cgroup()) {
+        let oom = container.exec_of.is_none().then(|| cgroup::watch_oom(&container.cgroup()));
+        if let Some(Ok((file, comes_early))) = oom {
             // Edge-triggered: the file stays "changed" until this very descriptor is read, which nobody does.
             let event = if comes_early { READ } else { PRIORITY };
             self.reactor.watch(file.as_raw_fd(), Source::OomEvents(key), event | EDGE);
@@ -122,12 +138,9 @@ impl Agent {
             let answer = started(&self.containers[&key]);
             self.reply(caller, Ok(answer));
         }
-        if let Some(ended) = self.children.expect(pid, Job::Container(key)) {
-            self.container_exited(key, ended);
-        }
     }
 
-    fn start_failed(&mut self, key: Key, words: String) {
+    pub fn start_failed(&mut self, key: Key, words: String) {
         let ended = Ended { code: 128, signal: 0, time: sys::wall_nanos() };
         let callers = match &mut self.containers.get_mut(&key).expect("the caller has it").state {
             State::Starting { callers, .. } => std::mem::take(callers),
@@ -140,6 +153,9 @@ impl Agent {
     }
 
     pub fn container_exited(&mut self, key: Key, ended: Ended) {
+        if self.containers.get(&key).map_or(false, |container| container.exec_of.is_some()) {
+            return self.exec_exited(key, ended);
+        }
         self.check_oom(key);
         let container = match self.containers.get(&key) {
             Some(container) => container,
@@ -155,7 +171,7 @@ impl Agent {
         self.end_container(key, Exit { ended, reason, message: String::new() });
     }
 
-    fn end_container(&mut self, key: Key, exit: Exit) {
+    pub fn end_container(&mut self, key: Key, exit: Exit) {
         let container = self.containers.get_mut(&key).expect("the caller has it");
         if let Some(file) = container.oom_file.take() {
             self.reactor.forget(file.as_raw_fd());
@@ -217,19 +233,25 @@ impl Agent {
         }
         match container.state {
             State::Created | State::Exited(_) => self.clean_up(key),
+            State::Running if container.exec_of.is_some() => container.kill_exec(),
             State::Running => cgroup::signal_all(&container.cgroup(), libc::SIGKILL)?,
             State::Starting { crun_pid, .. } => {
                 container.held_signals.push((libc::SIGKILL, true));
                 let _ = sys::signal(crun_pid, libc::SIGKILL);
-                let _ = cgroup::signal_all(&container.cgroup(), libc::SIGKILL);
+                if container.exec_of.is_none() {
+                    let _ = cgroup::signal_all(&container.cgroup(), libc::SIGKILL);
+                }
             }
         }
         Ok(Answer::Later)
     }
 
     /// Its processes are dead or dying: unmounts and deletes on a worker, then forgets it.
-    fn clean_up(&mut self, key: Key) {
+    pub fn clean_up(&mut self, key: Key) {
         let container = &self.containers[&key];
+        if container.exec_of.is_some() {
+            return self.clean_up_exec(key);
+        }
         let group = container.cgroup();
         let (mounts, directory, layer) = (container.mounts.clone(), container.directory(), container.layer());
         let state = Path::new(crun::STATE).join(&container.id);
@@ -249,7 +271,7 @@ impl Agent {
         });
     }
 
-    fn forget_container(&mut self, key: Key, left: std::io::Result<()>) {
+    pub fn forget_container(&mut self, key: Key, left: std::io::Result<()>) {
         let mut container = match self.containers.remove(&key) {
             Some(container) => container,
             None => return,
@@ -267,9 +289,12 @@ impl Agent {
             };
             self.reply(caller, outcome);
         }
+        if container.exec_of.is_none() {
+            self.forget_execs(&container.id);
+        }
     }
 }
 
 fn started(container: &Container) -> Answer {
-    Answer::With(json!({ "startedAtUnixNanos": container.started_at.to_string() }))
+    Answer::With(json!({ "startedAtUnixNanos": container.started_at.to_string(), "pid": container.pid }))
 }

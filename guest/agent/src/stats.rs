@@ -19,7 +19,7 @@ impl Agent {
         let groups: Vec<(String, String, PathBuf)> = self
             .containers
             .values()
-            .filter(|container| container.pid != 0)
+            .filter(|container| container.pid != 0 && container.exec_of.is_none())
             .map(|container| (container.id.clone(), container.cgroup(), container.layer().join("upper")))
             .collect();
         let volumes: Vec<(String, PathBuf)> = self.volumes.iter().filter(|(_, volume)| volume.kind != VolumeKind::Share).map(|(id, volume)| (id.clone(), volume.path.clone())).collect();
@@ -76,7 +76,9 @@ fn memory_of_machine(is_host: bool) -> (u64, u64) {
 
 fn machine_usage(containers: Vec<Value>, volumes: Vec<Value>, interface: Option<String>, is_host: bool) -> Value {
     let (total, available) = memory_of_machine(is_host);
-    let cpu_nanos = cgroup::usage("").get("cpu").copied().unwrap_or(0);
+    // A kernel counts for its root group by samples, for the others exactly.
+    let cpu = |group: &str| cgroup::usage(group).get("cpu").copied().unwrap_or(0);
+    let cpu_nanos = cpu("").max(cpu(cgroup::POD));
     let scratch = sys::space_of(Path::new(SCRATCH)).unwrap_or(sys::Space { total_bytes: 0, used_bytes: 0, inodes_used: 0 });
     let counter = |name: &str| -> String {
         let path = interface.as_ref().map(|interface| format!("/sys/class/net/{}/statistics/{}", interface, name));

@@ -30,6 +30,7 @@ impl Agent {
             None => return,
         };
         let index = part as usize - 1;
+        let is_over = container.is_over();
         let (log, pipe) = (&mut container.logs[index], &mut container.pipes[index]);
         let fd = match pipe {
             Some(pipe) => pipe.as_raw_fd(),
@@ -42,8 +43,13 @@ impl Agent {
             return self.reactor.forget(fd);
         }
         match sys::read(fd, &mut buffer[..room]) {
-            Ok(got) if got > 0 => log.push(&buffer[..got], sys::wall_nanos()),
-            Err(error) if sys::would_block(&error) => return,
+            Ok(got) if got > 0 => {
+                log.push(&buffer[..got], sys::wall_nanos());
+                if self.resting.after(&mut container.paces[index], got, Source::Output(key, part)) {
+                    self.reactor.forget(fd);
+                }
+            }
+            Err(error) if sys::would_block(&error) && !is_over => return,
             // A terminal ends with EIO.
             _ => {
                 log.ended = true;
@@ -125,7 +131,7 @@ impl Agent {
                 self.reactor.watch(pipe.as_raw_fd(), Source::Output(key, index as u8 + 1), READ);
             }
         }
-        // Sending is left to the end of the turn, after the answer.
+        self.drain_exec(key);
     }
 
     /// crun has sent the terminal's master.
@@ -138,6 +144,9 @@ impl Agent {
             Some(both) => both,
             None => return,
         };
+        if let Some((columns, rows)) = container.size {
+            let _ = terminal::resize(master.as_raw_fd(), columns, rows);
+        }
         if let (Some(input), Some(copy)) = (&mut container.input, copy) {
             input.connect(copy);
         }
@@ -149,7 +158,8 @@ impl Agent {
     pub fn resize_tty(&mut self, call: &Value) -> Outcome<Answer> {
         let key = self.container_of(call)?;
         let (columns, rows) = (params::number(call, "columns")?, params::number(call, "rows")?);
-        let container = &self.containers[&key];
+        let container = self.containers.get_mut(&key).expect("found above");
+        container.size = Some((columns, rows));
         match &container.pipes[0] {
             _ if !container.tty => Err(Failure::precondition(format!("container {} has no terminal", container.id))),
             Some(master) => terminal::resize(master.as_raw_fd(), columns, rows).context(|| "resize the terminal".into()).map(|()| Answer::Done),

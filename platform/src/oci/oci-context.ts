@@ -14,7 +14,7 @@ export interface OciContext {
   clock: Clock;
   log: Logger;
   onStep: (step: string) => void | Promise<void>;
-  /** Exec processes by the pid of their holder: they end with the service. */
+  /** Exec processes by the pid of their holder. */
   execs: Map<number, Required<ProcessRef>>;
   /** Aborted when the service stops. */
   closing: AbortController;

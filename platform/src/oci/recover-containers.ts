@@ -4,6 +4,7 @@
  */
 import { messageOf } from '@sampan/api/errors.ts';
 import { forget } from './delete.ts';
+import { adoptExecs } from './exec.ts';
 import { isAlive, killQuietly } from './held-process.ts';
 import type { OciContext } from './oci-context.ts';
 import { statusOf } from './state.ts';
@@ -18,6 +19,7 @@ export async function recoverContainers(context: OciContext): Promise<void> {
   const known = new Set(context.records.all().map(({ sandboxId }) => sandboxId));
   for (const { id } of context.bundles.listSandboxes())
     if (id.startsWith('oci-') && !known.has(id)) await context.bundles.deleteSandbox(id);
+  await adoptExecs(context);
   void lookAgain(context);
 }
 

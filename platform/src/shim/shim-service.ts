@@ -194,10 +194,13 @@ class Service implements ShimService {
     const { bundles, mounts, log, onStep } = this.#options;
     const cannot = (what: object) => (error: unknown) =>
       log.error({ ...what, error: messageOf(error) }, 'cannot remove it');
+    const tasks = new Set(bundles.list().map(({ sandboxId }) => sandboxId));
     for (const { id, annotations } of bundles.listSandboxes()) {
       const bundle = annotations[sandboxBundle];
-      if (!taskName(id) || !bundle || (await stat(bundle).catch(() => undefined))) continue;
-      log.info({ sandbox: id }, 'its bundle is gone: it is removed');
+      const isKept = bundle ? await stat(bundle).catch(() => undefined) : tasks.has(id);
+      // A machine of a task's own, whose task was never made or is deleted already, is nobody's.
+      if (!taskName(id) || isKept) continue;
+      log.info({ sandbox: id }, 'nothing needs it any more: it is removed');
       await bundles.deleteSandbox(id).catch(cannot({ sandbox: id }));
     }
     for (const { id, bundle } of bundles.list()) {

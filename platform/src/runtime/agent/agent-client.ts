@@ -10,6 +10,7 @@ import type {
   AgentEvent,
   ConnectAgent,
   CreateContainer,
+  CreateExec,
   ExecRequest,
   GuestContainerStatus,
   GuestSession,
@@ -134,8 +135,13 @@ class AgentClient implements Agent {
     return this.#parsed(createdSchema, await this.#call('createContainer', request)) ?? {};
   }
 
-  async startContainer(id: string): Promise<{ startedAtUnixNanos: bigint }> {
-    return this.#parsed(startedSchema, await this.#call('startContainer', { id }));
+  async createExec(request: CreateExec): Promise<void> {
+    await this.#call('createExec', request);
+  }
+
+  async startContainer(id: string): Promise<{ startedAtUnixNanos: bigint; pid?: number }> {
+    const { startedAtUnixNanos, pid } = this.#parsed(startedSchema, await this.#call('startContainer', { id }));
+    return { startedAtUnixNanos, ...(pid === undefined ? {} : { pid }) };
   }
 
   async signal(id: string, signal: number, all = false): Promise<void> {

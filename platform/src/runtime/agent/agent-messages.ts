@@ -38,7 +38,7 @@ export const createdSchema = z
   .object({ user: z.object({ uid: userId, gid: userId, groups: z.array(userId).max(65_536) }).optional() })
   .nullish();
 
-export const startedSchema = z.object({ startedAtUnixNanos: nanos });
+export const startedSchema = z.object({ startedAtUnixNanos: nanos, pid: count.optional() });
 
 export const containersSchema = z
   .array(

@@ -190,6 +190,47 @@ export function agentSuite(options: AgentSuiteOptions): void {
       await agent.removeContainer(id);
     });
 
+    test('a kept exec outlives the connection with its output, stdin and exit code, and goes with its container', async () => {
+      const containerId = await start(['/bin/sleep', '1000']);
+      const keep = async (id: string, args: string[], more: { stdin?: boolean } = {}) => {
+        await agent.createExec({ id, containerId, args, tty: false, stdin: false, ...more });
+        return agent.startContainer(id);
+      };
+      const [first, again] = [
+        await keep('kept-cat', ['/bin/cat'], { stdin: true }),
+        await agent.startContainer('kept-cat'),
+      ];
+      assert.ok(first.pid! > 0);
+      assert.deepEqual(again, first);
+      await agent.writeStdin('kept-cat', Buffer.from('before '));
+      await keep('kept-exit', ['/bin/sh', '-c', 'exit 6']);
+      await outputOf(agent, 'kept-exit');
+      await agent.close();
+      agent = await options.connect();
+      assert.equal((await find('kept-cat'))?.state, 'running');
+      assert.equal((await find('kept-exit'))?.exit?.exitCode, 6);
+      await agent.writeStdin('kept-cat', Buffer.from('after'));
+      await agent.closeStdin('kept-cat');
+      assert.equal((await outputOf(agent, 'kept-cat')).text, 'before after');
+      assert.equal((await exitOf('kept-cat')).exitCode, 0);
+      await keep('kept-sleep', ['/bin/sleep', '1000']);
+      await agent.signal('kept-sleep', 15);
+      assert.equal((await exitOf('kept-sleep')).exitCode, 143);
+      assert.equal((await find(containerId))?.state, 'running', 'the signal was for the exec alone');
+      await keep('kept-last', ['/bin/sleep', '1000']);
+      await agent.removeContainer('kept-last');
+      assert.equal(await find('kept-last'), undefined);
+      await assert.rejects(keep('kept-none', ['/bin/nosuchprogram']), /nosuchprogram/);
+      assert.equal((await find(containerId))?.state, 'running', 'removal was of the exec alone');
+      assert.ok((await agent.stats()).containers.every(({ id }) => !id.startsWith('kept-')));
+      await agent.removeContainer(containerId);
+      for (const id of ['kept-cat', 'kept-exit', 'kept-sleep', 'kept-none']) await agent.removeContainer(id);
+      assert.deepEqual(
+        (await agent.listContainers()).filter(({ id }) => id.startsWith('kept-')),
+        [],
+      );
+    });
+
     test('a second connection finds the containers of the first, and their output', async () => {
       const id = await start(['/bin/echo', 'still here']);
       await outputOf(agent, id);

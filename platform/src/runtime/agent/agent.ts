@@ -229,6 +229,12 @@ export interface ExecRequest {
   rows?: number;
 }
 
+/** An exec that the guest keeps as it keeps a container, over any number of connections: see createExec. */
+export interface CreateExec extends ExecRequest {
+  /** Unique among containers, of which it is one to every other call. */
+  id: string;
+}
+
 export type AgentEvent =
   | { type: 'exited'; containerId: string; exit: ExitInfo }
   | { type: 'oom'; containerId: string }
@@ -250,7 +256,7 @@ export interface Agent {
   /** Tells the user that the first process will have, where one was to be resolved. Another call with the same id tells nothing. */
   createContainer(request: CreateContainer): Promise<{ user?: GuestUser }>;
   /** Runs crun. Throws InternalError with crun's words when the process cannot be started (exit code 128, StartError). */
-  startContainer(id: string): Promise<{ startedAtUnixNanos: bigint }>;
+  startContainer(id: string): Promise<{ startedAtUnixNanos: bigint; pid?: number }>;
   /** Sends a signal to the container's first process, or to all. Ok when it has already exited. */
   signal(id: string, signal: number, all?: boolean): Promise<void>;
   /** Kills what is left, unmounts, forgets. Idempotent. */
@@ -275,6 +281,11 @@ export interface Agent {
   closeStdin(id: string): Promise<void>;
   resizeTty(id: string, columns: number, rows: number): Promise<void>;
   exec(request: ExecRequest): Promise<GuestSession>;
+  /**
+   * A process in a running container that outlives connections. From here on it is a container by its own id: startContainer runs it, and signal, output, stdin,
+   * resizeTty, listContainers, removeContainer and the event 'exited' are the same. It goes with the container it is in.
+   */
+  createExec(request: CreateExec): Promise<void>;
   /** Connects to 127.0.0.1:port inside the guest (port-forward). Throws ServiceUnavailable when refused. */
   dial(port: number): Promise<GuestSession>;
   /** Events since the connection was made; every container's exit is told (again) to each new connection through listContainers. */

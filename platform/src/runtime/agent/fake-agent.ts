@@ -12,6 +12,7 @@ import type {
   AgentEvent,
   ConnectAgent,
   CreateContainer,
+  CreateExec,
   ExecRequest,
   GuestContainerStatus,
   GuestMount,
@@ -206,7 +207,13 @@ class FakeAgent implements Agent {
     return uid === undefined || Number.isNaN(uid) ? {} : { user: { uid, gid, groups: [gid] } };
   }
 
-  async startContainer(id: string): Promise<{ startedAtUnixNanos: bigint }> {
+  async createExec(request: CreateExec): Promise<void> {
+    const guest = this.#alive();
+    if (guest.containers.has(request.id)) return;
+    guest.containers.set(request.id, guest.container(request.containerId).keptExec(request));
+  }
+
+  async startContainer(id: string): Promise<{ startedAtUnixNanos: bigint; pid: number }> {
     return this.#alive().container(id).start();
   }
 
@@ -226,6 +233,7 @@ class FakeAgent implements Agent {
       await container.ended;
     }
     guest.containers.delete(id);
+    for (const [execId, { execOf }] of guest.containers) if (execOf === id) await this.removeContainer(execId);
   }
 
   async updateResources(id: string, resources: object): Promise<void> {
@@ -254,7 +262,9 @@ class FakeAgent implements Agent {
     const guest = this.#alive();
     const size = (files: Map<string, Uint8Array>) => [...files.values()].reduce((sum, file) => sum + file.length, 0);
     return {
-      containers: [...guest.containers.values()].filter((one) => one.state !== 'created').map((one) => one.usage()),
+      containers: [...guest.containers.values()]
+        .filter((one) => one.state !== 'created' && one.execOf === undefined)
+        .map((one) => one.usage()),
       memoryTotalBytes: 256 * 1024 * 1024,
       memoryAvailableBytes: 200 * 1024 * 1024,
       cpuNanos: 0n,

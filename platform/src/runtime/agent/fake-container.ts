@@ -3,6 +3,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import type {
   ContainerUsage,
   CreateContainer,
+  CreateExec,
   ExecRequest,
   ExitInfo,
   GuestContainerStatus,
@@ -26,6 +27,8 @@ export class FakeContainer {
   oomKilled = false;
   frozen = false;
   resources: object | undefined;
+  /** Set where it is a process in another container: that one's id. */
+  execOf: string | undefined;
   terminal: { columns: number; rows: number } | undefined;
   ended: Promise<void> = Promise.resolve();
   readonly #guest: FakeGuest;
@@ -40,9 +43,9 @@ export class FakeContainer {
     this.#stdinOpen = request.stdin;
   }
 
-  start(): { startedAtUnixNanos: bigint } {
+  start(): { startedAtUnixNanos: bigint; pid: number } {
     if (this.exit?.reason === 'StartError') throw new SampanError('InternalError', this.exit.message);
-    if (this.state !== 'created') return { startedAtUnixNanos: this.startedAt };
+    if (this.state !== 'created') return { startedAtUnixNanos: this.startedAt, pid: 42 };
     const process = this.#process();
     const program = this.#find(process.args);
     if (!program) {
@@ -53,7 +56,7 @@ export class FakeContainer {
     this.state = 'running';
     this.startedAt = this.#now();
     this.ended = this.#run(program, process);
-    return { startedAtUnixNanos: this.startedAt };
+    return { startedAtUnixNanos: this.startedAt, pid: 42 };
   }
 
   async #run(program: FakeProgram, { args, env }: { args: string[]; env: Record<string, string> }): Promise<void> {
@@ -94,6 +97,20 @@ export class FakeContainer {
     const own = request.process as SpecProcess | undefined;
     if (own) Object.assign(env, variables(own.env ?? []));
     return new FakeSession({ program, args, env, guest: this.#guest, mounts: this.request.mounts, stdin });
+  }
+
+  /** A process beside this one's, in the table of containers as the agent has it. */
+  keptExec(request: CreateExec): FakeContainer {
+    if (this.state !== 'running')
+      throw new SampanError('FailedPrecondition', `container ${this.request.id} is ${this.state}, not running`);
+    const { id, args, env = [], tty, stdin } = request;
+    const process = { args, env: (request.process as SpecProcess | undefined)?.env ?? env };
+    const { mounts } = this.request;
+    const spec = { process };
+    const container = { id, spec, mounts, readOnlyRootfs: false, tty, stdin, stdinOnce: false };
+    const exec = new FakeContainer(this.#guest, container);
+    exec.execOf = this.request.id;
+    return exec;
   }
 
   writeStdin(data: Uint8Array): void {

@@ -6,18 +6,19 @@ import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
 import type { Attachment, Network } from '../../network/network.ts';
 import type { Machine, Vmm } from '../../vmm/vmm.ts';
-import type { ConnectAgent, GuestSession } from '../agent/agent.ts';
+import type { ConnectAgent } from '../agent/agent.ts';
 import type { Deferred } from '../deferred.ts';
 import type { AgentLink } from '../sandbox/vm/agent-link.ts';
 import type { SizeDefaults } from '../sandbox/vm/machine-shape.ts';
 import { StartGate } from '../start-gate.ts';
 import type { BundleContainerRecord, BundleSandboxRecord } from './bundle-records.ts';
 import { BundlePaths } from './bundle-records.ts';
-import type { BundleExec, BundleExit, CreateBundleSandbox, SandboxHandler, StartBundleExec } from './bundle-runtime.ts';
+import type { BundleExit, CreateBundleSandbox, SandboxHandler } from './bundle-runtime.ts';
 import { EventFeed } from './event-feed.ts';
+import type { BundleExecRecord } from './exec-records.ts';
 import type { OutputPump } from './output-pump.ts';
 import type { ShareMounts } from './share-mounts.ts';
-import type { InputEnd, OutputEnd } from './stdio-ends.ts';
+import type { InputEnd } from './stdio-ends.ts';
 
 export interface BundleRuntimeOptions {
   /** 'vm' always; other handlers where there is a driver. */
@@ -64,14 +65,15 @@ export interface LiveContainer {
 }
 
 export interface LiveExec {
-  request: StartBundleExec;
-  exec: BundleExec;
+  record: BundleExecRecord;
   exited: Deferred<BundleExit>;
-  input: InputEnd | undefined;
-  outputs: { stdout: OutputEnd; stderr: OutputEnd };
-  session?: GuestSession;
-  /** Output has been delivered. */
-  drained: Promise<void>;
+  /** Resolved once the agent has it: before, there is no output to read. */
+  made: Deferred<void>;
+  starting?: Promise<void>;
+  input?: InputEnd | undefined;
+  /** Its input is being carried. */
+  isFed?: boolean;
+  pump?: OutputPump;
 }
 
 export class BundleContext {

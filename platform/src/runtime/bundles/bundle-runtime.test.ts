@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { closeSync, constants, createReadStream, createWriteStream, openSync, writeSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { silentLogger } from '../../base/log.ts';
 import { FakeNetwork, newFakeNetworkState } from '../../network/fake/fake-network.ts';
 import { channelName } from '../../vmm/check-spec.ts';
@@ -108,6 +110,13 @@ class World implements AsyncDisposable {
   }
 }
 
+async function until(isSo: () => boolean): Promise<void> {
+  for (let tries = 0; !isSo(); tries++) {
+    assert.ok(tries < 500, `never: ${isSo}`);
+    await delay(10);
+  }
+}
+
 const read = async (path: string) => {
   let text = '';
   for await (const chunk of createReadStream(path)) text += chunk;
@@ -196,6 +205,66 @@ test('exec has a process, stdio and an exit code of its own', async () => {
   assert.equal((await world.runtime.deleteExec('main', 'e')).exitCode, 7);
   assert.throws(() => world.runtime.exec('main', 'e'), { reason: 'NotFound' });
   assert.equal(world.runtime.container('main').state, 'running');
+});
+
+test('an exec process outlives the runtime, as does what it says and how it ends', async () => {
+  await using world = await World.create();
+  await world.container('main', ['sleep']);
+  await world.runtime.start('main');
+  const [stdin, stdout] = [world.fifo('exec-in'), world.fifo('exec-out')];
+  const add = (execId: string, args: string[], stdio: BundleStdio = {}) =>
+    world.runtime.addExec({ containerId: 'main', execId, process: { args, cwd: '/' }, stdio, tty: false });
+  // A reader that stays, as a holder's or a relay's.
+  const reader = new Socket({ fd: openSync(stdout, constants.O_RDWR | constants.O_NONBLOCK), writable: false });
+  let text = '';
+  reader.on('data', (data) => (text += data));
+  await add('cat', ['cat'], { stdin, stdout });
+  await world.runtime.startExec('main', 'cat');
+  const writer = openSync(stdin, constants.O_RDWR | constants.O_NONBLOCK);
+  writeSync(writer, 'before ');
+  await until(() => text === 'before ');
+  await add('sleep', ['sleep']);
+  await world.runtime.startExec('main', 'sleep');
+  await add('waits', ['sh', '-c', 'exit 4']);
+  const before = world.runtime;
+  await world.restart();
+  await before.close();
+  assert.equal(world.runtime.exec('main', 'cat').state, 'running');
+  writeSync(writer, 'after');
+  await until(() => text === 'before after');
+  await world.runtime.kill({ containerId: 'main', execId: 'sleep' }, 15);
+  assert.equal((await world.runtime.wait({ containerId: 'main', execId: 'sleep' })).exitCode, 143);
+  assert.equal((await world.runtime.startExec('main', 'waits')).state, 'running');
+  assert.equal((await world.runtime.wait({ containerId: 'main', execId: 'waits' })).exitCode, 4);
+  await world.restart();
+  assert.equal((await world.runtime.deleteExec('main', 'waits')).exitCode, 4);
+  assert.equal((await world.runtime.deleteExec('main', 'sleep')).exitCode, 143);
+  await world.runtime.kill({ containerId: 'main', execId: 'cat' }, 9);
+  await world.runtime.wait({ containerId: 'main', execId: 'cat' });
+  await world.runtime.deleteExec('main', 'cat');
+  assert.deepEqual(await readdir(join(world.directory, 'bundles', 'execs')), []);
+  assert.deepEqual([...world.guest().containers.keys()], ['main']);
+  closeSync(writer);
+  reader.destroy();
+});
+
+test('an exec that ended while nobody was there tells its own exit code, and one whose machine died 137', async () => {
+  await using world = await World.create();
+  await world.container('main', ['sleep']);
+  await world.runtime.start('main');
+  for (const execId of ['ends', 'dies']) {
+    const process = { args: ['sleep'], cwd: '/' };
+    await world.runtime.addExec({ containerId: 'main', execId, process, stdio: {}, tty: false });
+    await world.runtime.startExec('main', execId);
+  }
+  const guest = world.guest();
+  await world.runtime.close();
+  [...guest.containers.values()].find((one) => one.request.id.startsWith('exec-'))!.signal(10);
+  await world.restart();
+  assert.equal((await world.runtime.wait({ containerId: 'main', execId: 'ends' })).exitCode, 138);
+  const [directory] = world.host.machines.keys();
+  world.host.remove(directory!, 'killed');
+  assert.equal((await world.runtime.wait({ containerId: 'main', execId: 'dies' })).exitCode, 137);
 });
 
 test('a running container is not deleted unless forced, and a stopped one is not killed', async () => {

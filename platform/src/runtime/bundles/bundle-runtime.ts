@@ -10,8 +10,7 @@
  *                              └──── kill, start fails ─────▼
  *                                                        stopped ──delete──▶ (gone)
  *
- * Everything is kept on disk under <run>/bundles and found again by recover(): containers outlive the process; exec processes do not (they
- * end with 137). Every call may be repeated. Errors are SampanError: NotFound, AlreadyExists, FailedPrecondition (state), Unsupported
+ * Everything is kept on disk under <run>/bundles and found again by recover(): containers and exec processes outlive the process. Every call may be repeated. Errors are SampanError: NotFound, AlreadyExists, FailedPrecondition (state), Unsupported
  * (something in config.json that cannot be kept, by name), Invalid.
  */
 
@@ -219,6 +218,7 @@ export interface BundleRuntime {
   addExec(request: StartBundleExec): Promise<BundleExec>;
   startExec(containerId: string, execId: string): Promise<BundleExec>;
   exec(containerId: string, execId: string): BundleExec;
+  listExecs(): BundleExec[];
   deleteExec(containerId: string, execId: string): Promise<BundleExit>;
 
   /** Everything that happens from now on, in order. A reader that is 4096 events behind is ended with an error. */

@@ -1,17 +1,31 @@
-/** Carries a client's stdin to its container. The guest's pipe sets the pace; what the client closes is closed inside. */
+/** Carries a client's stdin to its process. The guest's pipe sets the pace; what the client closes is closed inside. */
 import { messageOf } from '@sampan/api/errors.ts';
+import type { Agent } from '../agent/agent.ts';
 import type { BundleContext, LiveContainer } from './bundle-context.ts';
 import { agentOf } from './container-life.ts';
 import type { InputEnd } from './stdio-ends.ts';
 
+export interface InputTarget {
+  /** The agent's name for the process. */
+  id: string;
+  /** As it is connected now; waits for one. */
+  agent: () => Promise<Agent>;
+  /** It has ended, and needs no more input. */
+  isOver: () => boolean;
+}
+
 export function carryInput(context: BundleContext, container: LiveContainer, input: InputEnd): void {
-  const { id } = container.record;
+  const { record } = container;
+  const isOver = () => record.state === 'stopped';
+  carryInputTo(context, input, { id: record.id, agent: () => agentOf(context, container), isOver });
+}
+
+export function carryInputTo(context: BundleContext, input: InputEnd, { id, agent, isOver }: InputTarget): void {
   const carry = async () => {
-    for await (const data of input.chunks()) await (await agentOf(context, container)).writeStdin(id, data);
-    if (container.record.state !== 'stopped') await (await agentOf(context, container)).closeStdin(id);
+    for await (const data of input.chunks()) await (await agent()).writeStdin(id, data);
+    if (!isOver()) await (await agent()).closeStdin(id);
   };
   carry().catch((error) => {
-    if (container.record.state !== 'stopped')
-      context.options.log.debug({ container: id, error: messageOf(error) }, 'stdin ended early');
+    if (!isOver()) context.options.log.debug({ container: id, error: messageOf(error) }, 'stdin ended early');
   });
 }

@@ -4,12 +4,15 @@ import type { Agent, AgentEvent, ExitInfo } from '../agent/agent.ts';
 import type { BundleContext, LiveContainer, LiveSandbox } from './bundle-context.ts';
 import { deleteBundleContainer, saveBundleContainer } from './bundle-records.ts';
 import type { BundleExit } from './bundle-runtime.ts';
+import { endExecs, execEnded, forgetExec, reconcileExecs } from './exec-life.ts';
 
 const killedExit = 137;
 
 export function onAgentEvent(context: BundleContext, sandbox: LiveSandbox, event: AgentEvent): void {
   if (event.type === 'closed') return;
   const container = context.containers.get(event.containerId);
+  if (!container && event.type === 'exited')
+    return void execEnded(context, context.containersOf(sandbox.record.id), event.containerId, event.exit);
   if (container?.record.sandboxId !== sandbox.record.id) return;
   if (event.type === 'oom') {
     container.oomKilled = true;
@@ -39,6 +42,8 @@ export async function endContainer(context: BundleContext, container: LiveContai
   } catch (error) {
     context.options.log.error({ container: record.id, error: messageOf(error) }, "cannot record a container's end");
   }
+  if (context.sandboxes.get(record.sandboxId)?.record.state === 'notready')
+    await endExecs(context, container, exit.message);
   context.events.tell({ type: 'exited', containerId: record.id, exit });
   container.exited.resolve(exit);
 }
@@ -51,6 +56,7 @@ export async function reconcile(context: BundleContext, sandbox: LiveSandbox, ag
     const { record } = container;
     const status = known.get(record.id);
     known.delete(record.id);
+    await reconcileExecs(context, container, known, agent);
     if (status?.exit) await endContainer(context, container, exitOf(container, status.exit));
     else if (status?.state === 'running' && record.state === 'created') {
       record.state = 'running';
@@ -77,10 +83,7 @@ export async function forgetContainer(
 ): Promise<void> {
   const { id, sandboxId } = container.record;
   await Promise.all([container.pump?.stop(), container.input?.close()]);
-  for (const exec of container.execs.values()) {
-    exec.session?.kill();
-    await Promise.all([exec.input?.close(), exec.outputs.stdout.close(), exec.outputs.stderr.close()]);
-  }
+  for (const exec of [...container.execs.values()]) await forgetExec(context, container, exec);
   await context.step('bundle-unmount');
   if (isMounted) await context.options.mounts.release(context.paths.part(sandboxId, id));
   await context.step('bundle-forget-container');

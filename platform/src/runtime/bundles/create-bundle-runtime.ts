@@ -12,7 +12,7 @@ import {
   killContainer,
   startContainer,
 } from './container-life.ts';
-import { addExec, deleteExec, killExec, startExec } from './exec-life.ts';
+import { addExec, deleteExec, describeExec, killExec, startExec } from './exec-life.ts';
 import { translateResources } from './guest-config.ts';
 import { recoverBundles } from './recover-bundles.ts';
 import { createSandbox, deleteSandbox, describeSandbox, stopSandbox } from './sandbox-life.ts';
@@ -46,7 +46,7 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
     container: (id) => describeContainer(context, context.container(id)),
     list: () => [...context.containers.values()].map((one) => describeContainer(context, one)),
     kill: ({ containerId, execId }, signal, all = false) =>
-      execId ? killExec(context, containerId, execId, signal) : killContainer(context, containerId, signal, all),
+      execId ? killExec(context, { containerId, execId }, signal) : killContainer(context, containerId, signal, all),
     pause: (id) => locked(id, () => freeze(context, id, true)),
     resume: (id) => locked(id, () => freeze(context, id, false)),
     update: (id, resources) => update(context, id, resources),
@@ -60,7 +60,7 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
     wait: ({ containerId, execId }) =>
       (execId ? context.exec(containerId, execId) : context.container(containerId)).exited.promise,
     delivered: async ({ containerId, execId }) => {
-      if (execId) return context.exec(containerId, execId).drained;
+      if (execId) return context.exec(containerId, execId).pump?.done;
       const { record, pump } = context.container(containerId);
       // What was never started has nothing to say.
       if (record.startedAtNanos > 0n) await pump?.done;
@@ -68,7 +68,9 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
     delete: (id, options = {}) => locked(id, () => deleteContainer(context, id, options)),
     addExec: (request) => addExec(context, request),
     startExec: (containerId, execId) => startExec(context, containerId, execId),
-    exec: (containerId, execId) => ({ ...context.exec(containerId, execId).exec }),
+    exec: (containerId, execId) => describeExec(context.exec(containerId, execId)),
+    listExecs: () =>
+      [...context.containers.values()].flatMap(({ execs }) => [...execs.values()].map((exec) => describeExec(exec))),
     deleteExec: (containerId, execId) => deleteExec(context, containerId, execId),
     events: (signal) => context.events.read(signal),
     close: () => close(context),
@@ -115,8 +117,8 @@ async function stats(context: BundleContext, id: string): Promise<BundleUsage> {
 
 async function resize(context: BundleContext, ref: ProcessRef, columns: number, rows: number): Promise<void> {
   const { containerId, execId } = ref;
-  if (execId) return context.exec(containerId, execId).session?.resize(columns, rows);
-  await (await agentOf(context, context.container(containerId))).resizeTty(containerId, columns, rows);
+  const agent = await agentOf(context, context.container(containerId));
+  await agent.resizeTty(execId ? context.exec(containerId, execId).record.id : containerId, columns, rows);
 }
 
 /** Sandboxes go on; whoever waits for something of ours is told that we go. */
@@ -126,6 +128,9 @@ async function close(context: BundleContext): Promise<void> {
   await Promise.all(context.leaving.values());
   for (const { link } of context.sandboxes.values()) link?.close(error);
   context.options.mounts.close?.();
-  const stops = [...context.containers.values()].map((one) => Promise.all([one.pump?.stop(), one.input?.close()]));
+  const containers = [...context.containers.values()];
+  const stops = [...containers, ...containers.flatMap(({ execs }) => [...execs.values()])].map((one) =>
+    Promise.all([one.pump?.stop(), one.input?.close()]),
+  );
   await Promise.all(stops).catch((failure) => context.options.log.debug({ error: messageOf(failure) }, 'closing'));
 }

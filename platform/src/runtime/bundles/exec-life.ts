@@ -1,128 +1,273 @@
-/** Exec processes in containers of bundles. They belong to this process's connection to the agent: when that ends, they end with 137. */
+/**
+ * Exec processes in containers of bundles. The agent keeps them as it keeps containers: they, what they say and how they end outlive this process, and are found
+ * again by recoverExecs() and reconcileExecs().
+ */
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import type { Agent, ExitInfo, GuestContainerStatus } from '../agent/agent.ts';
 import { Deferred } from '../deferred.ts';
-import type { BundleContext, LiveExec } from './bundle-context.ts';
+import type { BundleContext, LiveContainer, LiveExec } from './bundle-context.ts';
 import type { BundleExec, BundleExit, StartBundleExec } from './bundle-runtime.ts';
+import { carryInputTo } from './carry-input.ts';
 import { agentOf } from './container-life.ts';
-import { type InputEnd, type OutputEnd, openInput, openOutput } from './stdio-ends.ts';
+import { type BundleExecRecord, deleteBundleExec, guestIdOf, loadBundleExecs, saveBundleExec } from './exec-records.ts';
+import { OutputPump } from './output-pump.ts';
+import { openInput, openOutput } from './stdio-ends.ts';
 
 const killedExit = 137;
+const notStartedExit = 126;
 const drainMs = 10_000;
 
 export async function addExec(context: BundleContext, request: StartBundleExec): Promise<BundleExec> {
-  const { containerId, execId, stdio, tty } = request;
+  const { containerId, execId } = request;
   const container = context.container(containerId);
   if (container.execs.has(execId))
     throw new SampanError('AlreadyExists', `container ${containerId} has a process ${execId} already`);
   if (container.record.state !== 'running' && container.record.state !== 'paused')
     throw new SampanError('FailedPrecondition', `container ${containerId} is ${container.record.state}, not running`);
   if (!request.process.args?.length) throw new SampanError('Invalid', 'process.args is empty');
-  const { clock } = context.options;
-  const exec: LiveExec = {
-    request,
-    exec: { containerId, execId, state: 'created', guestPid: 0, stdio, tty },
-    exited: new Deferred(),
-    input: await openInput(stdio.stdin, clock),
-    outputs: {
-      stdout: await openOutput(stdio.stdout, clock),
-      stderr: await openOutput(tty ? undefined : stdio.stderr, clock),
-    },
-    drained: Promise.resolve(),
-  };
+  const exec = live({ id: guestIdOf(containerId, execId), request, state: 'created', guestPid: 0 });
   container.execs.set(execId, exec);
+  try {
+    await context.step('bundle-exec');
+    await openStdio(context, exec, { isNew: true });
+    await saveBundleExec(context.paths, exec.record);
+    await context.step('bundle-exec-added');
+  } catch (error) {
+    await forgetExec(context, container, exec);
+    throw error;
+  }
   context.events.tell({ type: 'exec-added', containerId, execId, guestPid: 0 });
-  return { ...exec.exec };
+  return describeExec(exec);
+}
+
+const live = (record: BundleExecRecord): LiveExec => ({ record, exited: new Deferred(), made: new Deferred() });
+
+/** Opens what the client named. Nothing is carried before there is a process. */
+async function openStdio(context: BundleContext, exec: LiveExec, { isNew }: { isNew: boolean }): Promise<void> {
+  const { stdio, tty, containerId } = exec.record.request;
+  const { clock, log } = context.options;
+  exec.input = await openInput(stdio.stdin, clock);
+  // The client of a process that was there before may have gone for good.
+  const waiting = isNew ? clock : undefined;
+  exec.pump = new OutputPump({
+    containerId: exec.record.id,
+    stdout: await openOutput(stdio.stdout, waiting),
+    stderr: await openOutput(tty ? undefined : stdio.stderr, waiting),
+    agent: async () => {
+      await exec.made.promise;
+      return agentOf(context, context.container(containerId));
+    },
+    onError: (message) => log.debug({ container: containerId }, `the output of a process is lost: ${message}`),
+  });
 }
 
 export async function startExec(context: BundleContext, containerId: string, execId: string): Promise<BundleExec> {
   const exec = context.exec(containerId, execId);
-  if (exec.exec.state !== 'created') return { ...exec.exec };
-  const { request } = exec;
-  const { width, height } = request.process.consoleSize ?? {};
+  exec.starting ??= start(context, exec);
+  await exec.starting;
+  return describeExec(exec);
+}
+
+async function start(context: BundleContext, exec: LiveExec): Promise<void> {
+  const { record } = exec;
+  const { containerId, execId } = record.request;
+  if (record.state !== 'created') return;
   try {
     const agent = await agentOf(context, context.container(containerId));
-    const session = await agent.exec({
-      containerId,
-      args: request.process.args,
-      process: request.process,
-      tty: request.tty,
-      stdin: exec.input !== undefined,
-      ...(width && height ? { columns: width, rows: height } : {}),
-    });
-    exec.session = session;
-    exec.exec.state = 'running';
-    exec.exec.guestPid = session.pid ?? 0;
-    exec.drained = Promise.all([
-      drain(session.stdout, exec.outputs.stdout),
-      drain(session.stderr, exec.outputs.stderr),
-    ]).then(() => {});
-    if (exec.input) void feed(exec.input, session.stdin);
-    void session.exited.then(
-      ({ exitCode }) => end(context, exec, { exitCode, message: '' }),
-      (error) => end(context, exec, { exitCode: killedExit, message: messageOf(error) }),
-    );
+    await context.step('bundle-exec-start');
+    // The agent carries them out in this order: no need to wait in between.
+    const created = agent.createExec(guestRequest(exec));
+    const [made, begun] = await Promise.allSettled([created, agent.startContainer(record.id)]);
+    if (made.status === 'rejected') throw made.reason;
+    if (begun.status === 'rejected') {
+      await agent.removeContainer(record.id).catch(() => {});
+      throw begun.reason;
+    }
+    await context.step('bundle-exec-started');
+    runs(context, exec, begun.value.pid ?? 0);
   } catch (error) {
-    end(context, exec, { exitCode: 126, message: messageOf(error) });
+    exec.made.reject(error instanceof Error ? error : new Error(messageOf(error)));
+    await end(context, exec, exitNow(context, notStartedExit, messageOf(error)));
     throw error;
   }
-  const { guestPid } = exec.exec;
-  context.events.tell({ type: 'exec-started', containerId, execId, guestPid });
-  return { ...exec.exec };
+  context.events.tell({ type: 'exec-started', containerId, execId, guestPid: record.guestPid });
 }
 
-function end(context: BundleContext, exec: LiveExec, how: { exitCode: number; message: string }): void {
-  if (exec.exec.state === 'stopped') return;
-  const exit: BundleExit = { ...how, oomKilled: false, finishedAtUnixNanos: context.nowNanos() };
-  exec.exec.state = 'stopped';
-  exec.exec.exit = exit;
+function guestRequest({ record: { id, request }, input }: LiveExec) {
+  const { containerId, process, tty } = request;
+  const { width, height } = process.consoleSize ?? {};
+  const size = width && height ? { columns: width, rows: height } : {};
+  return { id, containerId, args: process.args, process, tty, stdin: input !== undefined, ...size };
+}
+
+function runs(context: BundleContext, exec: LiveExec, guestPid: number): void {
+  const { record, input } = exec;
+  record.state = 'running';
+  record.guestPid = guestPid;
+  exec.made.resolve();
+  // Found again without it too: the agent knows. Nobody's answer waits for it.
+  void saveBundleExec(context.paths, record).catch(() => {});
+  const { containerId } = record.request;
+  if (!input || exec.isFed) return;
+  exec.isFed = true;
+  carryInputTo(context, input, {
+    id: record.id,
+    agent: () => agentOf(context, context.container(containerId)),
+    isOver: () => record.state === 'stopped',
+  });
+}
+
+/** What the agent tells of its end. False when it is no exec of this container's. */
+export function execEnded(context: BundleContext, containers: LiveContainer[], id: string, exit: ExitInfo): boolean {
+  const exec = containers.flatMap(({ execs }) => [...execs.values()]).find(({ record }) => record.id === id);
+  if (!exec) return false;
+  // One that ends at once is not told to have ended before it is told to have started.
+  void Promise.resolve(exec.starting)
+    .catch(() => {})
+    .then(() => end(context, exec, exitOf(exit)));
+  return true;
+}
+
+const exitOf = ({ exitCode, finishedAtUnixNanos, message }: ExitInfo): BundleExit => {
+  return { exitCode, oomKilled: false, finishedAtUnixNanos, message };
+};
+
+const exitNow = (context: BundleContext, exitCode: number, message: string): BundleExit => {
+  return { exitCode, oomKilled: false, finishedAtUnixNanos: context.nowNanos(), message };
+};
+
+async function end(context: BundleContext, exec: LiveExec, exit: BundleExit): Promise<void> {
+  const { record } = exec;
+  if (record.state === 'stopped') return;
+  record.state = 'stopped';
+  record.exit = exit;
   void exec.input?.close();
-  void exec.drained.then(() => Promise.all([exec.outputs.stdout.close(), exec.outputs.stderr.close()]));
-  const { containerId, execId, guestPid } = exec.exec;
-  context.events.tell({ type: 'exec-exited', containerId, execId, guestPid, exit });
+  try {
+    await context.step('bundle-exec-exit');
+    await saveBundleExec(context.paths, record);
+  } catch (error) {
+    context.options.log.error({ exec: record.id, error: messageOf(error) }, "cannot record a process's end");
+  }
+  const { containerId, execId } = record.request;
+  context.events.tell({ type: 'exec-exited', containerId, execId, guestPid: record.guestPid, exit });
   exec.exited.resolve(exit);
-}
-
-async function drain(from: ReadableStream<Uint8Array>, to: OutputEnd): Promise<void> {
-  try {
-    for await (const data of from) if (!(await to.write(data))) break;
-  } catch {
-    // The connection went; its end is told by the session.
-  }
-}
-
-async function feed(input: InputEnd, stdin: WritableStream<Uint8Array>): Promise<void> {
-  const writer = stdin.getWriter();
-  try {
-    for await (const data of input.chunks()) await writer.write(data);
-    await writer.close();
-  } catch {
-    // It has ended, and needs no more input.
-  }
 }
 
 export async function deleteExec(context: BundleContext, containerId: string, execId: string): Promise<BundleExit> {
   const exec = context.exec(containerId, execId);
-  if (exec.exec.state === 'running')
+  const container = context.container(containerId);
+  const { record } = exec;
+  if (record.state === 'running')
     throw new SampanError(
       'FailedPrecondition',
       `process ${execId} of container ${containerId} is running; kill it first`,
     );
-  if (exec.exec.state === 'created') end(context, exec, { exitCode: 0, message: 'it was deleted before it started' });
-  await Promise.race([exec.drained, context.options.clock.sleep(drainMs)]);
-  await Promise.all([exec.outputs.stdout.close(), exec.outputs.stderr.close()]);
-  context.container(containerId).execs.delete(execId);
-  return exec.exec.exit!;
+  const hasRun = record.state === 'stopped' && record.guestPid > 0;
+  if (record.state === 'created') await end(context, exec, exitNow(context, 0, 'it was deleted before it started'));
+  if (hasRun) await delivered(context, exec);
+  await context.step('bundle-exec-delete');
+  const isAlive = context.sandboxes.get(container.record.sandboxId)?.record.state === 'ready';
+  if (hasRun && isAlive)
+    await agentOf(context, container)
+      .then((agent) => agent.removeContainer(record.id))
+      .catch((error) => context.options.log.debug({ exec: record.id, error: messageOf(error) }, 'not removed inside'));
+  await forgetExec(context, container, exec);
+  return record.exit!;
+}
+
+/** Bounded; the wait leaves no timer behind. */
+async function delivered(context: BundleContext, { pump }: LiveExec): Promise<void> {
+  const enough = new AbortController();
+  const late = context.options.clock.sleep(drainMs, enough.signal).catch(() => {});
+  await Promise.race([pump?.done, late]);
+  enough.abort();
+}
+
+/** Lets go of what it holds on the host. Idempotent. */
+export async function forgetExec(context: BundleContext, container: LiveContainer, exec: LiveExec): Promise<void> {
+  const { record } = exec;
+  // Nobody is told of a process that was never added; whoever waits for another is.
+  if (record.state === 'running') await end(context, exec, exitNow(context, killedExit, 'it went with its container'));
+  exec.made.promise.catch(() => {});
+  await Promise.all([exec.pump?.stop(), exec.input?.close()]);
+  exec.made.reject(new SampanError('NotFound', `process ${record.request.execId} was given up`));
+  await deleteBundleExec(context.paths, record.id);
+  container.execs.delete(record.request.execId);
 }
 
 export async function killExec(
   context: BundleContext,
-  containerId: string,
-  execId: string,
+  { containerId, execId }: { containerId: string; execId: string },
   signal: number,
 ): Promise<void> {
-  const { exec, session } = context.exec(containerId, execId);
-  if (exec.state === 'stopped')
+  const { record } = context.exec(containerId, execId);
+  if (record.state === 'stopped')
     throw new SampanError('NotFound', `process ${execId} of container ${containerId}: process already finished`);
-  if (!session) throw new SampanError('FailedPrecondition', `process ${execId} has not been started`);
-  await session.signal(signal);
+  if (record.state === 'created') throw new SampanError('FailedPrecondition', `process ${execId} has not been started`);
+  await (await agentOf(context, context.container(containerId))).signal(record.id, signal);
+}
+
+/** Its container has no machine any more. */
+export async function endExecs(context: BundleContext, container: LiveContainer, message: string): Promise<void> {
+  for (const exec of container.execs.values())
+    if (exec.record.state !== 'stopped') await end(context, exec, exitNow(context, killedExit, message));
+}
+
+/** Takes up the records of the process before this one. Containers are there already. */
+export async function recoverExecs(context: BundleContext): Promise<void> {
+  for (const record of await loadBundleExecs(context.paths)) {
+    const { containerId, execId } = record.request;
+    const container = context.containers.get(containerId);
+    if (!container) {
+      await deleteBundleExec(context.paths, record.id);
+      continue;
+    }
+    const exec = live(record);
+    if (record.exit) exec.exited.resolve(record.exit);
+    if (record.state !== 'created') exec.made.resolve();
+    container.execs.set(execId, exec);
+  }
+}
+
+/** The clients' paths, where they are still there. */
+export async function reopenExecs(context: BundleContext, container: LiveContainer): Promise<void> {
+  for (const exec of container.execs.values())
+    try {
+      await openStdio(context, exec, { isNew: false });
+    } catch (error) {
+      const { id } = exec.record;
+      context.options.log.debug({ exec: id }, `its stdio cannot be opened again: ${messageOf(error)}`);
+    }
+}
+
+/** Compares with what the agent knows, on each new connection; takes out of `known` what is an exec's. */
+export async function reconcileExecs(
+  context: BundleContext,
+  container: LiveContainer,
+  known: Map<string, GuestContainerStatus>,
+  agent: Agent,
+): Promise<void> {
+  for (const exec of [...container.execs.values()]) {
+    const { record } = exec;
+    const status = known.get(record.id);
+    known.delete(record.id);
+    // Given up by a start whose connection broke, though the agent had begun it.
+    if (record.state === 'stopped' && status && !status.exit) await agent.removeContainer(record.id);
+    if (record.state === 'stopped') continue;
+    if (status?.exit) {
+      record.guestPid ||= status.pid;
+      exec.made.resolve();
+      await end(context, exec, exitOf(status.exit));
+    } else if (status?.state === 'running') runs(context, exec, status.pid);
+    // Begun by a call that was never answered, which will be made again.
+    else if (status) await agent.removeContainer(record.id);
+    else if (record.state === 'running')
+      await end(context, exec, exitNow(context, killedExit, 'its machine no longer knows it'));
+  }
+}
+
+export function describeExec({ record }: LiveExec): BundleExec {
+  const { request, state, guestPid, exit } = record;
+  const { containerId, execId, stdio, tty } = request;
+  return { containerId, execId, state, guestPid, stdio, tty, ...(exit ? { exit } : {}) };
 }

@@ -19,6 +19,7 @@ import type { BundleExit } from './bundle-runtime.ts';
 import { carryInput } from './carry-input.ts';
 import { endContainer, forgetContainer } from './container-end.ts';
 import { openStdio } from './container-life.ts';
+import { recoverExecs, reopenExecs } from './exec-life.ts';
 import { deleteSandbox, follow } from './sandbox-life.ts';
 
 export async function recoverBundles(context: BundleContext): Promise<void> {
@@ -26,6 +27,7 @@ export async function recoverBundles(context: BundleContext): Promise<void> {
   for (const record of await loadBundleSandboxes(context.paths))
     context.sandboxes.set(record.id, { record, stopping: false, ended: new Deferred() });
   for (const record of await loadBundleContainers(context.paths)) await adoptRecord(context, record);
+  await recoverExecs(context);
   for (const sandbox of [...context.sandboxes.values()]) await recoverSandbox(context, sandbox);
   await removeOrphans(context);
 }
@@ -48,7 +50,10 @@ async function recoverSandbox(context: BundleContext, sandbox: LiveSandbox): Pro
   if (record.state === 'notready') return sandbox.ended.resolve();
   const machine = await context.vmm(record.request.handler).find(context.paths.machine(record.id));
   if (!machine) return endAll(context, sandbox);
-  for (const container of context.containersOf(record.id)) await reopen(context, container);
+  for (const container of context.containersOf(record.id)) {
+    await reopen(context, container);
+    await reopenExecs(context, container);
+  }
   follow(context, sandbox, machine, true);
 }
 

@@ -4,6 +4,7 @@
  */
 import { SampanError } from '@sampan/api/errors.ts';
 import type {
+  BundleExec,
   BundleExit,
   BundleRuntime,
   OciProcess,
@@ -168,7 +169,12 @@ class TaskService {
 
   async pids(call: TtrpcCall): Promise<Buffer> {
     const { containerId } = this.#ref(messages.processRequest.decode(call.payload));
-    const pids = await this.#options.bundles.pids(containerId);
+    const { bundles } = this.#options;
+    const { state } = bundles.container(containerId);
+    const pids = state === 'stopped' ? [] : await bundles.pids(containerId);
+    // containerd 2 that starts anew takes a task with an empty list for one that never came about, and its exit code would be lost.
+    if (pids.length === 0)
+      throw new SampanError('FailedPrecondition', `container ${containerId} is ${state}; it has no processes`);
     return messages.pidsResponse.encode({ processes: pids.map((pid) => ({ pid })) });
   }
 
@@ -182,6 +188,13 @@ class TaskService {
     const request = messages.execRequest.decode(call.payload);
     const { containerId } = this.#ref(request);
     const { stdin, stdout, stderr, terminal, execId } = request;
+    // Said again by the relay, for a process of ours that died before it answered.
+    const again = (one: BundleExec) =>
+      one.containerId === containerId &&
+      one.execId === execId &&
+      one.stdio.stdout === stdout &&
+      one.state === 'created';
+    if (this.#options.bundles.listExecs().some(again)) return done;
     await this.#options.bundles.addExec({
       ...{ containerId, execId, stdio: { stdin, stdout, stderr }, tty: terminal },
       process: jsonOf<OciProcess>(request.spec, 'ExecProcessRequest.spec'),
