@@ -12,8 +12,8 @@ import { kubeApiserver } from './api/kube-apiserver.ts';
 import { all, Load, ratePerSecond } from './api/load.ts';
 import { configMap, pod } from './api/objects.ts';
 import { apiDocument, type Measured } from './api/results.ts';
-import { scaleDeployment } from './api/scaling.ts';
-import { cpuMs, memoryMib, peakMib, startKubeApiserver, startSampan, type Target } from './api/targets.ts';
+import { timeControllers } from './api/scaling.ts';
+import { cpuMs, memoryMib, peakMib, resetPeak, startKubeApiserver, startSampan, type Target } from './api/targets.ts';
 import { watchLoad } from './api/watch-load.ts';
 import { print } from './report.ts';
 
@@ -28,8 +28,12 @@ const pods = Math.round(10_000 * scale);
 const objects = Math.round(50_000 * scale);
 const watchers = Math.round(1_000 * scale);
 const events = 100;
-const replicas = Math.round(1_000 * scale);
-const settleMs = 5_000;
+const replicas = Math.max(20, Math.round(200 * scale));
+const bound = Math.max(20, Math.round(200 * scale));
+const settleMs = 10_000;
+/** How often memory is looked at once all objects are there, and how long apart. */
+const looks = 6;
+const lookEveryMs = 5_000;
 
 const progress = (text: string) => process.stderr.write(`${text}\n`);
 const values: Measured['values'] = {};
@@ -55,8 +59,11 @@ async function main(): Promise<void> {
     await yardstick?.close();
     for (const target of targets) await target.close();
   }
-  progress(`a Deployment of ${replicas} replicas`);
-  for (const [name, ms] of Object.entries(await scaleDeployment(replicas))) note(`sampan: ${name}`, 'ms', ms);
+  progress(`a Deployment of ${replicas} replicas, ${bound} Pods to a node`);
+  const { up, down, boundMs } = await timeControllers({ replicas, bound });
+  note(`sampan: Deployment, 0 to ${replicas} Pods`, 'ms', up);
+  note(`sampan: Deployment, ${replicas} to 0 Pods`, 'ms', down);
+  note('sampan: Pod, creation until bound', 'ms', ...boundMs);
   print(apiDocument({ values, clientCounts, hasPeer: targets.length > 1 }), json);
 }
 
@@ -138,6 +145,7 @@ async function measureReads(targets: Target[]): Promise<void> {
     note(`${target.name}: Pods created, 32 clients`, '1/s', pods / ((performance.now() - began) / 1000));
     load.close();
   }
+  for (const target of targets) resetPeak(target);
   for (let run = 0; run <= runs; run++) {
     for (const target of targets) {
       const load = new Load(target, 1);
@@ -151,7 +159,7 @@ async function measureReads(targets: Target[]): Promise<void> {
       load.close();
     }
   }
-  for (const target of targets) note(`${target.name}: memory, peak so far`, 'MiB', peakMib(target));
+  for (const target of targets) note(`${target.name}: memory, peak while read`, 'MiB', peakMib(target));
 }
 
 async function measureWatches(targets: Target[]): Promise<void> {
@@ -174,10 +182,11 @@ async function measureMemory(targets: Target[]): Promise<void> {
     );
     load.close();
     await delay(settleMs);
-    note(`${target.name}: memory, ${objects} objects`, 'MiB', memoryMib(target));
+    for (let look = 0; look < looks; look++, await delay(lookEveryMs))
+      note(`${target.name}: memory, ${objects} objects`, 'MiB', memoryMib(target));
     const before = cpuMs(target);
-    await delay(settleMs);
-    note(`${target.name}: CPU, idle with them`, 'ms/s', (cpuMs(target) - before) / (settleMs / 1000));
+    await delay(lookEveryMs);
+    note(`${target.name}: CPU, idle with them`, 'ms/s', (cpuMs(target) - before) / (lookEveryMs / 1000));
   }
 }
 

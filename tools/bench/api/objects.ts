@@ -53,3 +53,11 @@ export function deployment(name: string, replicas: number): string {
     },
   });
 }
+
+/** Well, and with room for all. */
+export function node(name: string) {
+  const room = { cpu: '1000', memory: '1000Gi', pods: '10000', 'ephemeral-storage': '1000Gi' };
+  const at = new Date().toISOString();
+  const ready = { type: 'Ready', status: 'True', reason: 'Bench', lastHeartbeatTime: at, lastTransitionTime: at };
+  return { metadata: { name }, status: { capacity: room, allocatable: room, conditions: [ready] } };
+}

@@ -25,8 +25,8 @@ export function apiDocument({ values, clientCounts, hasPeer }: Measured): BenchD
   const ratios: Record<string, number> = {};
   const compare = (what: string, part: 'p50' | 'p99' | 'max') => {
     for (const other of [peer, 'etcd alone']) {
-      const theirs = series[`${other}: ${what}`]?.[part];
-      if (theirs) ratios[`${what} (${part}), sampan/${other}`] = round(series[`sampan: ${what}`]![part] / theirs);
+      const value = series[`${other}: ${what}`]?.[part];
+      if (value) ratios[`${what} (${part}), sampan/${other}`] = round(series[`sampan: ${what}`]![part] / value);
     }
   };
   const names = Object.keys(series).filter((name) => name.startsWith('sampan: '));
@@ -35,6 +35,10 @@ export function apiDocument({ values, clientCounts, hasPeer }: Measured): BenchD
       compare(name, part);
   const list = names.find((name) => name.includes('LIST'))!.slice('sampan: '.length);
   const full = names.find((name) => /memory, \d+ objects/.test(name))!.slice('sampan: '.length);
+  const theirs = series[`${peer}: ${full}`];
+  // The most of several looks at ours over what theirs usually is: it is promised for always.
+  if (theirs)
+    ratios[`${full} (our max, their p50), sampan/${peer}`] = round(series[`sampan: ${full}`]!.max / theirs.p50);
   const ratio = (what: string, part: string) => ratios[`${what} (${part}), sampan/${peer}`];
   const goals: Goal[] = [
     ...clientCounts.map((clients) => {
@@ -47,7 +51,7 @@ export function apiDocument({ values, clientCounts, hasPeer }: Measured): BenchD
     atMost('watch delivery p99', 50, series['sampan: watch delivery']?.p99 ?? Number.NaN, 'ms'),
     atMost('watch deliveries missing', 0, series['sampan: deliveries missing']?.max ?? Number.NaN),
     compared(ratio('memory, idle', 'p50'), (measured) => atMost("memory idle, of the peer's", 0.25, measured)),
-    compared(ratio(full, 'p50'), (measured) => atMost(`${full}, of the peer's`, 0.25, measured)),
+    compared(ratio(full, 'our max, their p50'), (measured) => atMost(`${full}, of the peer's`, 0.25, measured)),
   ];
   const acceleration = hasPeer ? 'not needed' : 'not needed; no peer on this machine';
   return { bench: 'api', machine: describeMachine(acceleration), series, ratios, goals };

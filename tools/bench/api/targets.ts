@@ -3,7 +3,7 @@
  * where they can be had, kube-apiserver over etcd. Neither runs controllers; both speak HTTPS to a client certificate of system:masters.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -140,7 +140,12 @@ async function end(children: ChildProcess[], directory: string): Promise<void> {
 /** Proportional set size of all its processes, MiB. */
 export const memoryMib = (target: Target): number => target.pids().reduce((sum, pid) => sum + pssMib(pid), 0);
 
-/** The most its processes ever had resident, MiB. */
+/** Peaks count from here on. */
+export function resetPeak(target: Target): void {
+  for (const pid of target.pids()) writeFileSync(`/proc/${pid}/clear_refs`, '5');
+}
+
+/** The most its processes had resident since `resetPeak`, MiB. */
 export function peakMib(target: Target): number {
   const peak = (pid: number) => Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
   return target.pids().reduce((sum, pid) => sum + peak(pid) / 1024, 0);
