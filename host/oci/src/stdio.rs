@@ -9,7 +9,8 @@ use serde_json::{json, Value};
 use crate::failure::Outcome;
 use crate::sys;
 
-const PIECE: usize = 65_536;
+/// Bytes on their way, and of one splice.
+const PIECE: usize = 256 * 1024;
 
 pub struct Stdio {
     /// What the service is told: names and paths.
@@ -37,6 +38,8 @@ pub fn describe(terminal: bool) -> Outcome<Stdio> {
             return Ok(format!("/proc/{}/fd/{}", std::process::id(), standard));
         }
         let (read_end, write_end) = sys::pipe()?;
+        // The service need not wait for us after each piece. Where it may not be that large it is as it is.
+        unsafe { libc::fcntl(write_end.as_raw_fd(), libc::F_SETPIPE_SZ, PIECE as libc::c_int) };
         let is_stdin = standard == 0;
         let (from, to) = if is_stdin { (0, write_end.as_raw_fd()) } else { (read_end.as_raw_fd(), standard) };
         let path = format!("/proc/{}/fd/{}", std::process::id(), read_end.as_raw_fd());

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeFrame, FrameDecoder, frameType, ProtocolViolation, SyncSearch } from './frames.ts';
+import { givePayload } from './payload-pool.ts';
 
 const hello = encodeFrame({ type: frameType.data, part: 1, id: 77 }, Buffer.from('hello'));
 
@@ -14,6 +15,31 @@ test('a frame survives being cut anywhere', () => {
       { type: frameType.data, part: 1, id: 77, text: 'hello' },
     );
   }
+});
+
+test('frames of all sizes keep their bytes, though what they came in and what was given back is used again', () => {
+  const decoder = new FrameDecoder();
+  const sizes = Array.from({ length: 400 }, (_, index) => (index * 7919) % (index % 3 === 0 ? 65_537 : 900));
+  const stream = Buffer.concat(
+    sizes.map((size, index) => encodeFrame({ type: frameType.data, id: 1 }, Buffer.alloc(size, index))),
+  );
+  const shared = Buffer.alloc(50_000);
+  const kept: { index: number; payload: Buffer }[] = [];
+  let index = 0;
+  for (let at = 0; at < stream.length; ) {
+    const size = stream.copy(shared, 0, at, at + 1 + ((at * 31) % 49_999));
+    at += size;
+    for (const { payload } of decoder.push(shared.subarray(0, size))) {
+      assert.ok(payload.equals(Buffer.alloc(sizes[index]!, index)), `frame ${index}`);
+      // Some are given back at once, the others kept to the end.
+      if (index % 2 === 0) givePayload(payload);
+      else kept.push({ index, payload });
+      index += 1;
+    }
+  }
+  assert.equal(index, sizes.length);
+  for (const { index, payload } of kept)
+    assert.ok(payload.equals(Buffer.alloc(sizes[index]!, index)), `frame ${index}`);
 });
 
 test('an impossible frame is a violation, whatever follows it', () => {

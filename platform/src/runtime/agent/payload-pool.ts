@@ -17,6 +17,8 @@ export function takePayload(size: number): Buffer {
 
 /** Nobody holds on to these bytes any more. */
 export function givePayload(payload: Buffer): void {
-  if (payload.buffer.byteLength !== maxPayloadBytes || spare.length >= mostSpare) return;
-  if (payload.buffer instanceof ArrayBuffer) spare.push(payload.buffer);
+  // A small one is a slice of what others share.
+  if (payload.length < largeBytes || spare.length >= mostSpare) return;
+  if (payload.buffer instanceof ArrayBuffer && payload.buffer.byteLength === maxPayloadBytes)
+    spare.push(payload.buffer);
 }

@@ -124,15 +124,17 @@ const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.
 
 /** Memory in which entries are laid out, used again and again: most chunks fit. */
 const scratchBytes = 128 * 1024;
+/** Less is a slice of what others share. */
+const smallestScratch = 32 * 1024;
 const mostSpare = 8;
 const spare: ArrayBuffer[] = [];
 
 function takeScratch(size: number): Buffer {
-  if (size > scratchBytes || size < scratchBytes / 16) return Buffer.allocUnsafe(size);
+  if (size > scratchBytes || size < smallestScratch) return Buffer.allocUnsafe(size);
   return Buffer.from(spare.pop() ?? new ArrayBuffer(scratchBytes), 0, size);
 }
 
 function giveScratch(text: Buffer): void {
-  if (text.buffer.byteLength !== scratchBytes || spare.length >= mostSpare) return;
-  if (text.buffer instanceof ArrayBuffer) spare.push(text.buffer);
+  if (text.length < smallestScratch || spare.length >= mostSpare) return;
+  if (text.buffer instanceof ArrayBuffer && text.buffer.byteLength === scratchBytes) spare.push(text.buffer);
 }
