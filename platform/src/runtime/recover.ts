@@ -85,6 +85,7 @@ async function load(context: Context, record: SandboxRecord): Promise<Sandbox> {
   const sandbox = new Sandbox(record);
   sandbox.stopping = record.state === 'notready';
   for (const volume of record.volumes) sandbox.volumes.set(volume.id, Promise.resolve());
+  for (const imageId of Object.keys(record.images)) sandbox.unsureImages.add(imageId);
   for (const containerRecord of await loadContainers(context.paths, record.id)) {
     if (containerRecord.state === 'creating') {
       await deleteContainer(context.paths, containerRecord);

@@ -1,5 +1,5 @@
 /** Brings an image's disk into the machine, once a sandbox: pinned, attached on the host's side, bound in the guest. */
-import { SampanError } from '@sampan/api/errors.ts';
+import { isReason, SampanError } from '@sampan/api/errors.ts';
 import type { Image } from '../../images/images.ts';
 import type { Agent } from '../agent/agent.ts';
 import type { Context } from '../context.ts';
@@ -21,7 +21,7 @@ export async function attachImage(context: Context, sandbox: Sandbox, image: Ima
   const known = record.images[image.id];
   const attached = sandbox.disks.get(image.id);
   // In the machine from the start, or bound long ago.
-  if (known && !attached) return { slot: known, bind: nothing };
+  if (known && !attached && !sandbox.unsureImages.has(image.id)) return { slot: known, bind: nothing };
   const slot = known ?? freeSlot(sandbox);
   if (!attached) {
     record.images[image.id] = slot;
@@ -42,7 +42,13 @@ async function attach(context: Context, sandbox: Sandbox, image: Image, slot: st
   // The record first: a slot that was used and forgotten could never be used again.
   await Promise.all([saveSandbox(context.paths, sandbox.record), context.options.images.pin(image.id, sandbox.id)]);
   await context.step('image-attach');
-  await sandbox.machine!.attachDisk({ slot, path: image.blockImagePath, readOnly: true });
+  try {
+    await sandbox.machine!.attachDisk({ slot, path: image.blockImagePath, readOnly: true });
+  } catch (error) {
+    // Its slot is taken: the process before us came as far as this.
+    if (!sandbox.unsureImages.has(image.id) || !isReason(error, 'FailedPrecondition')) throw error;
+  }
+  sandbox.unsureImages.delete(image.id);
 }
 
 function freeSlot(sandbox: Sandbox): string {

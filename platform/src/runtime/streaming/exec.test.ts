@@ -22,6 +22,7 @@ test('a command that takes too long is gone when its time-out is told, unless th
     };
     const context = {
       options: { clock },
+      step: async () => {},
       container: () => ({ id: 'c', record: { state: 'running' } }),
       sandboxOf: () => ({ link: { ready: async () => ({ exec: async () => session }) } }),
     } as unknown as Context;

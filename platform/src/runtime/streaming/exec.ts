@@ -22,39 +22,60 @@ export async function exec(context: Context, request: cri.ExecRequest): Promise<
   return sessionOf(session, { stdin: request.stdin ?? false, tty });
 }
 
-/** Throws Timeout (CRI: DeadlineExceeded) after killing what runs too long. */
+/** Throws Timeout (CRI: DeadlineExceeded) after killing what runs too long, or a guest that does not answer in that time; 0 seconds: as long as it takes. */
 export async function execSync(context: Context, request: cri.ExecSyncRequest): Promise<cri.ExecSyncResponse> {
+  const seconds = Number(request.timeout ?? 0n);
+  const enough = new AbortController();
+  const late = lateness(context, seconds, enough.signal);
+  try {
+    const beginning = begin(context, request);
+    const begun = await Promise.race([beginning, late]);
+    if (!begun) {
+      beginning.then(
+        ({ session }) => session.kill(),
+        () => {},
+      );
+      throw tookTooLong(request.cmd ?? [], seconds);
+    }
+    await using session = begun.session;
+    const output = Promise.all([collect(session.stdout), collect(session.stderr)]);
+    output.catch(() => {});
+    const exit = await Promise.race([session.exited, late]);
+    if (!exit) {
+      session.kill();
+      await gone(context, session);
+      throw tookTooLong(request.cmd ?? [], seconds);
+    }
+    const [stdout, stderr] = await output;
+    return { stdout, stderr, exitCode: exit.exitCode };
+  } finally {
+    enough.abort();
+  }
+}
+
+async function begin(context: Context, request: cri.ExecSyncRequest): Promise<{ session: GuestSession }> {
   const { container, agent } = await running(context, request.containerId);
   const args = argsOf(request.cmd, container);
   await context.step('exec');
-  await using session = await agent.exec({ containerId: container.id, args, tty: false, stdin: false });
+  const session = await agent.exec({ containerId: container.id, args, tty: false, stdin: false });
   await context.step('exec-started');
-  const output = Promise.all([collect(session.stdout), collect(session.stderr)]);
-  output.catch(() => {});
-  const seconds = Number(request.timeout ?? 0n);
-  const exit = await withTimeout(context, session, seconds, args);
-  const [stdout, stderr] = await output;
-  return { stdout, stderr, exitCode: exit.exitCode };
+  return { session };
 }
 
-/** 0 seconds: as long as it takes. */
-async function withTimeout(context: Context, session: GuestSession, seconds: number, args: string[]) {
-  if (seconds <= 0) return session.exited;
-  const enough = new AbortController();
-  const late = context.options.clock.sleep(seconds * 1000, enough.signal).then(
+/** Resolves when the time is over; with 0 seconds, never. */
+function lateness(context: Context, seconds: number, enough: AbortSignal): Promise<undefined> {
+  if (seconds <= 0) return new Promise(() => {});
+  return context.options.clock.sleep(seconds * 1000, enough).then(
     () => undefined,
     () => undefined,
   );
-  const exit = await Promise.race([session.exited, late]);
-  enough.abort();
-  if (exit) return exit;
-  session.kill();
-  await gone(context, session);
-  throw new SampanError(
+}
+
+const tookTooLong = (args: string[], seconds: number) =>
+  new SampanError(
     'Timeout',
     `command "${args.join(' ').slice(0, 200)}" did not end within ${seconds} s and was killed`,
   );
-}
 
 /** Whoever hears that a command was killed may count on it; a guest that does not answer is not waited for long. */
 async function gone(context: Context, session: GuestSession): Promise<void> {

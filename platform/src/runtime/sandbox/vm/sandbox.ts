@@ -12,6 +12,8 @@ export class Sandbox {
   readonly containers = new Map<string, Container>();
   /** Image id to the end of its attaching: host's side, then the guest's. */
   readonly disks = new Map<string, Promise<void>>();
+  /** Images that a process before us has recorded, and may or may not have attached. */
+  readonly unsureImages = new Set<string>();
   /** Volume id to the end of its making in the guest. */
   readonly volumes = new Map<string, Promise<void>>();
   readonly syncs = new Map<string, VolumeSync>();
