@@ -3,6 +3,7 @@
  * It owns the order of keys, the ring of events and the subscribers; not where changes come from.
  */
 import { prefixEnd } from '../../store/keys.ts';
+import type { Chunk } from '../http/chunk.ts';
 import { expired, tooOld } from '../meta/failures.ts';
 import { deepFreeze, type Stored, withVersion } from '../meta/object.ts';
 import { type Item, Shelf } from './shelf.ts';
@@ -13,7 +14,7 @@ export class Change {
   readonly #before: Item | undefined;
   readonly revision: number;
   /** Encodings shared by all who are told this change as it happens. */
-  readonly encoded = new Map<string, Buffer>();
+  readonly encoded = new Map<string, Chunk>();
 
   /** Without an item it is a deletion. */
   constructor(item: Item | undefined, before: Item | undefined, revision: number) {

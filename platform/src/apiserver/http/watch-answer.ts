@@ -13,6 +13,7 @@ import { toStatus } from '../meta/status.ts';
 import type { VerbContext } from '../verbs/context.ts';
 import type { ListQuery } from '../verbs/list-options.ts';
 import { type EventType, type WatchSink, watch } from '../verbs/watch.ts';
+import { Chunk } from './chunk.ts';
 import { type Exchange, setWarnings } from './exchange.ts';
 import type { Representation } from './negotiate.ts';
 
@@ -77,7 +78,7 @@ class HttpSink implements WatchSink {
     response.flushHeaders();
   }
 
-  event(type: EventType, shown: Shown, encoded?: Map<string, Buffer>): void {
+  event(type: EventType, shown: Shown, encoded?: Map<string, Chunk>): void {
     this.#write(this.#shared(type, encoded, () => this.#line(type, shown)));
     this.#checkPace();
   }
@@ -95,11 +96,10 @@ class HttpSink implements WatchSink {
     this.#over.abort();
   }
 
-  #write(bytes: Buffer): void {
-    const { response } = this.#answer.exchange;
+  #write(chunk: Chunk): void {
     if (this.#over.signal.aborted) return;
     this.open();
-    response.write(bytes);
+    chunk.writeTo(this.#answer.exchange.response);
   }
 
   #checkPace(): void {
@@ -116,22 +116,22 @@ class HttpSink implements WatchSink {
   }
 
   /** Plain encodings are kept with the change for the next watcher; tables carry ages and first-time columns, so are not. */
-  #shared(type: EventType, encoded: Map<string, Buffer> | undefined, make: () => Buffer): Buffer {
+  #shared(type: EventType, encoded: Map<string, Chunk> | undefined, make: () => Chunk): Chunk {
     const { as, version } = this.#answer.representation;
     if (!encoded || as === 'Table') return make();
     const key = `${type} ${as} ${version}`;
-    let bytes = encoded.get(key);
-    if (!bytes) {
-      bytes = make();
-      encoded.set(key, bytes);
+    let chunk = encoded.get(key);
+    if (!chunk) {
+      chunk = make();
+      encoded.set(key, chunk);
     }
-    return bytes;
+    return chunk;
   }
 
-  #line(type: EventType, shown: Shown): Buffer {
+  #line(type: EventType, shown: Shown): Chunk {
     const { json } = shown;
     if (!json || this.#answer.representation.as !== 'Object') return line(type, this.#present(shown.object));
-    return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), json, lineEnd]);
+    return new Chunk(Buffer.concat([Buffer.from(`{"type":"${type}","object":`), json, lineEnd]));
   }
 
   #present(object: KubeObject): object {
@@ -161,6 +161,6 @@ class HttpSink implements WatchSink {
 
 const lineEnd = Buffer.from('}\n');
 
-function line(type: string, object: object): Buffer {
-  return Buffer.from(`{"type":"${type}","object":${JSON.stringify(object)}}\n`);
+function line(type: string, object: object): Chunk {
+  return new Chunk(Buffer.from(`{"type":"${type}","object":${JSON.stringify(object)}}\n`));
 }

@@ -5,6 +5,7 @@
 import type { Kind } from '@sampan/api/kind.ts';
 import { prefixOf } from '../cache/key.ts';
 import type { Change } from '../cache/kind-cache.ts';
+import type { Chunk } from '../http/chunk.ts';
 import { deepFreeze, withVersion } from '../meta/object.ts';
 import { type Selection, selectionOf } from '../meta/selection.ts';
 import type { Shown } from '../meta/shown.ts';
@@ -18,7 +19,7 @@ export type EventType = 'ADDED' | 'MODIFIED' | 'DELETED';
 /** Called synchronously and in order; must not throw. */
 export interface WatchSink {
   /** `encoded` is shared by all who are told of the same change: a place for encodings. Absent for initial and synthetic events. */
-  event(type: EventType, shown: Shown, encoded?: Map<string, Buffer>): void;
+  event(type: EventType, shown: Shown, encoded?: Map<string, Chunk>): void;
   bookmark(revision: number, endOfInitialEvents: boolean): void;
   /** No more will come. With an error the watcher has to list again. */
   end(error?: Error): void;
