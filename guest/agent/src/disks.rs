@@ -8,10 +8,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::io::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::host::gifts::Disks;
+use crate::sys;
 
 const BUS: &str = "/sys/bus/virtio";
 const BLOCK_DRIVER: &str = "/sys/bus/virtio/drivers/virtio_blk";
@@ -102,11 +105,17 @@ impl Devices {
         Ok(())
     }
 
-    /// Lets go of all disks that are bound now but the root disk.
-    pub fn unbind_disks(&mut self) -> Outcome<()> {
+    /// Lets go of all disks that are bound now but the root disk. Those that every Pod has stay bound, as in a template, once nothing that was read of
+    /// them is kept: to probe them anew is a third of what is left of a start after a rehearsal.
+    pub fn forget_disks(&mut self) -> Outcome<()> {
         self.nodes.clear();
-        let bound = self.slots.iter().filter(|(slot, _)| slot.as_str() != "root" && self.node_of(slot).is_some());
-        for (slot, device) in bound {
+        let bound: Vec<(String, PathBuf)> = self.slots.keys().filter_map(|slot| Some((slot.clone(), self.node_of(slot)?))).collect();
+        for (slot, node) in bound {
+            if slot == "root" || (self.stays_bound(&slot) && forget_content(&node).is_ok()) {
+                self.nodes.insert(slot, node);
+                continue;
+            }
+            let device = &self.slots[&slot];
             fs::write(Path::new(BLOCK_DRIVER).join("unbind"), device).context(|| format!("unbind disk slot {}", slot))?;
         }
         Ok(())
@@ -115,6 +124,13 @@ impl Devices {
     pub fn count(&self) -> usize {
         self.slots.len()
     }
+}
+
+/// Drops what the kernel has cached of a disk. An error (EBUSY) while a file system stands on it: lazily unmounted, it may take a moment to go.
+fn forget_content(node: &Path) -> io::Result<()> {
+    const BLKFLSBUF: libc::c_ulong = 0x1261;
+    let disk = fs::OpenOptions::new().read(true).custom_flags(libc::O_EXCL).open(node)?;
+    sys::check(unsafe { libc::ioctl(disk.as_raw_fd(), BLKFLSBUF as _, 0) }).map(drop)
 }
 
 /// In sectors.

@@ -77,7 +77,7 @@ impl Agent {
         if let Some(interface) = &self.sandbox.interface {
             net::forget(interface)?;
         }
-        self.devices.unbind_disks()?;
+        self.devices.forget_disks()?;
         self.sandbox = Sandbox::default();
         Ok(Answer::Done)
     }

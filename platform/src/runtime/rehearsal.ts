@@ -78,11 +78,19 @@ function setupOf(clock: Clock): SandboxSetup {
   };
 }
 
+/** With limits, as most containers have. */
 function request() {
+  const resources = {
+    cpuShares: 10n,
+    cpuQuota: 100_000n,
+    cpuPeriod: 100_000n,
+    memoryLimitInBytes: 67_108_864n,
+    oomScoreAdj: 900n,
+  };
   const spec = ociSpec({
     id: container,
     hostname: container,
-    config: { command: ['/usr/bin/crun', '--version'], linux: { resources: {}, securityContext: {} } },
+    config: { command: ['/usr/bin/crun', '--version'], linux: { resources, securityContext: {} } },
     image: {},
     volumePaths: [],
     podMemoryBytes: 256 * 1024 * 1024,
@@ -97,6 +105,7 @@ function request() {
     tty: false,
     stdin: false,
     stdinOnce: false,
+    user: { name: '0', supplementalGroups: [] },
   };
 }
 
