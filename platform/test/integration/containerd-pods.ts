@@ -134,6 +134,13 @@ async function lifeOfPod(lab: ContainerdLab, cri: CriClient, runtimeHandler: str
   const { status } = await cri.podSandboxStatus({ podSandboxId });
   assert.ok(status?.network?.ip?.startsWith(`${subnet}.`), JSON.stringify(status?.network));
   assert.equal(lab.machines().length, 1, 'one machine for sandbox and container');
+  const containers = (await lab.ctr(['-n', 'k8s.io', 'container', 'ls', '-q'])).stdout.split('\n');
+  assert.ok(containers.includes(containerId));
+  assert.equal(
+    containers.includes(podSandboxId),
+    runtimeHandler !== 'sampan-pod',
+    'whether there is a pause container',
+  );
   const said = await cri.execSync({ containerId, cmd: ['hostname'], timeout: 20n });
   assert.equal(Buffer.from(said.stdout ?? []).toString(), 'in-a-vm\n');
   const log = () => readFile(logPath, 'utf8');

@@ -48,6 +48,12 @@ export function taskTests(programs: () => Promise<{ programs?: ContainerdProgram
     const started = await lab.run('busy', ['sh', '-c', 'while true; do :; done'], ['-d']);
     assert.equal(started.code, 0, started.stderr);
     assert.equal(await lab.state('busy'), 'RUNNING');
+    const bundle = join(lab.home, 'c/state/io.containerd.runtime.v2.task/default/busy');
+    if (lab.programs.major === 1) assert.match(await readFile(join(bundle, 'address'), 'utf8'), /^unix:\/\//);
+    else {
+      const { version, protocol } = JSON.parse(await readFile(join(bundle, 'bootstrap.json'), 'utf8'));
+      assert.deepEqual([version, protocol], [3, 'ttrpc']);
+    }
     const entered = await lab.ctr([
       'task',
       'exec',
