@@ -1,19 +1,27 @@
 /**
  * `sampan bench runtime`: the runtime as a part of others, against what they use otherwise: Podman and containerd starting a container with crun,
- * with runc, and with our handlers; exec, stdout and memory of a running one. One run alternates the things compared, so that a machine that
- * slows down slows all of them down. What this machine cannot run is left out and said on stderr.
+ * with runc, and with our handlers; exec, stdout and memory of a running one; critest's own benchmark and fifty Pods at once on our CRI and on
+ * containerd's. One run alternates the things compared, so that a machine that slows down slows all of them down. What this machine cannot run is left
+ * out and said on stderr. `--only starts,inside,cri` runs a part; `--runs N` (default 20), `--pods N` (50).
  */
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ContainerdLab } from '../../platform/test/integration/support/containerd-lab.ts';
-import { crunScript, PodmanLab } from '../../platform/test/integration/support/podman-lab.ts';
+import { PodmanLab } from '../../platform/test/integration/support/podman-lab.ts';
+import { enterMountNamespace, serveRegistries } from '../critest/registries.ts';
 import { atLeast, atMost, type BenchDocument, describeMachine, type Goal, print, round, summarise } from './report.ts';
+import { type CriPeer, openCriPeers } from './runtime/cri-peers.ts';
+import { benchmarkOf } from './runtime/critest-benchmark.ts';
+import { crowdOf } from './runtime/crowd.ts';
 import { type Inside, isAccelerated, machineMemory, openInside } from './runtime/inside.ts';
-import { containerdWays, podmanWays, workingWays } from './runtime/ways.ts';
+import { containerdWays, openCrun, podmanWays, workingWays } from './runtime/ways.ts';
 
+const flagValue = (flag: string) => (process.argv.includes(flag) ? process.argv[process.argv.indexOf(flag) + 1] : '');
 const json = process.argv.includes('--json');
-const runs = Number(process.argv[process.argv.indexOf('--runs') + 1] || 20);
+const runs = Number(flagValue('--runs') || 20);
+const pods = Number(flagValue('--pods') || 50);
+const parts = (flagValue('--only') || 'starts,inside,cri').split(',');
+/** Rounds of critest's benchmark, and its samples in each. */
+const [criRounds, criSamples] = [2, 5];
 const throughputMib = 64;
 /** Between two runs: what one leaves behind (a pool filling up again) must not be paid by the next. */
 const settleMs = 1_000;
@@ -26,7 +34,8 @@ function note(name: string, unit: string, value: number): void {
   values[name].list.push(value);
 }
 
-async function starts(podman: PodmanLab, containerd: ContainerdLab, crun: string): Promise<void> {
+async function starts(podman: PodmanLab, containerd: ContainerdLab): Promise<void> {
+  using crun = await openCrun();
   const ways = await workingWays([...podmanWays(podman, crun), ...containerdWays(containerd)], progress);
   for (let run = 0; run < runs; run++) {
     progress(`starts: run ${run + 1} of ${runs}`);
@@ -41,7 +50,8 @@ async function starts(podman: PodmanLab, containerd: ContainerdLab, crun: string
 }
 
 /** Tells whether machines run on KVM. */
-async function running(podman: PodmanLab, crun: string): Promise<boolean> {
+async function running(podman: PodmanLab): Promise<boolean> {
+  using crun = await openCrun();
   const open: Inside[] = [];
   try {
     for (const kind of ['crun', 'vm', 'namespace'] as const)
@@ -67,6 +77,36 @@ async function running(podman: PodmanLab, crun: string): Promise<boolean> {
   }
 }
 
+async function throughCri(): Promise<void> {
+  await using _registries = await serveRegistries();
+  await using peers = await openCriPeers(progress);
+  // A peer that fails once is left out from then on.
+  let list: CriPeer[] = peers.list;
+  const each = async (what: string, work: (peer: CriPeer) => Promise<void>) => {
+    for (const peer of list) {
+      progress(`${what}: ${peer.name}`);
+      await delay(settleMs);
+      await work(peer).catch((error) => {
+        progress(`${what}: ${peer.name} is left out: ${error.message}`);
+        list = list.filter((other) => other !== peer);
+      });
+    }
+  };
+  // The first Pod of a shape makes its template, and every server has the image then.
+  await each('warming up', async (peer) => void (await crowdOf(peer, 1)));
+  for (let round = 0; round < criRounds; round++)
+    await each('critest -benchmark', async (peer) => {
+      for (const [operation, list] of await benchmarkOf(peer, criSamples))
+        for (const value of list) note(`critest ${operation}: ${peer.name}`, 'ms', value);
+    });
+  await each(`${pods} Pods at once`, async (peer) => {
+    const { seconds, outside, guest } = await crowdOf(peer, pods);
+    note(`${pods} Pods at once: ${peer.name}`, 's', seconds);
+    if (outside !== undefined) note(`memory of a Pod outside guest and containers: ${peer.name}`, 'MiB', outside);
+    if (guest !== undefined) note(`memory of a Pod's guest: ${peer.name}`, 'MiB', guest);
+  });
+}
+
 function documentOf(kvm: boolean): BenchDocument {
   const series = Object.fromEntries(
     Object.entries(values).map(([name, { unit, list }]) => [name, summarise(unit, list)]),
@@ -87,6 +127,14 @@ function documentOf(kvm: boolean): BenchDocument {
     atMost('exec into a VM, over exec on the host', 15, p50('exec: sampan vm') - p50('exec: on the host'), 'ms'),
     atLeast('stdout of a VM', kvm ? 200 : 40, p50('stdout: sampan vm'), 'MiB/s'),
     ...(kvm ? [atMost("the VMM's own memory", 15, p50("memory of a VM: the VMM's own"), 'MiB')] : []),
+    ...['CreatePod', 'CreateContainer', 'StartContainer'].map((operation) => {
+      const at = (name: string) => p50(`critest ${operation}: ${name}`);
+      return atMost(
+        `critest ${operation} with namespace, of containerd and runc`,
+        1,
+        at('sampan namespace') / at('containerd, runc'),
+      );
+    }),
   ];
   const known = (value: number | string) => !Number.isNaN(value);
   return {
@@ -98,14 +146,25 @@ function documentOf(kvm: boolean): BenchDocument {
   };
 }
 
-const podman = await PodmanLab.open('bench-podman');
-const containerd = await ContainerdLab.start();
-try {
-  const crun = join(podman.home, 'crun');
-  await writeFile(crun, crunScript, { mode: 0o755 });
-  await starts(podman, containerd, crun);
-  print(documentOf(await running(podman, crun)), json);
-} finally {
-  await containerd.stop();
-  await podman[Symbol.asyncDispose]();
+/** In laboratories of their own, which are gone afterwards. */
+async function withPodman(work: (podman: PodmanLab) => Promise<boolean>): Promise<boolean> {
+  await using podman = await PodmanLab.open('bench-podman');
+  // Awaited here: otherwise the laboratory goes while it is used.
+  return await work(podman).catch((error) => {
+    // Told before what clearing up after it may say.
+    progress(String(error?.stack ?? error));
+    throw error;
+  });
 }
+
+// Registries answer by their public names in there.
+enterMountNamespace();
+const kvm = await withPodman(async (podman) => {
+  if (parts.includes('starts')) {
+    const containerd = await ContainerdLab.start();
+    await starts(podman, containerd).finally(() => containerd.stop());
+  }
+  return parts.includes('inside') ? running(podman) : false;
+});
+if (parts.includes('cri')) await throughCri();
+print(documentOf(kvm), json);

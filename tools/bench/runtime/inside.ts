@@ -6,7 +6,7 @@ import { instanceFromEnvironment } from '../../../platform/src/base/config.ts';
 import { vmmPids } from '../../../platform/test/integration/support/instance.ts';
 import type { PodmanLab } from '../../../platform/test/integration/support/podman-lab.ts';
 import { type VmmMemory, vmmMemory } from '../memory.ts';
-import { annotation, podmanFlags } from './ways.ts';
+import { annotation, type Crun, podmanFlags } from './ways.ts';
 
 export interface Inside {
   name: string;
@@ -18,19 +18,21 @@ export interface Inside {
 }
 
 /** A container in the background, entered through the runtime's own command. `crun` stands for exec on the host. */
-export async function openInside(lab: PodmanLab, kind: 'crun' | 'vm' | 'namespace', crun: string): Promise<Inside> {
+export async function openInside(lab: PodmanLab, kind: 'crun' | 'vm' | 'namespace', crun: Crun): Promise<Inside> {
   const name = `inside-${kind}`;
-  const runtime = kind === 'crun' ? crun : lab.runtime;
+  const runtime = kind === 'crun' ? crun.runtime : lab.runtime;
+  const before = kind === 'crun' ? crun.before : [];
   const flags = kind === 'crun' ? [] : ['--annotation', annotation(kind)];
   const started = await lab.podman(
     ['run', '-d', '--name', name, ...podmanFlags, ...flags, 'localhost/demo:1', 'sleep', '100000'],
-    { runtime },
+    { runtime, before },
   );
   if (started.code !== 0) throw new Error(started.stderr.trim().split('\n').at(-1));
   const id = started.stdout.trim();
   const bytesOf = (args: string[]) =>
     new Promise<number>((resolve, reject) => {
-      const child = spawn(runtime, ['exec', id, ...args], { env: lab.env, stdio: ['ignore', 'pipe', 'inherit'] });
+      const words = [...before, runtime, 'exec', id, ...args];
+      const child = spawn(words[0]!, words.slice(1), { env: lab.env, stdio: ['ignore', 'pipe', 'inherit'] });
       let bytes = 0;
       child.stdout.on('data', (data: Buffer) => {
         bytes += data.length;
@@ -52,7 +54,7 @@ export async function openInside(lab: PodmanLab, kind: 'crun' | 'vm' | 'namespac
       return mib / ((performance.now() - began) / 1000);
     },
     async close() {
-      await lab.podman(['rm', '--force', '--time', '0', name], { runtime });
+      await lab.podman(['rm', '--force', '--time', '0', name], { runtime, before });
     },
   };
 }

@@ -48,7 +48,8 @@ export class CriLab implements AsyncDisposable {
     this.env = { ...env, SAMPAN_CRI_SOCKET: this.socketPath };
   }
 
-  static async open(name: string): Promise<CriLab> {
+  /** `more` goes into its environment. */
+  static async open(name: string, more: NodeJS.ProcessEnv = {}): Promise<CriLab> {
     const home = await mkdtemp(`/var/tmp/sampan-${name}-`);
     const built = await artifacts(currentInstance());
     const directoryOf = (what: string) => built.find((artifact) => artifact.name === what)!.directory;
@@ -60,6 +61,7 @@ export class CriLab implements AsyncDisposable {
       SAMPAN_GUEST_DIR: process.env.SAMPAN_GUEST_DIR ?? directoryOf('guest'),
       SAMPAN_HOST_DIR: process.env.SAMPAN_HOST_DIR ?? directoryOf('host'),
       PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
+      ...more,
     });
     try {
       await lab.start();

@@ -83,15 +83,13 @@ export class PodmanLab implements AsyncDisposable {
     return lab;
   }
 
+  /** `before`: a program, with its first arguments, that runs podman. */
   podman(
     args: string[],
-    options: { input?: string; timeoutMs?: number; runtime?: string } = {},
+    { before = [], ...options }: { input?: string; timeoutMs?: number; runtime?: string; before?: string[] } = {},
   ): Promise<CommandResult> {
-    return command('podman', [...this.#storage, '--runtime', options.runtime ?? this.runtime, ...args], {
-      timeoutMs: 90_000,
-      ...options,
-      env: this.env,
-    });
+    const words = [...before, 'podman', ...this.#storage, '--runtime', options.runtime ?? this.runtime, ...args];
+    return command(words[0]!, words.slice(1), { timeoutMs: 90_000, ...options, env: this.env });
   }
 
   /** The same with a terminal, by script(1); its output has the terminal's line ends. */

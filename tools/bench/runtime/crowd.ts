@@ -1,0 +1,104 @@
+/** Many Pods at once through CRI: until the last of them runs, and what each costs the host while they idle. */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { vmmMemory } from '../memory.ts';
+import type { CriPeer } from './cri-peers.ts';
+
+export const image = 'registry.k8s.io/e2e-test-images/busybox:1.29-2';
+const settleMs = 3_000;
+
+export interface Crowd {
+  /** From the first call until the last container is started. */
+  seconds: number;
+  /** MiB of the host for each Pod, outside its guest and its containers; absent where it cannot be told. */
+  outside?: number;
+  /** Of a VM's guest, MiB. */
+  guest?: number;
+}
+
+export async function crowdOf(peer: CriPeer, size: number): Promise<Crowd> {
+  await peer.client.pullImage({ image: { image } });
+  const before = new Set(processes());
+  const began = performance.now();
+  const started = await Promise.allSettled(Array.from({ length: size }, (_, index) => startPod(peer, index)));
+  const seconds = (performance.now() - began) / 1000;
+  try {
+    const failed = started.find((one) => one.status === 'rejected');
+    if (failed) throw failed.reason;
+    await delay(settleMs);
+    return {
+      seconds,
+      ...memoryOf(
+        processes().filter((pid) => !before.has(pid)),
+        size,
+      ),
+    };
+  } finally {
+    await removePods(peer);
+  }
+}
+
+async function startPod({ client, runtimeHandler }: CriPeer, index: number): Promise<void> {
+  const name = `crowd-${index}`;
+  const resources = { cpuQuota: 50_000n, cpuPeriod: 100_000n, memoryLimitInBytes: 64n << 20n };
+  const config = {
+    metadata: { name, namespace: 'bench', uid: `${name}-${process.pid}`, attempt: 0 },
+    hostname: name,
+    linux: { resources },
+  };
+  const { podSandboxId } = await client.runPodSandbox({ config, runtimeHandler });
+  const container = {
+    metadata: { name: 'main', attempt: 0 },
+    image: { image },
+    command: ['sleep', '100000'],
+    linux: { resources },
+  };
+  const { containerId } = await client.createContainer({ podSandboxId, config: container, sandboxConfig: config });
+  await client.startContainer({ containerId });
+}
+
+async function removePods({ client }: CriPeer): Promise<void> {
+  const { items = [] } = await client.listPodSandbox({});
+  for (const { id: podSandboxId } of items) {
+    await client.stopPodSandbox({ podSandboxId });
+    await client.removePodSandbox({ podSandboxId });
+  }
+}
+
+const processes = (): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+
+/** What came with the Pods: VMMs; the agent of machines on the host; containerd's shims and pause containers. */
+function memoryOf(pids: number[], size: number): Omit<Crowd, 'seconds'> {
+  const programs = pids.map((pid) => ({ pid, program: programOf(pid) }));
+  const vmms = programs.filter(({ program }) => program.startsWith('qemu'));
+  if (vmms.length >= size) {
+    const all = vmms.map(({ pid }) => vmmMemory(pid, /memfd:|memory|template/));
+    const guest = sum(all.map(({ guestPrivate, guestShared }) => guestPrivate + guestShared)) / size;
+    return { outside: sum(all.map(({ own, tcg }) => own + tcg)) / size, guest };
+  }
+  const ours = programs.filter(({ program }) => /^(agent|sampan-agent|containerd-shim.*|pause)$/.test(program));
+  if (ours.length < size) return {};
+  return { outside: sum(ours.map(({ pid }) => pssMib(pid))) / size };
+}
+
+function programOf(pid: number): string {
+  try {
+    return basename(readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ''));
+  } catch {
+    return '';
+  }
+}
+
+function pssMib(pid: number): number {
+  try {
+    return Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024;
+  } catch {
+    return 0;
+  }
+}
+
+const sum = (numbers: number[]): number => numbers.reduce((total, one) => total + one, 0);
