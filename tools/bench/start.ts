@@ -46,7 +46,7 @@ const settleMs = 2_500;
 /** As many floors as there are cores, side by side: cores that share caches, clocks or pipelines do less each when all of them work. */
 const crowdedFloor = 'floor cpu, one on each core';
 /** A pool that has not grown for so long is full. */
-const poolCalmMs = 12_000;
+const poolCalmMs = 20_000;
 /** What a Pod with a limit of 64 MiB gets: see machine-shape.ts. */
 const shape = { vcpus: 1, memoryMib: 128 };
 
@@ -98,9 +98,8 @@ async function main(): Promise<void> {
     await touchMemory(atOnce * 80);
     const crowds: Record<string, Crowd> = {};
     for (const which of ['first', 'second']) {
-      progress(`${atOnce} Pods at once, the ${which} time`);
+      progress('waiting for the pool');
       crowds[which] = await crowd(instance, which, fresh);
-      progress(`waiting for the pool: ${(await filledPool(instance)).length} clones`);
     }
     print(documentOf({ values, acceleration, crowds, idleServer }), json);
   } finally {
@@ -123,6 +122,7 @@ interface Crowd {
 
 async function crowd(instance: TestInstance, which: string, fresh: VmmMemory): Promise<Crowd> {
   const pool = await filledPool(instance);
+  progress(`${atOnce} Pods at once, the ${which} time, ${pool.length} clones parked`);
   const names = Array.from({ length: atOnce }, (_, index) => `${which}-${index}`);
   const parked = pool.map(pssMib);
   const parkedCpuMs = pool.map(cpuMs);
