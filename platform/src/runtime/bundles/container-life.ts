@@ -50,8 +50,9 @@ export async function createContainer(
     await openStdio(context, container, { isNew: true });
     const agent = await agentOf(context, container);
     await context.step('bundle-guest');
-    await agent.createVolume({ id: shareTag, kind: 'share', tag: shareTag });
-    await agent.createContainer({
+    // Carried out in this order: the second need not wait for the first one's answer.
+    const sharing = agent.createVolume({ id: shareTag, kind: 'share', tag: shareTag });
+    const making = agent.createContainer({
       id: request.id,
       rootfs: { volumeId: shareTag, subPath: `${request.id}/rootfs`, readOnly: guest.readOnlyRootfs },
       spec: guest.spec,
@@ -63,6 +64,9 @@ export async function createContainer(
       ...(guest.joinsPids && request.pidNamespaceOf ? { pidNamespaceOf: request.pidNamespaceOf } : {}),
       ...(sharePidNamespace && !guest.joinsPids ? { ownPidNamespace: true } : {}),
     });
+    making.catch(() => {});
+    await sharing;
+    await making;
     container.made.resolve();
     await context.step('bundle-made');
     container.record.state = 'created';
@@ -148,12 +152,11 @@ export async function startContainer(context: BundleContext, id: string): Promis
   if (record.state === 'created') {
     const agent = await agentOf(context, container);
     await context.step('bundle-start');
-    const { startedAtUnixNanos } = await agent.startContainer(id);
-    // The agent may have told of the end before its answer came.
-    const live = (await agent.listContainers()).find((status) => status.id === id);
+    const { startedAtUnixNanos, pid } = await agent.startContainer(id);
     await context.step('bundle-started');
-    record.guestPid = live?.pid ?? 0;
+    record.guestPid = pid ?? 0;
     record.startedAtNanos = startedAtUnixNanos;
+    // The agent may have told of the end before its answer came.
     if ((record.state as string) !== 'stopped') record.state = 'running';
     await saveBundleContainer(context.paths, record);
     context.events.tell({ type: 'started', containerId: id });

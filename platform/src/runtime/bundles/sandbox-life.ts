@@ -209,7 +209,10 @@ export async function leaveSandbox(context: BundleContext, sandbox: LiveSandbox)
 /** A sandbox that counts as gone is cleared away behind its caller's back. */
 export function clearBehind(context: BundleContext, { record: { id } }: LiveSandbox): void {
   const left = clearAway(context, id).catch((error) =>
-    context.options.log.error({ sandbox: id, error: messageOf(error) }, 'a sandbox is not cleared away; a restart will'),
+    context.options.log.error(
+      { sandbox: id, error: messageOf(error) },
+      'a sandbox is not cleared away; a restart will',
+    ),
   );
   context.leaving.set(id, left);
   void left.then(() => context.leaving.delete(id));
