@@ -48,6 +48,7 @@ const roots: Record<string, string> = {
   V1IngressClass: 'networking.k8s.io',
   V1EndpointSlice: 'discovery.k8s.io',
   V1StorageClass: 'storage.k8s.io',
+  V1CSINode: 'storage.k8s.io',
   V1Role: 'rbac.authorization.k8s.io',
   V1RoleBinding: 'rbac.authorization.k8s.io',
   V1ClusterRole: 'rbac.authorization.k8s.io',

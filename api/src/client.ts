@@ -130,6 +130,7 @@ export const resources = {
   persistentvolumes: { group: '', version: 'v1', resource: 'persistentvolumes', namespaced: false },
   persistentvolumeclaims: { group: '', version: 'v1', resource: 'persistentvolumeclaims', namespaced: true },
   storageclasses: { group: 'storage.k8s.io', version: 'v1', resource: 'storageclasses', namespaced: false },
+  csinodes: { group: 'storage.k8s.io', version: 'v1', resource: 'csinodes', namespaced: false },
   deployments: { group: 'apps', version: 'v1', resource: 'deployments', namespaced: true },
   replicasets: { group: 'apps', version: 'v1', resource: 'replicasets', namespaced: true },
   statefulsets: { group: 'apps', version: 'v1', resource: 'statefulsets', namespaced: true },

@@ -35,6 +35,7 @@ import { runtimeClassKind } from './runtime-class.ts';
 import { secretKind } from './secret.ts';
 import { serviceKind } from './service/service.ts';
 import { serviceAccountKind } from './service-account.ts';
+import { csiNodeKind } from './storage/csi-node.ts';
 import { persistentVolumeKind } from './storage/persistent-volume.ts';
 import { persistentVolumeClaimKind } from './storage/persistent-volume-claim.ts';
 import { storageClassKind } from './storage/storage-class.ts';
@@ -67,6 +68,7 @@ export const allKinds: Kind[] = [
   ingressKind,
   ingressClassKind,
   storageClassKind,
+  csiNodeKind,
   jobKind,
   cronJobKind,
   horizontalPodAutoscalerKind,

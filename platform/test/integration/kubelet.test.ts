@@ -9,13 +9,18 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { type KubeClient, type KubeObject, resources } from '@sampan/api/client.ts';
+import { parse } from 'yaml';
 import { binaryOf } from '../../../tools/conformance/go-programs.ts';
 import { run } from '../../src/base/child.ts';
+import { PodSandboxState } from '../../src/runtime/generated/cri.ts';
 import { buildImage } from '../fixtures/images/build-image.ts';
 import { type Registry, startRegistry } from '../fixtures/images/registry.ts';
 import { CriLab, missingForCri } from './support/cri-lab.ts';
-import { freePort } from './support/instance.ts';
+import { freePort, startInstance, type TestInstance } from './support/instance.ts';
 import { besideTheHost, Kubelet, type KubeletPod } from './support/kubelet-lab.ts';
+import { bootstrapKubeconfig, fullPod, small } from './support/kubelet-pods.ts';
+import { createPod, isReady, type TestPod } from './support/pods.ts';
 import { until } from './support/wait.ts';
 
 const inside = process.env.SAMPAN_TEST_KUBELET !== undefined;
@@ -38,7 +43,10 @@ if (!inside) {
     t.diagnostic(child.stdout.match(/^.*ℹ .*(ms|MiB).*$/gm)?.join('\n') ?? '');
   });
 } else {
-  describe('kubelet alone', () => void test('static Pods', alone));
+  describe('kubelet', () => {
+    test('alone, with static Pods', alone);
+    test('as a node of our API server, with Pods of both runtime classes', asNode);
+  });
 }
 
 interface Lab extends AsyncDisposable {
@@ -63,8 +71,6 @@ async function newLab(): Promise<Lab> {
     },
   };
 }
-
-const small = { limits: { cpu: '1', memory: '96Mi' }, requests: { cpu: '100m', memory: '96Mi' } };
 
 const staticPod = (name: string, spec: object) => ({
   ...{ apiVersion: 'v1', kind: 'Pod' },
@@ -187,10 +193,7 @@ async function alone(t: TestContext): Promise<void> {
     assert.equal(statusOf(found).containerID, statusOf(again).containerID);
 
     await kubelet.manifest('web', undefined);
-    await until('nothing of the Pod is left in the runtime', async () => {
-      const { items = [] } = await cri.client.listPodSandbox({});
-      return items.length === 0;
-    });
+    await stopped(cri);
   } catch (error) {
     t.diagnostic(await kubelet.tail());
     throw error;
@@ -198,6 +201,14 @@ async function alone(t: TestContext): Promise<void> {
     await kubelet.stop();
   }
   assert.equal(existsSync(kubelet.directory), false);
+}
+
+/** kubelet collects what is left of sandboxes once a minute; what they held is gone before. */
+async function stopped({ client }: CriLab): Promise<void> {
+  await until('no sandbox of a Pod runs', async () => {
+    const { items = [] } = await client.listPodSandbox({});
+    return items.every(({ state }) => state === PodSandboxState.SANDBOX_NOTREADY);
+  });
 }
 
 interface Summary {
@@ -221,4 +232,131 @@ async function summaryTest(kubelet: Kubelet, name: string): Promise<void> {
   for (const container of pod.containers!) assert.ok(container.memory!.workingSetBytes! > 0, container.name);
   assert.equal(pod.network?.name, 'eth0');
   assert.ok(pod.network!.rxBytes! > 0);
+}
+
+async function asNode(t: TestContext): Promise<void> {
+  await using lab = await newLab();
+  const { cri, home, image } = lab;
+  process.env.SAMPAN_POOL = '0';
+  const instance = await startInstance('kubelet-api');
+  const { client } = instance;
+  const admin = parse(await readFile(instance.kubeconfig, 'utf8')) as AdminKubeconfig;
+  const authority = admin.clusters[0]!.cluster['certificate-authority-data'];
+  const { 'client-certificate-data': cert, 'client-key-data': key } = admin.users[0]!.user;
+  const [caFile, bootstrap] = [join(instance.home, 'pki/client-ca.crt'), join(home, 'bootstrap.kubeconfig')];
+  await bootstrapKubeconfig(instance, authority, bootstrap);
+  const kubelet = new Kubelet({
+    directory: join(home, 'kubelet'),
+    binary: process.env.SAMPAN_TEST_KUBELET!,
+    criSocket: cri.socketPath,
+    port: await freePort(),
+    flags: [`--bootstrap-kubeconfig=${bootstrap}`, `--kubeconfig=${join(home, 'kubelet.kubeconfig')}`],
+    config: {
+      rotateCertificates: true,
+      authentication: { anonymous: { enabled: false }, webhook: { enabled: true }, x509: { clientCAFile: caFile } },
+      authorization: { mode: 'Webhook' },
+    },
+    credentials: { cert: atob(cert), key: atob(key) },
+  });
+  try {
+    await client.create(
+      resources.configmaps,
+      { metadata: { name: 'conf' }, data: { colour: 'green', 'app.ini': 'one\n' } } as KubeObject,
+      { namespace: 'default' },
+    );
+    await client.create(
+      resources.secrets,
+      { metadata: { name: 'keys' }, stringData: { password: 'hush\n' } } as KubeObject,
+      { namespace: 'default' },
+    );
+    await kubelet.start();
+    await nodeTest(client);
+    const shared = join(home, 'shared');
+    await run('mkdir', [shared]);
+    for (const handler of ['vm', 'namespace']) await createPod(client, fullPod(handler, image, shared));
+    for (const handler of ['vm', 'namespace']) {
+      const begin = performance.now();
+      const pod = await isReady(client, `full-${handler}`, 120_000);
+      t.diagnostic(`${handler}: ready after ${Math.round(performance.now() - begin)} ms more`);
+      await volumesTest(kubelet, instance, pod);
+    }
+    await client.patch(
+      resources.configmaps,
+      'conf',
+      { data: { 'app.ini': 'two\n' } },
+      { namespace: 'default', type: 'application/merge-patch+json' },
+    );
+    for (const handler of ['vm', 'namespace'])
+      await until(
+        `${handler} sees the ConfigMap change`,
+        async () => (await kubelet.exec(`full-${handler}`, ['cat', '/conf/app.ini'])).stdout === 'two\n',
+        90_000,
+      );
+    for (const handler of ['vm', 'namespace']) {
+      await client.delete(resources.pods, `full-${handler}`, { namespace: 'default' });
+      await until(`full-${handler} is gone`, async () => {
+        const { items } = await client.list(resources.pods, { namespace: 'default' });
+        return items.every(({ metadata }) => metadata?.name !== `full-${handler}`);
+      });
+      assert.equal(await readFile(join(shared, handler), 'utf8'), 'bye\n', 'it had the time to end');
+    }
+    await stopped(cri);
+  } catch (error) {
+    t.diagnostic(await kubelet.tail());
+    throw error;
+  } finally {
+    await kubelet.stop();
+    await instance.stop();
+  }
+}
+
+interface AdminKubeconfig {
+  clusters: { cluster: { 'certificate-authority-data': string } }[];
+  users: { user: { 'client-certificate-data': string; 'client-key-data': string } }[];
+}
+
+/** The Node as kubelet registered it, with a certificate of its own for which it asked. */
+async function nodeTest(client: KubeClient): Promise<void> {
+  const node = await until('the Node is ready', async () => {
+    const found = await client.get<KubeObject & { status: NodeStatus }>(resources.nodes, 'kubelet');
+    return found.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
+      ? found
+      : undefined;
+  });
+  const { nodeInfo, runtimeHandlers = [] } = node.status;
+  assert.match(nodeInfo!.containerRuntimeVersion, /^sampan:\/\//);
+  assert.deepEqual(runtimeHandlers.map(({ name = '' }) => name).sort(), ['', 'namespace', 'vm']);
+  const { items } = await client.list(resources.certificatesigningrequests);
+  const [request] = items as unknown as { spec: { username: string; signerName: string } }[];
+  assert.deepEqual(
+    [request!.spec.username, request!.spec.signerName],
+    ['system:serviceaccount:kube-system:bootstrapper', 'kubernetes.io/kube-apiserver-client-kubelet'],
+  );
+}
+
+interface NodeStatus {
+  conditions?: { type: string; status: string }[];
+  nodeInfo?: { containerRuntimeVersion: string };
+  runtimeHandlers?: { name?: string }[];
+}
+
+async function volumesTest(kubelet: Kubelet, instance: TestInstance, pod: TestPod): Promise<void> {
+  const name = pod.metadata!.name!;
+  const handler = pod.metadata!.labels!.kind;
+  assert.equal(
+    await kubelet.log(name),
+    `one\nhush\nkind="${handler}"one\ninit\ngreen hush\n ${pod.status!.podIP}\npart\nmem is tmpfs\nstarted\n`,
+  );
+  const { stdout: token } = await kubelet.exec(name, ['cat', '/var/run/secrets/kubernetes.io/serviceaccount/token']);
+  const { stdout: projected } = await kubelet.exec(name, ['cat', '/all/token']);
+  for (const one of [token, projected])
+    assert.equal(await whoIs(instance, one), 'system:serviceaccount:default:default');
+}
+
+/** The user that the API server takes the token's bearer for. */
+async function whoIs({ client }: TestInstance, token: string): Promise<string | undefined> {
+  const reviews = { group: 'authentication.k8s.io', version: 'v1', resource: 'tokenreviews', namespaced: false };
+  const review = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token } } as KubeObject;
+  const answer = await client.create<KubeObject & { status?: { user?: { username?: string } } }>(reviews, review);
+  return answer.status?.user?.username;
 }

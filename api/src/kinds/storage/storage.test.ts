@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { admitted, created, updated } from '../kind-fixtures.ts';
+import { csiNodeKind } from './csi-node.ts';
 import { persistentVolumeKind } from './persistent-volume.ts';
 import { persistentVolumeClaimKind } from './persistent-volume-claim.ts';
 import { storageClassKind } from './storage-class.ts';
@@ -56,4 +57,18 @@ it('a StorageClass is marked when it is the default one, and keeps what it makes
     Object.assign(object, { provisioner: 'example.com/y' }),
   );
   assert.deepEqual(problems, ['provisioner: Forbidden: updates to provisioner are forbidden.']);
+});
+
+it('a CSINode names each of its drivers once, with the id of the node there', () => {
+  const drivers = [{ name: 'a.example', nodeID: '1' }];
+  assert.deepEqual(created(csiNodeKind, { spec: { drivers } }), []);
+  assert.match(
+    created(csiNodeKind, { spec: { drivers: [...drivers, ...drivers] } })[0]!,
+    /drivers\[\d\].name: Duplicate/,
+  );
+  assert.match(created(csiNodeKind, { spec: { drivers: [{ name: 'a', nodeID: '' }] } })[0]!, /nodeID: Required/);
+  assert.match(
+    created(csiNodeKind, { spec: { drivers: [{ ...drivers[0], allocatable: { count: -1 } }] } })[0]!,
+    /allocatable.count: Invalid/,
+  );
 });

@@ -28,6 +28,8 @@ function wrongIn(request: AdmissionRequest, nodeName: string): string | undefine
   const { group, resource } = request.kind.ref;
   if (group === '' && resource === 'pods') return wrongWithPod(request, nodeName);
   if (group === '' && resource === 'nodes') return wrongWithNode(request, nodeName);
+  if (group === 'storage.k8s.io' && resource === 'csinodes')
+    return request.name === nodeName ? undefined : 'can only access CSINode with the same name as the requesting node';
   if (group !== 'coordination.k8s.io' || resource !== 'leases') return undefined;
   if (request.namespace !== leaseNamespace) {
     return `can only access leases in the "${leaseNamespace}" system namespace for node heartbeats`;

@@ -286,3 +286,28 @@ for (const [what, bytes] of broken) {
     );
   });
 }
+
+test("a list in a map comes in a message of its own: what a webhook's user has beside its name", () => {
+  const spec: Fields = [
+    [3, 'ann'],
+    [
+      5,
+      [
+        [1, 'authentication.kubernetes.io/credential-id'],
+        [
+          2,
+          [
+            [1, 'X509SHA256=1'],
+            [1, 'X509SHA256=2'],
+          ],
+        ],
+      ],
+    ],
+    [5, [[1, 'none']]],
+  ];
+  const body = envelope('authorization.k8s.io/v1', 'SubjectAccessReview', [[2, spec]]);
+  assert.deepEqual(decodeProtobuf(body).spec, {
+    user: 'ann',
+    extra: { 'authentication.kubernetes.io/credential-id': ['X509SHA256=1', 'X509SHA256=2'], none: [] },
+  });
+});

@@ -114,7 +114,7 @@ function isGoZero(field: string, value: unknown): boolean {
 
 function decodeEntry(of: FieldType, bytes: Uint8Array, read: (field: WireField) => unknown): [string, unknown] {
   let key = '';
-  let value: unknown = of.form === 'scalar' && of.scalar !== 'quantity' ? '' : {};
+  let value: unknown = of.form === 'array' ? [] : of.form === 'scalar' && of.scalar !== 'quantity' ? '' : {};
   const reader = new WireReader(bytes);
   for (let field = reader.next(); field; field = reader.next()) {
     if (field.number === 1) key = field.text();
@@ -126,8 +126,17 @@ function decodeEntry(of: FieldType, bytes: Uint8Array, read: (field: WireField) 
 function decodeValue(type: FieldType, field: WireField, depth: number): unknown {
   if (type.form === 'struct') return decodeStruct(type.name, field.bytes(), depth + 1);
   if (type.form === 'scalar') return decodeScalar(type.scalar, field);
-  // Lists of lists do not exist in protobuf: Go wraps them in messages of their own, which our kinds have none of.
+  if (type.form === 'array') return decodeWrapped(type.of, field.bytes(), depth);
   throw badRequest(`field ${field.number} has a form that protobuf has not`);
+}
+
+/** Maps of lists do not exist in protobuf: Go wraps the list in a message of its own (`extra` of a user: ExtraValue), as its field 1. */
+function decodeWrapped(of: FieldType, bytes: Uint8Array, depth: number): unknown[] {
+  const list: unknown[] = [];
+  const reader = new WireReader(bytes);
+  for (let field = reader.next(); field; field = reader.next())
+    if (field.number === 1) list.push(decodeValue(of, field, depth + 1));
+  return list;
 }
 
 function decodeScalar(scalar: Scalar, field: WireField): unknown {

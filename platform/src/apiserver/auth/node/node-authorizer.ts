@@ -24,6 +24,11 @@ export const nodeRules: Rules = {
       apiGroups: ['coordination.k8s.io'],
       resources: ['leases'],
     },
+    {
+      verbs: ['create', 'get', 'update', 'patch', 'delete'],
+      apiGroups: ['storage.k8s.io'],
+      resources: ['csinodes'],
+    },
     { verbs: ['get', 'list', 'watch'], apiGroups: ['node.k8s.io'], resources: ['runtimeclasses'] },
     { verbs: ['create'], apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'] },
     {
@@ -73,6 +78,7 @@ const referred: Record<string, 'ConfigMap' | 'Secret'> = { configmaps: 'ConfigMa
 function narrow(graph: NodeGraph, nodeName: string, asked: ResourceAttributes): Answer {
   const { group, resource, verb, name, namespace, subresource } = asked;
   if (group === 'coordination.k8s.io') return ownLease(nodeName, asked);
+  if (resource === 'csinodes') return ownCsiNode(nodeName, asked);
   if (group !== '') return yes;
   if (resource === 'serviceaccounts') {
     return graph.refers(nodeName, 'ServiceAccount', namespace, name) ? yes : unrelated(nodeName);
@@ -105,6 +111,11 @@ function ownLease(nodeName: string, { verb, name, namespace }: ResourceAttribute
   }
   if (verb === 'create' || name === nodeName) return yes;
   return no('can only access node lease with the same name as the requesting node');
+}
+
+function ownCsiNode(nodeName: string, { verb, name }: ResourceAttributes): Answer {
+  if (verb === 'create' || name === nodeName) return yes;
+  return no('can only access CSINode with the same name as the requesting node');
 }
 
 function unrelated(nodeName: string): Answer {

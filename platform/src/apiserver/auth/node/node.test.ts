@@ -140,6 +140,14 @@ describe('a node writes', () => {
     await assert.rejects(node.create(nodes, other), because(/not allowed to modify node "c"/));
   });
 
+  test('its own CSINode', async () => {
+    await node.create(resources.csinodes, { metadata: { name: 'a' }, spec: {} } as KubeObject);
+    assert.deepEqual((await node.get<KubeObject & { spec: object }>(resources.csinodes, 'a')).spec, { drivers: [] });
+    const other = { metadata: { name: 'b' }, spec: { drivers: [] } } as KubeObject;
+    await assert.rejects(node.create(resources.csinodes, other), because(/can only access CSINode with the same name/));
+    await assert.rejects(node.get(resources.csinodes, 'b'), because(/can only access CSINode with the same name/));
+  });
+
   test('its own lease', async () => {
     const lease = (name: string, where: string) => ({ metadata: { name, namespace: where }, spec: {} });
     await api.client
