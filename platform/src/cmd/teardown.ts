@@ -10,7 +10,7 @@ import { ensureDirectory } from '../base/files.ts';
 import { createLogger } from '../base/log.ts';
 import type { Network } from '../network/network.ts';
 import { hostShareMounts } from '../runtime/bundles/share-mounts.ts';
-import { launcherPath, openBridgeNetwork, openCniNetwork, openMacvlan, openVmm } from './drivers.ts';
+import { launcherPath, openBridgeNetwork, openCniNetwork, openMacvlan, openVmms } from './drivers.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 
 const instance = instanceFromEnvironment();
@@ -22,10 +22,12 @@ try {
   process.env.SAMPAN_POOL = '0';
   // What is attached is detached with the configuration in its record.
   delete process.env.SAMPAN_MACVLAN;
-  const vmm = await openVmm(instance, log);
+  const vmms = Object.values(await openVmms(instance, log));
   const machines = join(instance.run, 'vm');
-  for (const name of await readdir(machines).catch(() => [])) await vmm.destroy(join(machines, name));
-  await vmm.teardown();
+  // Each driver leaves the others' machines alone.
+  for (const name of await readdir(machines).catch(() => []))
+    for (const vmm of vmms) await vmm.destroy(join(machines, name));
+  for (const vmm of vmms) await vmm.teardown();
   // Before the bridge, which takes the directory of both. Without a record nothing is attached, and no network need be configured any more.
   if (await hasFiles(join(instance.run, 'network/cni'))) await removeNetwork(await openCniNetwork(instance, log));
   await removeNetwork(await openMacvlan(await openBridgeNetwork(instance, log), instance, log));
