@@ -22,7 +22,8 @@ try {
   process.env.SAMPAN_POOL = '0';
   // What is attached is detached with the configuration in its record.
   delete process.env.SAMPAN_MACVLAN;
-  const vmms = Object.values(await openVmms(instance, log));
+  const { vm, namespace } = await openVmms(instance, log);
+  const vmms = namespace ? [vm, namespace] : [vm];
   const machines = join(instance.run, 'vm');
   // Each driver leaves the others' machines alone.
   for (const name of await readdir(machines).catch(() => []))
