@@ -26,7 +26,7 @@ const reasons: Reason[] = [
   { pattern: /AppArmor/, why: "the kernel tried on is without AppArmor, and so are the guests'" },
   {
     pattern: /UserNamespaces/,
-    why: 'not offered, and refused by name: containers of a Pod share the user namespace of its machine, which is what keeps root apart',
+    why: 'not offered, and refused by name: it is the machine that keeps root apart, and handler `namespace` is for trusted work',
   },
 ];
 
