@@ -64,6 +64,11 @@ export function networkSuite(driver: string, { make, ownsGateway = true, crowd =
       assert.equal((await network.list()).length, 1);
     });
 
+    it('a mode that is another network’s is refused, and nothing is attached', async ({ network }) => {
+      await assert.rejects(network.attach({ ...requestOf('a'), mode: 'macvlan' }), { reason: 'Unsupported' });
+      assert.deepEqual(await network.list(), []);
+    });
+
     it('many attach at once and share nothing', async ({ network }) => {
       const ids = Array.from({ length: crowd }, (_, index) => `sandbox-${index}`);
       const attachments = await Promise.all(ids.map((id) => network.attach(requestOf(id))));

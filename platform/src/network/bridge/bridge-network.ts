@@ -18,6 +18,7 @@ import { SerialByKey } from '../../base/serial.ts';
 import { checkListeners, checkMappings, type MappedPorts } from '../host-ports.ts';
 import { checkNetnsPath } from '../netns.ts';
 import type { Attachment, AttachRequest, Network } from '../network.ts';
+import { refuseMode } from '../refuse-mode.ts';
 import { createResolver, type Resolver } from '../resolver/resolver.ts';
 import { claimSubnet, gatewayOf, withHostLock } from './claim.ts';
 import { type Binding, Firewall } from './firewall.ts';
@@ -172,6 +173,7 @@ class BridgeNetwork implements Network {
 
   attach(request: AttachRequest): Promise<Attachment> {
     return this.#serial.run(request.sandboxId, async () => {
+      refuseMode(request);
       const up = this.#running('attach');
       const known = up.leases.ofSandbox(request.sandboxId);
       const lease = known ?? (await this.#newLease(up, request));

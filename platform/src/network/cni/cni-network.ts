@@ -18,6 +18,7 @@ import { SerialByKey } from '../../base/serial.ts';
 import { checkListeners, checkMappings } from '../host-ports.ts';
 import { bindNetns, checkNetnsPath, isNetns, makeNetns, removeNetns } from '../netns.ts';
 import type { Attachment, AttachRequest, Network } from '../network.ts';
+import { refuseMode } from '../refuse-mode.ts';
 import { createResolver, type Resolver } from '../resolver/resolver.ts';
 import { type AttachmentRecord, readRecords, removeRecord, writeRecord } from './attachment-record.ts';
 import { capabilitiesOf, cniArgs } from './capabilities.ts';
@@ -127,6 +128,7 @@ class CniNetwork implements Network {
 
   attach(request: AttachRequest): Promise<Attachment> {
     return this.#serial.run(request.sandboxId, async () => {
+      refuseMode(request);
       this.#running('attach');
       const known = this.#records.get(request.sandboxId);
       const isSame = known?.boundFrom === request.netnsPath;

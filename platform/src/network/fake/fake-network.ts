@@ -4,6 +4,7 @@
  */
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Attachment, AttachRequest, Network } from '../network.ts';
+import { refuseMode } from '../refuse-mode.ts';
 
 export interface FakeNetworkState {
   attachments: Map<string, Attachment>;
@@ -36,6 +37,7 @@ export class FakeNetwork implements Network {
 
   async attach(request: AttachRequest): Promise<Attachment> {
     this.#check('attach');
+    refuseMode(request);
     const known = this.#state.attachments.get(request.sandboxId);
     if (known) return known;
     if (this.#state.attachments.size >= this.#capacity) {

@@ -85,7 +85,8 @@ class TwoNetworks implements Network {
         'Unsupported',
         'network mode macvlan: only for a sandbox with a network namespace of its own',
       );
-    return wire.attach(request);
+    const { mode: _, ...own } = request;
+    return wire.attach(own);
   }
 
   async detach(sandboxId: string): Promise<void> {
