@@ -27,7 +27,8 @@ export async function bench(name: string, options: { json?: boolean; runs: strin
       why: 'the benchmarks are: start, api, runtime, overhead',
       mend: './sampan bench start',
     });
-  await prepare([...runtimePackages, ...(peerPackages[name] ?? [])], { quiet: options.json });
+  const noMachines = name === 'api';
+  await prepare([...runtimePackages, ...(peerPackages[name] ?? [])], { quiet: options.json, noMachines });
   const args = [script, '--runs', options.runs, ...(options.json ? ['--json'] : [])];
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], { stdio: 'inherit' });
   process.exitCode = await new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? 128)));

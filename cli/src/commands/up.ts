@@ -56,10 +56,13 @@ const listrOptions = {
   fallbackRenderer: 'simple' as const,
 };
 
-/** Runs the steps that make this machine ready: shared by up, test and bench. `quiet` leaves stdout alone. */
-export async function prepare(needs: PackageNeed[], options: { quiet?: boolean } = {}): Promise<Artifact[]> {
+/** Runs the steps that make this machine ready: shared by up, test and bench. `quiet` leaves stdout alone; `noMachines`: packages will do. */
+export async function prepare(
+  needs: PackageNeed[],
+  options: { quiet?: boolean; noMachines?: boolean } = {},
+): Promise<Artifact[]> {
   const context: Context = { artifacts: [] };
-  const tasks = [packagesTask(needs), artifactsTask(currentInstance())];
+  const tasks = [packagesTask(needs), ...(options.noMachines ? [] : [artifactsTask(currentInstance())])];
   if (options.quiet)
     await new Listr<Context, 'silent'>(tasks as ListrTask<Context, never>[], { renderer: 'silent' }).run(context);
   else await new Listr<Context>(tasks, listrOptions).run(context);
