@@ -19,13 +19,13 @@ export class FaultyCri implements AsyncDisposable {
   readonly lab: CriLab;
   readonly image: string;
   readonly handler: string;
-  readonly #registry: Registry;
+  readonly registry: Registry;
   readonly #points: string;
   #before: string[] = [];
 
   private constructor(parts: { lab: CriLab; registry: Registry; image: string; handler: string; points: string }) {
     this.lab = parts.lab;
-    this.#registry = parts.registry;
+    this.registry = parts.registry;
     this.image = parts.image;
     this.handler = parts.handler;
     this.#points = parts.points;
@@ -104,12 +104,12 @@ export class FaultyCri implements AsyncDisposable {
     delete process.env.SAMPAN_FAILPOINTS;
     await this.at('');
     await this.lab[Symbol.asyncDispose]();
-    await this.#registry.stop();
+    await this.registry.stop();
     await rm(join(this.#points, '..'), { recursive: true, force: true });
   }
 }
 
-const gone = [status.UNAVAILABLE, status.CANCELLED, status.UNKNOWN, status.INTERNAL];
+const gone = [status.UNAVAILABLE, status.CANCELLED, status.UNKNOWN, status.INTERNAL, status.RESOURCE_EXHAUSTED];
 type Call = 'run' | 'create' | 'start' | 'exec' | 'stop' | 'remove' | 'stopSandbox' | 'removeSandbox';
 const calls: Call[] = ['run', 'create', 'start', 'exec', 'stop', 'remove', 'stopSandbox', 'removeSandbox'];
 

@@ -81,7 +81,7 @@ function firewall({ tag }: Swept): string[] {
   let table = '';
   for (const line of rules.split('\n')) {
     table = /^table (\S+ \S+)/.exec(line)?.[1] ?? table;
-    if (table.includes(tag) || line.includes(tag)) found.push(`rule ${table}: ${line.trim()}`);
+    if (line.trim() && (table.includes(tag) || line.includes(tag))) found.push(`rule ${table}: ${line.trim()}`);
   }
   return found;
 }
