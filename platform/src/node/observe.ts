@@ -113,7 +113,14 @@ function toRecord(status: cri.ContainerStatus, item: cri.Container): ContainerRe
     specHash: annotations[annotation.hash] ?? '',
     ...parseBackOff(annotations[annotation.backOff]),
     logPath: status.logPath ?? '',
+    ...userOf(status.user?.linux),
   };
+}
+
+function userOf(user: cri.LinuxContainerUser | undefined): Pick<ContainerRecord, 'user'> {
+  if (!user) return {};
+  const { uid = 0n, gid = 0n, supplementalGroups = [] } = user;
+  return { user: { uid: Number(uid), gid: Number(gid), supplementalGroups: supplementalGroups.map(Number) } };
 }
 
 function lostWithSandbox(record: ContainerRecord): ContainerRecord {

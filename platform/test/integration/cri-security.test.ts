@@ -151,6 +151,14 @@ describe('what a container may do', { skip: missingForCri() }, () => {
         assert.equal(await sh(id, 'cat /proc/1/oom_score_adj; wc -c </proc/uptime'), '555\n0');
       });
 
+      it('keeps its image: who would remove it is told who uses it', async () => {
+        await start(handler, {});
+        const users = new RegExp(`in use by .*${sandboxes.get(handler)}`);
+        await fails(lab.client.removeImage({ image: { image } }), status.FAILED_PRECONDITION, users);
+        assert.deepEqual((await lab.client.listImages({})).images?.[0]?.repoTags, [image]);
+        await start(handler, {});
+      });
+
       it('has no user namespace of its own, and says so by name', async () => {
         const usernsOptions = { mode: POD, uids: [{ containerId: 0, hostId: 1000, length: 65536 }] };
         const config = lab.sandboxConfig('users', {

@@ -43,6 +43,8 @@ export interface ContainerRecord {
   backOff?: BackOff;
   /** Absolute path of its log. */
   logPath: string;
+  /** Whom its first process runs as, where the runtime tells. */
+  user?: { uid: number; gid: number; supplementalGroups: number[] };
 }
 
 /** Restart back-off of one container (client-go's flowcontrol.Backoff entry). */

@@ -41,7 +41,9 @@ export function containerStatus(
   }
   if (record && status.state.running) Object.assign(status, readiness(view, container as Container, { record, kind }));
   if (kind === 'init' && !isSidecar(container as Container)) status.ready = status.state.terminated?.exitCode === 0;
-  return { ...status, ...resourcesOf(container) };
+  // ContainerStatus.user (Kubernetes 1.31) is younger than the types.
+  const user = record?.user ? { user: { linux: record.user } } : {};
+  return { ...status, ...user, ...resourcesOf(container) };
 }
 
 function stateOf(view: PodView, record: ContainerRecord | undefined): ContainerState {
