@@ -38,6 +38,15 @@ import { type Offsets, OutputStream } from './output-stream.ts';
 const maxFilesBytes = 8 * 1024 * 1024;
 const stdinPieceBytes = 48 * 1024;
 const retryMs = 10;
+/** A quarter of what the guest keeps. */
+const acknowledgeBytes = 128 * 1024;
+const acknowledgeMs = 10;
+
+interface Acknowledging {
+  next?: Offsets;
+  /** Ends the wait for more. */
+  hurry?: () => void;
+}
 
 export const connectAgent: ConnectAgent = async ({ channelPath, sandboxId, timeoutMs, adopted, signal }) => {
   const clock = systemClock;
@@ -71,9 +80,11 @@ class AgentClient implements Agent {
   readonly #connection: AgentConnection;
   readonly #events = new EventLog<AgentEvent>();
   readonly #outputs = new Map<string, OutputStream>();
-  readonly #acknowledging = new Map<string, { next?: Offsets }>();
+  readonly #acknowledging = new Map<string, Acknowledging>();
+  readonly #clock: Clock;
 
   constructor(sandboxId: string, dialled: Awaited<ReturnType<typeof dialAgent>>, clock: Clock) {
+    this.#clock = clock;
     this.#connection = new AgentConnection(
       {
         channel: dialled.channel,
@@ -186,20 +197,34 @@ class AgentClient implements Agent {
     }
   }
 
+  /** A flood is acknowledged in large steps, the rest a moment later: each word costs the guest as much as a thousand bytes. */
   acknowledge(id: string, upTo: Offsets): void {
-    this.#outputs.get(id)?.acknowledge(upTo);
+    const output = this.#outputs.get(id);
+    output?.acknowledge(upTo);
     const running = this.#acknowledging.get(id);
-    if (running) running.next = upTo;
-    else void this.#acknowledgeAll(id, upTo);
+    if (running) {
+      running.next = upTo;
+      if (!output || output.untoldBytes >= acknowledgeBytes) running.hurry?.();
+    } else void this.#acknowledgeAll(id, upTo);
   }
 
   /** One call under way for each container; the newest of those that come meanwhile goes next. */
   async #acknowledgeAll(id: string, upTo: Offsets): Promise<void> {
-    const state: { next?: Offsets } = { next: upTo };
+    const state: Acknowledging = { next: upTo };
     this.#acknowledging.set(id, state);
     while (state.next) {
+      const output = this.#outputs.get(id);
+      if (output && output.untoldBytes < acknowledgeBytes)
+        await Promise.race([
+          this.#clock.sleep(acknowledgeMs),
+          new Promise<void>((resolve) => {
+            state.hurry = resolve;
+          }),
+        ]);
       const { stdout, stderr } = state.next;
       delete state.next;
+      delete state.hurry;
+      output?.told();
       // A container that is gone needs no acknowledgement, nor does one whose agent is.
       await this.#call('acknowledge', { id, stdout: `${stdout}`, stderr: `${stderr}` }).catch(() => {});
     }

@@ -19,6 +19,7 @@ export interface Offsets {
 export class OutputStream implements StreamHandler {
   readonly #next: Offsets;
   readonly #acknowledged: Offsets;
+  #told: bigint;
   readonly #begun = { stdout: false, stderr: false };
   #queue: OutputChunk[] = [];
   /** Chunks that were not acknowledged yet, in the order of their stream, with the memory they are in. */
@@ -30,6 +31,7 @@ export class OutputStream implements StreamHandler {
   constructor(from: Offsets) {
     this.#next = { ...from };
     this.#acknowledged = { ...from };
+    this.#told = from.stdout + from.stderr;
   }
 
   acknowledge(upTo: Offsets): void {
@@ -39,6 +41,16 @@ export class OutputStream implements StreamHandler {
         const held = this.#held[stream];
         while (held.length > 0 && held[0]!.end <= upTo[stream]) givePayload(held.shift()!.payload);
       }
+  }
+
+  /** Acknowledged by the reader since the guest was last told. */
+  get untoldBytes(): number {
+    const { stdout, stderr } = this.#acknowledged;
+    return Number(stdout + stderr - this.#told);
+  }
+
+  told(): void {
+    this.#told = this.#acknowledged.stdout + this.#acknowledged.stderr;
   }
 
   data(part: number, payload: Buffer): void {
