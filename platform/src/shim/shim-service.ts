@@ -95,12 +95,13 @@ class Service implements ShimService {
   async start(): Promise<void> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     void this.#followEvents();
+    // Before anybody can ask: a Create that is said again would meet the machine that is being removed.
+    await this.#removeForsaken();
     for (const name of await readdir(this.#directory)) {
       if (!name.endsWith('.json')) continue;
       const parsed = doorFile.safeParse(JSON.parse(await readFile(join(this.#directory, name), 'utf8')));
       if (parsed.success) await this.#door(parsed.data);
     }
-    await this.#removeForsaken();
     this.#control = serveControl({
       start: (task) => this.#start(task),
       delete: (task) => this.#delete(task),
