@@ -17,6 +17,9 @@ export interface Swept {
 /** Templates, parked clones and caches stay between machines; logs, images and a test's root directory are the instance's own. */
 const keeps = /^(?:vmm|templates?|pool|rehearsal|images|logs?|network|shim|rootfs|node-compile-cache)(?:\/|$)|\.log$/;
 
+/** Made when they are first needed; what is in them counts. */
+const places = new Set(['shares']);
+
 /** One line each, the same line for the same thing at another time. */
 export function holdings(instance: Swept): string[] {
   return [
@@ -140,7 +143,8 @@ function below(root: string, directory: string): string[] {
   return entries.flatMap((entry) => {
     const name = join(directory, entry.name);
     if (keeps.test(name)) return [];
-    return [join(root, name), ...(entry.isDirectory() ? below(root, name) : [])];
+    const own = places.has(name) ? [] : [join(root, name)];
+    return [...own, ...(entry.isDirectory() ? below(root, name) : [])];
   });
 }
 
