@@ -20,7 +20,8 @@ function section(version: string, results: ResultsBySetup): string {
   const setups = Object.keys(results).filter((name) => !name.endsWith('runc'));
   const rows = setups.map((name) => row(name, results[name] ?? {}));
   return `What \`npm run critest-containerd\` wrote: critest ${version}, unmodified, against the CRI plugin of Debian's containerd 1.6 and of containerd 2 (built from its Go module), with the
-runtimes \`io.containerd.sampan.v2\` (\`sampan\`: a VM with a pause container; \`sampan-pod\`: \`sandboxer = "shim"\`, a VM without one) and \`io.containerd.sampan-namespace.v2\`.
+runtimes \`io.containerd.sampan.v2\` (\`sampan\`: a VM with a pause container; \`sampan-pod\`: \`sandboxer = "shim"\`, a VM without one) and \`io.containerd.sampan-namespace.v2\`. What is not in
+the table was not run whole.
 
 | through | passed | failed | skipped | minutes |
 |---|---|---|---|---|
