@@ -21,7 +21,7 @@ const runs = Number(flagValue('--runs') || 20);
 const pods = Number(flagValue('--pods') || 50);
 const parts = (flagValue('--only') || 'starts,inside,cri').split(',');
 /** Rounds of critest's benchmark, and its samples in each. */
-const [criRounds, criSamples] = [2, 5];
+const [criRounds, criSamples] = [runs < 5 ? 1 : 2, Math.min(5, runs)];
 const throughputMib = 64;
 /** Between two runs: what one leaves behind (a pool filling up again) must not be paid by the next. */
 const settleMs = 1_000;

@@ -73,7 +73,9 @@ async function openContainerd(cleanUp: AsyncDisposableStack): Promise<CriPeer> {
     await writeFile(join(registries, host, 'hosts.toml'), lines.join('\n'));
   }
   await lab.killContainerd();
-  const lines = criPluginLines({ major: 1, cni, pauseImage, registries });
+  const [plugin, ...others] = criPluginLines({ major: 1, cni, pauseImage, registries });
+  // runc gives up where it may not lower its own chance of being killed for memory.
+  const lines = [`${plugin}\n  restrict_oom_score_adj = true`, ...others];
   await lab.startContainerd([...lines, ...(lines.some((line) => line.includes('runtimes.runc]')) ? [] : runcLines)]);
   const channel = new Client(`unix:${lab.socket}`, credentials.createInsecure());
   cleanUp.defer(() => channel.close());
