@@ -61,6 +61,7 @@ async function main(): Promise<void> {
   process.env.SAMPAN_LOG_LEVEL ??= 'info';
   const { root, cache } = currentInstance();
   await compileServer({ root, flags: serverFlags, environment: serverEnvironment(cache) });
+  process.env.SAMPAN_POOL ??= '';
   const instance = await startInstance('bench');
   const values: Record<string, number[]> = { floor: [], 'floor cpu': [], [crowdedFloor]: [], pod: [] };
   let vmm: Vmm | undefined;

@@ -164,7 +164,7 @@ export async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
   });
 }
 
-const poolOf = (): number => Number(process.env.SAMPAN_POOL ?? poolSize);
+const poolOf = (): number => Number(process.env.SAMPAN_POOL || poolSize);
 
 export const launcherPath = (): string => join(needed('SAMPAN_HOST_DIR'), 'sampan-launch');
 

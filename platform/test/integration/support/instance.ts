@@ -147,6 +147,8 @@ export async function startInstance(name: string): Promise<TestInstance> {
     SAMPAN_HOME: home,
     SAMPAN_LISTEN: `127.0.0.1:${port}`,
     SAMPAN_LOG_LEVEL: process.env.SAMPAN_LOG_LEVEL ?? 'debug',
+    // A pool that grows after many Pods works on while the next test runs; '' lets it.
+    SAMPAN_POOL: process.env.SAMPAN_POOL ?? '1',
     SAMPAN_GUEST_DIR: process.env.SAMPAN_GUEST_DIR ?? directoryOf('guest'),
     SAMPAN_HOST_DIR: process.env.SAMPAN_HOST_DIR ?? directoryOf('host'),
     PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
