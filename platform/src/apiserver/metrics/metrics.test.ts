@@ -11,12 +11,12 @@ import { type NodeMetrics, nodeMetricsRef, type PodMetrics, podMetricsRef } from
 const start = Date.UTC(2026, 0, 2, 3, 4, 5);
 let ms = start;
 const real = new FakeClock(start);
-/** Waiting is over at once, and time has passed. */
+/** Waiting between two samples is over at once, and time has passed; background work, which can be called off, stays asleep. */
 const clock: Clock = {
   now: () => ms,
   monotonicMs: () => ms,
   sleep: async (for_, signal) => {
-    if (for_ !== 1_000) return real.sleep(for_, signal);
+    if (signal || for_ !== 1_000) return real.sleep(for_, signal);
     ms += for_;
   },
 };
