@@ -60,7 +60,7 @@ function processes(instance: Swept): string[] {
     const links = ['cwd', 'root', ...listOr(`/proc/${pid}/fd`).map((fd) => `fd/${fd}`)];
     const holds = () => links.some((link) => owns(instance, linkOr(`/proc/${pid}/${link}`)));
     if (names(instance, line) || groups.includes(`sampan-${instance.tag}`) || holds())
-      found.push(`process ${line.slice(0, 160)}`);
+      found.push(`process ${line.slice(0, 1000)}`);
   }
   return found;
 }
