@@ -282,6 +282,8 @@ async function podmanTest(): Promise<void> {
   assert.equal(result.code, 0, result.stderr);
   const address = /inet (10\.88\.\d+\.\d+)\/16/.exec(result.stdout)?.[1];
   assert.ok(result.stdout.includes(`hello ${address}`), result.stdout);
+  // Podman keeps its bridge; the next test's has the same subnet.
+  await run('ip', ['link', 'delete', 'cni-podman0']);
 }
 
 async function criTest(): Promise<void> {

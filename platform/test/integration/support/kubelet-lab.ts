@@ -39,6 +39,8 @@ export async function besideTheHost(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });
   for (const name of tunables) {
     const file = join(directory, name.replace('/', '-'));
+    // What an earlier lab has put there lies in a directory that is gone.
+    await run('umount', [`/proc/sys/${name}`]).catch(() => {});
     await writeFile(file, await readFile(`/proc/sys/${name}`, 'utf8'));
     await run('mount', ['--bind', file, `/proc/sys/${name}`]);
   }
