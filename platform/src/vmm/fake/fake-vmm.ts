@@ -36,7 +36,7 @@ export class FakeVmm implements Vmm {
       checkShareDirectories(spec);
       this.host.throwIfTold('create');
       this.host.remove(spec.directory, 'its remains were cleared away');
-      const cold = Boolean(spec.shares?.length);
+      const cold = (spec.shares?.length ?? 0) > 1;
       const origin = !cold && this.host.templates.has(shapeKey(spec.shape)) ? 'template' : 'cold';
       this.host.templates.add(shapeKey(spec.shape));
       return this.#adopt(await this.host.add(spec, origin));
