@@ -23,7 +23,7 @@ release=$(ls "$work/kernel/lib/modules")
 depmod -b "$work/kernel" "$release"
 
 root=$work/root
-mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,usr/lib/modules,proc,sys,dev,tmp,run,etc,var/cache/sampan/test-images,var/tmp,work,guest,host}
+mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,usr/lib/modules,proc,sys,dev,tmp,run,etc,var/cache/sampan/test-images,var/tmp,repository,guest,host}
 ln -s usr/lib "$root/lib"
 
 # A program with the libraries it is linked with.
@@ -54,15 +54,15 @@ touch "$root/host/sampan-launch" "$root/usr/bin/qemu-system-x86_64"
 printf 'root:x:0:0::/:/bin/sh\n' >"$root/etc/passwd"
 echo '127.0.0.1 localhost' >"$root/etc/hosts"
 : >"$root/etc/resolv.conf"
-(cd "$here" && tar c --exclude=node_modules api platform cli package.json tsconfig.json) | tar x -C "$root/work"
-mkdir "$root/work/node_modules"
+(cd "$here" && tar c --exclude=node_modules api platform cli package.json tsconfig.json) | tar x -C "$root/repository"
+mkdir "$root/repository/node_modules"
 # What the server runs with, and no tool of development.
 for module in "$here"/node_modules/*; do
   case ${module##*/} in
-    typescript | @biomejs | playwright* | vite | @rolldown | rolldown | react* | lightningcss* | knip | esbuild | @esbuild | @bufbuild) ;;
+    typescript | @typescript | @biomejs) ;;
     # Links to this repository's own packages stay links.
-    @sampan) cp -a "$module" "$root/work/node_modules/" ;;
-    *) cp -aL "$module" "$root/work/node_modules/" ;;
+    @sampan) cp -a "$module" "$root/repository/node_modules/" ;;
+    *) cp -aL "$module" "$root/repository/node_modules/" ;;
   esac
 done
 cat >"$root/run-tests" <<X
@@ -73,7 +73,7 @@ for place in /dev/shm /run /tmp; do mount -t tmpfs tmpfs \$place; done
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up; modprobe loop max_loop=0
 grep cgroup /proc/mounts; cat /sys/fs/cgroup/cgroup.controllers
-cd /work; for file in $(echo "$tests" | tr , ' '); do
+cd /repository; for file in $(echo "$tests" | tr , ' '); do
   node --test-force-exit --test-reporter=tap --disable-warning=ExperimentalWarning \$file; echo "RESULT \$file \$?"
 done
 echo o >/proc/sysrq-trigger; sleep 10
