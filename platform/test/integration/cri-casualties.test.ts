@@ -113,8 +113,11 @@ describe('CRI over parts that die, sandboxes on the host', { skip: missingForCri
         const { items = [] } = await faulty.client.listPodSandbox({});
         return items.every(({ state }) => state === SANDBOX_NOTREADY);
       });
-      const { containers = [] } = await faulty.client.listContainers({});
-      for (const { state } of containers) assert.equal(state, CONTAINER_EXITED);
+      // A container has ended when its last output is in its log.
+      await until('its containers have ended', async () => {
+        const { containers = [] } = await faulty.client.listContainers({});
+        return containers.every(({ state }) => state === CONTAINER_EXITED);
+      });
       for (const { id } of sandboxes) await within(15, faulty.client.removePodSandbox({ podSandboxId: id }));
       await faulty.sweep();
     });
