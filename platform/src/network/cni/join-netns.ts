@@ -5,8 +5,10 @@
 import { SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
 import { run } from '../../base/child.ts';
+import { systemClock } from '../../base/clock.ts';
 import { checkNetnsPath } from '../netns.ts';
 import type { Attachment, InterfaceAddress, Route } from '../network.ts';
+import { settleGateway } from './settle-gateway.ts';
 import { makeTapBeside, tapDevice } from './tap-beside.ts';
 
 const linksSchema = z
@@ -57,7 +59,12 @@ export async function joinNetns(sandboxId: string, netnsPath: string): Promise<A
       'FailedPrecondition',
       `${device.ifname} in ${netnsPath} has no IPv4 address; a machine needs one`,
     );
-  const link = await makeTapBeside(netnsPath, device.ifname);
+  const gateway = found.ipv6?.gateway;
+  const [link] = await Promise.all([
+    makeTapBeside(netnsPath, device.ifname),
+    // One that stays unusable is its maker's: the machine has IPv4 as well.
+    gateway && settleGateway(gateway, systemClock),
+  ]);
   return { sandboxId, tapName: tapDevice, netnsPath, ...link, ...found, ipv4: found.ipv4, nameservers: [] };
 }
 

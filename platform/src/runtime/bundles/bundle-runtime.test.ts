@@ -20,6 +20,17 @@ import type { ShareMounts } from './share-mounts.ts';
 
 const isolated = ['pid', 'network', 'ipc', 'uts', 'mount'].map((type) => ({ type }));
 
+/** What a CNI has left in a network namespace. */
+const joined = {
+  mac: '02:00:00:00:00:01',
+  mtu: 1400,
+  ipv4: { address: '10.88.0.2', prefixLength: 16, gateway: '10.88.0.1' },
+  ipv6: { address: 'fd88::2', prefixLength: 64, gateway: 'fd88::1' },
+  moreAddresses: [{ address: '10.89.0.2', prefixLength: 16 }],
+  routes: [{ destination: '10.90.0.0/16', gateway: '10.88.0.9' }],
+  nameservers: [],
+};
+
 /** A host whose machines and guests outlive the runtime. */
 class World implements AsyncDisposable {
   readonly directory: string;
@@ -46,6 +57,7 @@ class World implements AsyncDisposable {
     this.runtime = createBundleRuntime({
       vmms: { vm: new FakeVmm(this.host) },
       network,
+      joinNetns: { attach: async ({ id }) => ({ sandboxId: id, tapName: 'tap0', ...joined }), detach: async () => {} },
       connectAgent: this.agents.connect,
       run: this.directory,
       log: silentLogger,
@@ -142,6 +154,15 @@ test("a container's output reaches its FIFO, which ends with it; its exit code i
   assert.deepEqual(await readdir(paths.shares()), []);
   assert.equal(world.host.machines.size, 0);
   assert.equal(world.bound.size, 0);
+});
+
+test('a machine is told all addresses and routes of the namespace that it joins, those of IPv6 too', async () => {
+  await using world = await World.create();
+  const network = { network: 'netns', netnsPath: '/run/netns/pod' } as const;
+  await world.runtime.createSandbox({ id: 'pod', handler: 'vm', hostname: 'pod', annotations: {}, ...network });
+  await until(() => world.guest().setupDone !== undefined);
+  const { nameservers: _, ipv4, ...rest } = joined;
+  assert.deepEqual(world.guest().setupDone?.network, { ...rest, ...ipv4 });
 });
 
 test('stdin is carried to its end, which comes when the client says so and has left', async () => {

@@ -12,6 +12,7 @@ import type { Agent, SandboxSetup } from '../agent/agent.ts';
 import { Deferred } from '../deferred.ts';
 import { AgentLink } from '../sandbox/vm/agent-link.ts';
 import { machineShape } from '../sandbox/vm/machine-shape.ts';
+import { guestNetwork } from '../sandbox/vm/sandbox-setup.ts';
 import type { BundleContext, LiveSandbox } from './bundle-context.ts';
 import { type BundleSandboxRecord, deleteBundleSandbox, machineNameOf, saveBundleSandbox } from './bundle-records.ts';
 import { type BundleSandbox, type CreateBundleSandbox, stoppedOnRequest } from './bundle-runtime.ts';
@@ -143,7 +144,7 @@ function setupOf(record: BundleSandboxRecord, nowNanos: bigint): SandboxSetup {
     machineId: `${machineNameOf(record.id)}00000000`,
     entropy: randomBytes(64).toString('base64'),
     timeUnixNanos: nowNanos.toString(),
-    ...(attachment ? { network: { mac: attachment.mac, mtu: attachment.mtu, ...attachment.ipv4 } } : {}),
+    ...(attachment ? { network: guestNetwork(attachment) } : {}),
     resolvConf: request.resolvConf ?? servers.map((server) => `nameserver ${server}\n`).join(''),
     sysctls: request.sysctls ?? {},
     sharePidNamespace: request.sharePidNamespace ?? false,

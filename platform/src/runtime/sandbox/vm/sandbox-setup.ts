@@ -23,7 +23,8 @@ export function sandboxSetup(record: SandboxRecord, hostname: string, nowNanos: 
   };
 }
 
-function guestNetwork({ mac, mtu, ipv4, ipv6, moreAddresses, routes }: Attachment): GuestNetwork {
+/** What of an attachment is the guest's to configure. */
+export function guestNetwork({ mac, mtu, ipv4, ipv6, moreAddresses, routes }: Attachment): GuestNetwork {
   return { mac, mtu, ...ipv4, ipv6, moreAddresses, routes };
 }
 
