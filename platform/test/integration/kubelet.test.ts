@@ -3,12 +3,10 @@
  * in a mount namespace of its own, since kubelet mounts volumes and sets kernel settings.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { type KubeClient, type KubeObject, resources } from '@sampan/api/client.ts';
 import { parse } from 'yaml';
 import { binaryOf } from '../../../tools/conformance/go-programs.ts';
@@ -20,27 +18,21 @@ import { CriLab, missingForCri } from './support/cri-lab.ts';
 import { freePort, startInstance, type TestInstance } from './support/instance.ts';
 import { besideTheHost, Kubelet, type KubeletPod } from './support/kubelet-lab.ts';
 import { bootstrapKubeconfig, fullPod, small } from './support/kubelet-pods.ts';
+import { isInside, testInside } from './support/own-namespaces.ts';
 import { createPod, isReady, type TestPod } from './support/pods.ts';
 import { until } from './support/wait.ts';
 
-const inside = process.env.SAMPAN_TEST_KUBELET !== undefined;
+const binary = binaryOf('kubelet');
+const unbuilt = () =>
+  existsSync(binary) ? undefined : 'kubelet is not built: npm run kubelet builds it, in some minutes';
 
-if (!inside) {
-  test('a real kubelet over sampan cri, in a mount namespace of its own', (t) => {
-    const binary = binaryOf('kubelet');
-    const unbuilt = existsSync(binary) ? undefined : 'kubelet is not built: npm run kubelet builds it, in some minutes';
-    const missing = missingForCri() ?? unbuilt;
-    if (missing) return t.skip(missing);
-    const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
-    const script = [process.execPath, '--test', fileURLToPath(import.meta.url)];
-    const child = spawnSync('unshare', ['--mount', ...script], {
-      env: { ...environment, SAMPAN_TEST_KUBELET: binary },
-      encoding: 'utf8',
-      timeout: 500_000,
-      killSignal: 'SIGTERM',
-    });
-    assert.equal(child.status, 0, child.stdout + child.stderr);
-    t.diagnostic(child.stdout.match(/^.*ℹ .*(ms|MiB).*$/gm)?.join('\n') ?? '');
+if (!isInside) {
+  testInside('a real kubelet over sampan cri, in a mount namespace of its own', {
+    file: import.meta.filename,
+    namespaces: ['mount'],
+    timeoutMs: 500_000,
+    obstacle: () => missingForCri() ?? unbuilt(),
+    tells: /^.*ℹ .*(ms|MiB).*$/gm,
   });
 } else {
   describe('kubelet', () => {
@@ -102,7 +94,7 @@ async function alone(t: TestContext): Promise<void> {
   const { cri, home, image } = lab;
   const kubelet = new Kubelet({
     directory: join(home, 'kubelet'),
-    binary: process.env.SAMPAN_TEST_KUBELET!,
+    binary,
     criSocket: cri.socketPath,
     port: await freePort(),
   });
@@ -247,7 +239,7 @@ async function asNode(t: TestContext): Promise<void> {
   await bootstrapKubeconfig(instance, authority, bootstrap);
   const kubelet = new Kubelet({
     directory: join(home, 'kubelet'),
-    binary: process.env.SAMPAN_TEST_KUBELET!,
+    binary,
     criSocket: cri.socketPath,
     port: await freePort(),
     flags: [`--bootstrap-kubeconfig=${bootstrap}`, `--kubeconfig=${join(home, 'kubelet.kubeconfig')}`],

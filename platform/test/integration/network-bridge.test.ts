@@ -8,7 +8,6 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { isReason } from '@sampan/api/errors.ts';
 import { run } from '../../src/base/child.ts';
 import { silentLogger } from '../../src/base/log.ts';
@@ -26,8 +25,7 @@ import {
   uplinkAddress,
   worldAddress,
 } from './network-lab.ts';
-
-const inside = process.env.SAMPAN_TEST_NETNS === '1';
+import { isInside, testInside } from './support/own-namespaces.ts';
 
 /** Why this machine cannot run these tests, or undefined. */
 function obstacle(): string | undefined {
@@ -40,18 +38,12 @@ function obstacle(): string | undefined {
   return undefined;
 }
 
-if (!inside) {
-  test('the bridge driver, inside a network namespace of its own', (t) => {
-    const reason = obstacle();
-    if (reason) return t.skip(reason);
-    const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
-    const child = spawnSync('unshare', ['--net', process.execPath, '--test', fileURLToPath(import.meta.url)], {
-      env: { ...environment, SAMPAN_TEST_NETNS: '1' },
-      encoding: 'utf8',
-      timeout: 120_000,
-      killSignal: 'SIGTERM',
-    });
-    assert.equal(child.status, 0, child.stdout + child.stderr);
+if (!isInside) {
+  testInside('the bridge driver, inside a network namespace of its own', {
+    file: import.meta.filename,
+    namespaces: ['net'],
+    timeoutMs: 120_000,
+    obstacle,
   });
 } else {
   insideNamespace();

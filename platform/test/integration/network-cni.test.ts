@@ -8,7 +8,6 @@ import { once } from 'node:events';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { isReason } from '@sampan/api/errors.ts';
 import { run } from '../../src/base/child.ts';
 import { createCniNetwork } from '../../src/network/cni/cni-network.ts';
@@ -29,10 +28,9 @@ import { missingParts, RuntimeLab } from './runtime-lab.ts';
 import { CriLab, missingForCri } from './support/cri-lab.ts';
 import { loadDemoImage } from './support/demo-image.ts';
 import { startInstance } from './support/instance.ts';
+import { isInside, testInside } from './support/own-namespaces.ts';
 import { missingForPodman, PodmanLab } from './support/podman-lab.ts';
 import { createPod, demoImage, isReady, shellPod } from './support/pods.ts';
-
-const inside = process.env.SAMPAN_TEST_NETNS === '1';
 
 /** Why this machine cannot run these tests, or undefined. */
 function obstacle(): string | undefined {
@@ -44,20 +42,13 @@ function obstacle(): string | undefined {
   return missingPlugins();
 }
 
-if (!inside) {
-  test('the cni driver, inside a network namespace of its own', (t) => {
-    const reason = obstacle();
-    if (reason) return t.skip(reason);
-    const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
-    const script = [process.execPath, '--test', fileURLToPath(import.meta.url)];
-    const child = spawnSync('unshare', ['--net', '--mount', ...script], {
-      env: { ...environment, SAMPAN_TEST_NETNS: '1' },
-      encoding: 'utf8',
-      timeout: 400_000,
-      killSignal: 'SIGTERM',
-    });
-    assert.equal(child.status, 0, child.stdout + child.stderr);
-    t.diagnostic(child.stdout.match(/^.*(ms|Mbit).*$/gm)?.join('\n') ?? '');
+if (!isInside) {
+  testInside('the cni driver, inside a network namespace of its own', {
+    file: import.meta.filename,
+    namespaces: ['net', 'mount'],
+    timeoutMs: 400_000,
+    obstacle,
+    tells: /^.*(ms|Mbit).*$/gm,
   });
 } else {
   insideNamespace();

@@ -9,7 +9,6 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { run } from '../../src/base/child.ts';
 import { type Logger, silentLogger } from '../../src/base/log.ts';
 import { createBridgeNetwork } from '../../src/network/bridge/bridge-network.ts';
@@ -20,6 +19,7 @@ import { requestOf } from '../../src/network/network-suite.ts';
 import { pluginDirectory } from './cni-lab.ts';
 import { type Namespace, newGreeter, newNamespace, tcpGreeting } from './network-lab.ts';
 import { missingParts, RuntimeLab } from './runtime-lab.ts';
+import { isInside, testInside } from './support/own-namespaces.ts';
 
 const wire = 'wire0';
 const neighbourAddress = '192.168.7.1';
@@ -35,19 +35,12 @@ function obstacle(): string | undefined {
   return undefined;
 }
 
-if (process.env.SAMPAN_TEST_NETNS !== '1') {
-  test('the network mode macvlan, inside a network namespace of its own', (t) => {
-    const reason = obstacle();
-    if (reason) return t.skip(reason);
-    const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
-    const script = [process.execPath, '--test', fileURLToPath(import.meta.url)];
-    const child = spawnSync('unshare', ['--net', '--mount', ...script], {
-      env: { ...environment, SAMPAN_TEST_NETNS: '1' },
-      encoding: 'utf8',
-      timeout: 100_000,
-      killSignal: 'SIGTERM',
-    });
-    assert.equal(child.status, 0, child.stdout + child.stderr);
+if (!isInside) {
+  testInside('the network mode macvlan, inside a network namespace of its own', {
+    file: import.meta.filename,
+    namespaces: ['net', 'mount'],
+    timeoutMs: 100_000,
+    obstacle,
   });
 } else {
   test('Pods on a wire reach each other and their neighbour, and only so many as there are addresses', pairTest);
