@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { command } from '../../platform/test/integration/support/instance.ts';
+import { command } from '../../platform/test/integration/support/command.ts';
 import { until } from '../../platform/test/integration/support/wait.ts';
 
 export interface Peer {

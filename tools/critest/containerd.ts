@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepare } from '../../cli/src/commands/up.ts';
 import { runtimePackages, testPackages } from '../../cli/src/setup/packages.ts';
+import { command } from '../../platform/test/integration/support/command.ts';
 import { buildContainerd2 } from '../../platform/test/integration/support/containerd-2.ts';
 import { criPluginLines } from '../../platform/test/integration/support/containerd-cri-config.ts';
 import {
@@ -23,7 +24,6 @@ import {
   type ContainerdPrograms,
   debians,
 } from '../../platform/test/integration/support/containerd-lab.ts';
-import { command } from '../../platform/test/integration/support/instance.ts';
 import { pauseArchive, pauseImage } from '../../platform/test/integration/support/pause-image.ts';
 import { runTo } from '../conformance/run-to.ts';
 import { writeContainerdSection } from './containerd-page.ts';

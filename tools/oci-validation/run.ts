@@ -7,7 +7,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { command } from '../../platform/test/integration/support/instance.ts';
+import { command } from '../../platform/test/integration/support/command.ts';
 import { crunScript, PodmanLab } from '../../platform/test/integration/support/podman-lab.ts';
 import { type Comparison, page } from './page.ts';
 import { inWords, parseTap, type TapResult } from './tap.ts';

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import type { KubeObject } from '@sampan/api/client.ts';
 import { connectWith, loadCredentials } from '../../../cli/src/connect.ts';
 import { freePort } from '../fixtures/images/registry.ts';
-import { command } from './support/instance.ts';
+import { command } from './support/command.ts';
 import { until } from './support/wait.ts';
 
 const launcher = join(import.meta.dirname, '../../../sampan');

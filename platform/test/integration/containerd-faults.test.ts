@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { ContainerdLab } from './support/containerd-lab.ts';
 import { missingForCri } from './support/cri-lab.ts';
-import { holdings, leaked } from './support/leak-sweep.ts';
+import { holdings, lastingLeaks } from './support/leak-sweep.ts';
 import { until } from './support/wait.ts';
 
 const onHost = 'io.containerd.sampan-namespace.v2';
@@ -41,13 +41,9 @@ describe('containerd over a process that is killed', { skip: missingForCri() }, 
   });
 
   async function sweep(): Promise<void> {
-    let left: string[] = [];
-    const isClean = async () => {
-      // The relay starts the service anew, with other descriptors than the lab's.
-      left = leaked(swept(), atFirst).filter((one) => !/runtime-service\.ts|sampan-launch binds/.test(one));
-      return left.length === 0;
-    };
-    await until('nothing is left', isClean, 10_000).catch(() => {});
+    // The relay starts the service anew, with other descriptors than the lab's.
+    const but = /runtime-service\.ts|sampan-launch binds/;
+    const left = await lastingLeaks(swept(), atFirst, { withinMs: 10_000, but });
     assert.deepEqual(left, []);
   }
 

@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { command } from './support/command.ts';
 import { ContainerdLab, type ContainerdPrograms, image } from './support/containerd-lab.ts';
-import { command } from './support/instance.ts';
 import { until } from './support/wait.ts';
 
 const buildMs = 590_000;

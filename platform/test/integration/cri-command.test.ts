@@ -6,8 +6,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { until } from './runtime-lab.ts';
+import { command } from './support/command.ts';
 import { missingForCri } from './support/cri-lab.ts';
-import { command } from './support/instance.ts';
+import { tearDown } from './support/own-process.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const main = ['--disable-warning=ExperimentalWarning', join(root, 'cli/src/main.ts')];
@@ -23,9 +24,8 @@ describe('sampan cri', { skip: missingForCri() }, () => {
   });
   after(async () => {
     for (const child of started) child.kill('SIGKILL');
-    const script = join(root, 'platform/src/cmd/teardown.ts');
     await until('the instance is torn down', async () => {
-      const { code } = await command(process.execPath, ['--disable-warning=ExperimentalWarning', script], { env });
+      const { code } = await tearDown(env);
       return code === 0 ? true : undefined;
     });
     await rm(home, { recursive: true, force: true });

@@ -11,8 +11,8 @@ import { status } from '@grpc/grpc-js';
 import * as cri from '../../src/runtime/generated/cri.ts';
 import { buildImage } from '../fixtures/images/build-image.ts';
 import { type Registry, startRegistry } from '../fixtures/images/registry.ts';
+import { command } from './support/command.ts';
 import { CriLab, missingForCri } from './support/cri-lab.ts';
-import { command } from './support/instance.ts';
 
 const { POD, NODE } = cri.NamespaceMode;
 

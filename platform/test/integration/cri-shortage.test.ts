@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
+import { command } from './support/command.ts';
 import { missingForCri } from './support/cri-lab.ts';
 import { FaultyCri, PodLife } from './support/faulty-cri.ts';
-import { command } from './support/instance.ts';
 import { until } from './support/wait.ts';
 
 describe('CRI where something runs short', { skip: missingForCri() }, () => {

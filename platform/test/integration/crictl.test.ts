@@ -10,8 +10,8 @@ import { binaryOf } from '../../../tools/critest/go-programs.ts';
 import { buildImage } from '../fixtures/images/build-image.ts';
 import { type Registry, startRegistry } from '../fixtures/images/registry.ts';
 import { until } from './runtime-lab.ts';
+import { command } from './support/command.ts';
 import { CriLab, missingForCri } from './support/cri-lab.ts';
-import { command } from './support/instance.ts';
 
 const crictl = binaryOf('crictl');
 const unbuilt = !existsSync(crictl) && 'crictl is not built: npm run critest builds it, in some minutes';

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { binaryOf } from '../../../tools/critest/go-programs.ts';
 import { readResultsOf } from '../../../tools/critest/results.ts';
+import { command } from './support/command.ts';
 import { buildContainerd2 } from './support/containerd-2.ts';
 import { missingForCri } from './support/cri-lab.ts';
-import { command } from './support/instance.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const unbuilt = !existsSync(binaryOf('critest')) && 'critest is not built: npm run critest builds it, in some minutes';

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { binaryOf } from '../../../tools/critest/go-programs.ts';
 import { readResults } from '../../../tools/critest/results.ts';
+import { command } from './support/command.ts';
 import { missingForCri } from './support/cri-lab.ts';
-import { command } from './support/instance.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const unbuilt = !existsSync(binaryOf('critest')) && 'critest is not built: npm run critest builds it, in some minutes';

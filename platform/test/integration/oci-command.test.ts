@@ -8,8 +8,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { silentLogger } from '../../src/base/log.ts';
 import { type OciServer, serveOci } from '../../src/oci/oci-server.ts';
 import { createProcessBundles, type ProcessBundles } from '../fixtures/oci/process-bundles.ts';
+import { command } from './support/command.ts';
 import { hostProgram } from './support/host-program.ts';
-import { command } from './support/instance.ts';
 import { until } from './support/wait.ts';
 
 let home: string;

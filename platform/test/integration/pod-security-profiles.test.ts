@@ -4,8 +4,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { isReason } from '@sampan/api/errors.ts';
+import { command } from './support/command.ts';
 import { loadDemoImage } from './support/demo-image.ts';
-import { command, startInstance, type TestInstance } from './support/instance.ts';
+import { startInstance, type TestInstance } from './support/instance.ts';
 import { containerStatus, createPod, deletePod, phaseIs, podWhere, shellPod } from './support/pods.ts';
 
 describe('what a Pod names on its node', () => {

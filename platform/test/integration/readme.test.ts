@@ -4,7 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { freePort } from '../fixtures/images/registry.ts';
-import { command, hasKubectl } from './support/instance.ts';
+import { command } from './support/command.ts';
+import { hasKubectl } from './support/instance.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const launcher = join(root, 'sampan');

@@ -2,10 +2,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, credentials } from '@grpc/grpc-js';
+import { command } from '../../../platform/test/integration/support/command.ts';
 import { criPluginLines } from '../../../platform/test/integration/support/containerd-cri-config.ts';
 import { ContainerdLab } from '../../../platform/test/integration/support/containerd-lab.ts';
 import { type CriClient, CriLab, clientOf } from '../../../platform/test/integration/support/cri-lab.ts';
-import { command } from '../../../platform/test/integration/support/instance.ts';
 import { pauseArchive, pauseImage } from '../../../platform/test/integration/support/pause-image.ts';
 import { registryNames } from '../../critest/registries.ts';
 

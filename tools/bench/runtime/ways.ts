@@ -1,8 +1,8 @@
 /** The ways to run one container that `bench runtime` compares, each in a laboratory of its own: Podman and containerd, with crun, runc and ours. */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import type { CommandResult } from '../../../platform/test/integration/support/command.ts';
 import { type ContainerdLab, image } from '../../../platform/test/integration/support/containerd-lab.ts';
-import type { CommandResult } from '../../../platform/test/integration/support/instance.ts';
 import type { PodmanLab } from '../../../platform/test/integration/support/podman-lab.ts';
 
 export interface Way {

@@ -7,16 +7,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, credentials } from '@grpc/grpc-js';
-import { currentInstance } from '../../../../cli/src/instance.ts';
-import { artifacts } from '../../../../cli/src/setup/artifacts.ts';
-import { serverFlags } from '../../../../cli/src/setup/server-process.ts';
 import { type Instance, instanceFromEnvironment } from '../../../src/base/config.ts';
+import { type CommandResult, command } from './command.ts';
 import { clientOf } from './cri-lab.ts';
 import { demoArchive } from './demo-image.ts';
-import { type CommandResult, command, findLeaks, vmmPids } from './instance.ts';
+import { findLeaks, vmmPids } from './instance.ts';
+import { labEnvironment, ownProgram, tearDown } from './own-process.ts';
 import { until } from './wait.ts';
 
-const root = join(import.meta.dirname, '../../../..');
 export const image = 'localhost/demo:1';
 
 export interface ContainerdPrograms {
@@ -50,17 +48,8 @@ export class ContainerdLab {
 
   static async start(programs: ContainerdPrograms = debians): Promise<ContainerdLab> {
     const home = await mkdtemp('/var/tmp/sampan-shim-');
-    const built = await artifacts(currentInstance());
-    const directoryOf = (what: string) => built.find(({ name }) => name === what)!.directory;
-    const hostDirectory = process.env.SAMPAN_HOST_DIR ?? directoryOf('host');
-    const env = {
-      ...process.env,
-      SAMPAN_HOME: home,
-      SAMPAN_LOG_LEVEL: 'debug',
-      SAMPAN_GUEST_DIR: process.env.SAMPAN_GUEST_DIR ?? directoryOf('guest'),
-      SAMPAN_HOST_DIR: hostDirectory,
-      PATH: `${hostDirectory}:${process.env.PATH}:/usr/sbin:/sbin`,
-    };
+    const env = await labEnvironment(home, { SAMPAN_LOG_LEVEL: 'debug' });
+    env.PATH = `${env.SAMPAN_HOST_DIR}:${env.PATH}`;
     const lab = new ContainerdLab(home, env, programs);
     try {
       await lab.#begin();
@@ -86,7 +75,7 @@ export class ContainerdLab {
 
   async startService(): Promise<void> {
     const log = await open(join(this.home, 'service.log'), 'a');
-    this.#service = spawn(process.execPath, [...serverFlags, join(root, 'platform/src/cmd/runtime-service.ts')], {
+    this.#service = spawn(process.execPath, ownProgram('runtime-service'), {
       env: this.env,
       stdio: ['ignore', log.fd, log.fd, 'ipc'],
       cwd: '/',
@@ -214,9 +203,7 @@ export class ContainerdLab {
     // And one that the relay started in its place.
     for (const pid of this.servicePids()) process.kill(pid, 'SIGTERM');
     await until('the runtime ends', async () => this.servicePids().length === 0, 20_000);
-    const env = { ...this.env, SAMPAN_HOME: this.instance.home };
-    const script = join(root, 'platform/src/cmd/teardown.ts');
-    const teardown = await command(process.execPath, ['--disable-warning=ExperimentalWarning', script], { env });
+    const teardown = await tearDown({ ...this.env, SAMPAN_HOME: this.instance.home });
     // Of a containerd that was killed, or whose Pods were left to it.
     const mounts = readOr('/proc/mounts')
       .split('\n')

@@ -7,15 +7,11 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, credentials, type MethodDefinition, type ServiceDefinition } from '@grpc/grpc-js';
-import { currentInstance } from '../../../../cli/src/instance.ts';
-import { artifacts } from '../../../../cli/src/setup/artifacts.ts';
-import { serverFlags } from '../../../../cli/src/setup/server-process.ts';
 import { instanceFromEnvironment } from '../../../src/base/config.ts';
 import { loadCriServices } from '../../../src/cri/messages.ts';
 import type * as cri from '../../../src/runtime/generated/cri.ts';
-import { command, findLeaks } from './instance.ts';
-
-const root = join(import.meta.dirname, '../../../..');
+import { findLeaks } from './instance.ts';
+import { labEnvironment, ownProgram, tearDown } from './own-process.ts';
 
 /** Why this machine cannot run these tests; undefined when it can. */
 export function missingForCri(): string | undefined {
@@ -51,18 +47,14 @@ export class CriLab implements AsyncDisposable {
   /** `more` goes into its environment. */
   static async open(name: string, more: NodeJS.ProcessEnv = {}): Promise<CriLab> {
     const home = await mkdtemp(`/var/tmp/sampan-${name}-`);
-    const built = await artifacts(currentInstance());
-    const directoryOf = (what: string) => built.find((artifact) => artifact.name === what)!.directory;
-    const lab = new CriLab(home, {
-      ...process.env,
-      SAMPAN_HOME: home,
-      SAMPAN_POOL: '0',
-      SAMPAN_LOG_LEVEL: process.env.SAMPAN_LOG_LEVEL ?? 'debug',
-      SAMPAN_GUEST_DIR: process.env.SAMPAN_GUEST_DIR ?? directoryOf('guest'),
-      SAMPAN_HOST_DIR: process.env.SAMPAN_HOST_DIR ?? directoryOf('host'),
-      PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
-      ...more,
-    });
+    const lab = new CriLab(
+      home,
+      await labEnvironment(home, {
+        SAMPAN_POOL: '0',
+        SAMPAN_LOG_LEVEL: process.env.SAMPAN_LOG_LEVEL ?? 'debug',
+        ...more,
+      }),
+    );
     try {
       await lab.start();
     } catch (error) {
@@ -75,7 +67,7 @@ export class CriLab implements AsyncDisposable {
   /** Starts (again) the process and waits until it says that it is ready. */
   async start(): Promise<void> {
     const log = await open(join(this.home, 'cri.log'), 'a');
-    const child = spawn(process.execPath, [...serverFlags, join(root, 'platform/src/cmd/cri.ts')], {
+    const child = spawn(process.execPath, ownProgram('cri'), {
       env: this.env,
       stdio: ['ignore', log.fd, log.fd, 'ipc'],
       cwd: '/',
@@ -157,11 +149,7 @@ export class CriLab implements AsyncDisposable {
     }
     this.#channel?.close();
     await this.end('SIGTERM');
-    const teardown = await command(
-      process.execPath,
-      ['--disable-warning=ExperimentalWarning', join(root, 'platform/src/cmd/teardown.ts')],
-      { env: this.env },
-    );
+    const teardown = await tearDown(this.env);
     const { run, tag } = instanceFromEnvironment(this.env);
     const left = findLeaks({ run, tag, home: this.home });
     problems.push(...(teardown.code === 0 ? left : [`teardown: ${teardown.stderr}`]));

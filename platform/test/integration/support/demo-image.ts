@@ -1,7 +1,8 @@
 /** Builds the demo image once a machine and imports it into an instance, as `up --demo` does. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { command, type TestInstance } from './instance.ts';
+import { command } from './command.ts';
+import type { TestInstance } from './instance.ts';
 
 const archive = '/var/cache/sampan/demo-image-1.tar';
 

@@ -12,7 +12,7 @@ import * as cri from '../../../src/runtime/generated/cri.ts';
 import { buildImage } from '../../fixtures/images/build-image.ts';
 import { type Registry, startRegistry } from '../../fixtures/images/registry.ts';
 import { CriLab } from './cri-lab.ts';
-import { holdings, leaked, type Swept } from './leak-sweep.ts';
+import { holdings, lastingLeaks, type Swept } from './leak-sweep.ts';
 import { until } from './wait.ts';
 
 export class FaultyCri implements AsyncDisposable {
@@ -86,18 +86,9 @@ export class FaultyCri implements AsyncDisposable {
     for (const { id } of items) await this.client.removePodSandbox({ podSandboxId: id });
   }
 
-  /** What was not there at first. What the kernel takes back a moment later is waited for. */
+  /** Throws at what was not there at first. */
   async sweep(): Promise<void> {
-    let left: string[] = [];
-    await until(
-      'nothing is left',
-      async () => {
-        left = leaked(this.swept, this.#before);
-        return left.length === 0;
-      },
-      5_000,
-    ).catch(() => {});
-    assert.deepEqual(left, []);
+    assert.deepEqual(await lastingLeaks(this.swept, this.#before), []);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,16 +8,13 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { currentInstance } from '../../../../cli/src/instance.ts';
-import { artifacts } from '../../../../cli/src/setup/artifacts.ts';
-import { serverFlags } from '../../../../cli/src/setup/server-process.ts';
 import { instanceFromEnvironment } from '../../../src/base/config.ts';
 import { addBusybox } from '../../fixtures/images/debian-root.ts';
-import { type CommandResult, command } from './instance.ts';
-import { holdings, leaked, type Swept } from './leak-sweep.ts';
+import { type CommandResult, command } from './command.ts';
+import { holdings, lastingLeaks, type Swept } from './leak-sweep.ts';
+import { labEnvironment, leaveOciService, tearDown } from './own-process.ts';
 import { until } from './wait.ts';
 
-const root = join(import.meta.dirname, '../../../..');
 const namespaces = ['pid', 'network', 'ipc', 'uts', 'mount'].map((type) => ({ type }));
 
 export class FaultyOci implements AsyncDisposable {
@@ -34,28 +31,14 @@ export class FaultyOci implements AsyncDisposable {
 
   /** With one container's life behind it. */
   static async open(handler: string): Promise<FaultyOci> {
-    const built = await artifacts(currentInstance());
-    const directoryOf = (what: string) => built.find((artifact) => artifact.name === what)!.directory;
     const home = await mkdtemp('/var/tmp/sampan-oci-faults-');
-    const faulty = new FaultyOci(
-      home,
-      {
-        ...process.env,
-        SAMPAN_HOME: home,
-        SAMPAN_POOL: '0',
-        SAMPAN_LOG_LEVEL: 'debug',
-        SAMPAN_FAILPOINTS: join(home, 'points'),
-        SAMPAN_GUEST_DIR: process.env.SAMPAN_GUEST_DIR ?? directoryOf('guest'),
-        SAMPAN_HOST_DIR: process.env.SAMPAN_HOST_DIR ?? directoryOf('host'),
-        PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
-      },
-      handler,
-    );
-    const { env } = faulty;
-    // As a service that has run here before leaves it: from this, the first command starts it.
-    const start = [process.execPath, ...serverFlags, join(root, 'platform/src/cmd/runtime-service.ts')];
-    const environment = Object.fromEntries(Object.entries(env).filter(([key]) => /^(SAMPAN_|PATH$)/.test(key)));
-    await writeFile(join(home, 'oci.json'), JSON.stringify({ socket: join(home, 'nobody'), start, environment }));
+    const env = await labEnvironment(home, {
+      SAMPAN_POOL: '0',
+      SAMPAN_LOG_LEVEL: 'debug',
+      SAMPAN_FAILPOINTS: join(home, 'points'),
+    });
+    const faulty = new FaultyOci(home, env, handler);
+    await leaveOciService(home, env);
     await faulty.at('');
     await mkdir(join(home, 'rootfs'));
     await addBusybox(join(home, 'rootfs'), []);
@@ -106,15 +89,9 @@ export class FaultyOci implements AsyncDisposable {
     await until('the end of the service', async () => !existsSync(`/proc/${pid}`), 20_000);
   }
 
-  /** What was not there at first. What goes a moment later is waited for. */
+  /** Throws at what was not there at first. */
   async sweep(): Promise<void> {
-    let left: string[] = [];
-    const isClean = async () => {
-      left = leaked(this.swept, this.#before);
-      return left.length === 0;
-    };
-    await until('nothing is left', isClean, 5_000).catch(() => {});
-    assert.deepEqual(left, []);
+    assert.deepEqual(await lastingLeaks(this.swept, this.#before), []);
   }
 
   /** What a test that failed has left is no matter of the next. */
@@ -129,9 +106,7 @@ export class FaultyOci implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.clear();
     await this.killService('SIGTERM');
-    const env = { ...this.env, SAMPAN_HOME: join(this.home, 'runtime') };
-    const script = join(root, 'platform/src/cmd/teardown.ts');
-    const teardown = await command(process.execPath, ['--disable-warning=ExperimentalWarning', script], { env });
+    const teardown = await tearDown({ ...this.env, SAMPAN_HOME: join(this.home, 'runtime') });
     const left = holdings(this.swept).filter((one) => !one.startsWith('file '));
     if (!process.env.SAMPAN_KEEP) await rm(this.home, { recursive: true, force: true });
     assert.equal(teardown.code, 0, teardown.stderr);

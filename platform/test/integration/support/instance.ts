@@ -2,7 +2,7 @@
  * A whole Sampan instance for a test: its own home, port, bridge and cgroups; real server process, real VMs.
  * stop() deletes every Pod, tears the instance down and then looks for anything that was left behind.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -12,15 +12,14 @@ import { type KubeClient, resources } from '@sampan/api/client.ts';
 import { connectWith, loadCredentials } from '../../../../cli/src/connect.ts';
 import { currentInstance } from '../../../../cli/src/instance.ts';
 import { artifacts } from '../../../../cli/src/setup/artifacts.ts';
-import { serverEnvironment, serverFlags } from '../../../../cli/src/setup/server-process.ts';
+import { serverEnvironment } from '../../../../cli/src/setup/server-process.ts';
+import { type CommandResult, command } from './command.ts';
+import { labEnvironment, ownProgram, tearDown } from './own-process.ts';
+
+// For containerd-pods.ts, until it asks there itself.
+export { command };
 
 const root = join(import.meta.dirname, '../../../..');
-
-export interface CommandResult {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
 
 export class TestInstance {
   readonly home: string;
@@ -49,7 +48,7 @@ export class TestInstance {
   /** Starts (again) the server and waits until it serves. */
   async start(): Promise<void> {
     const log = await open(this.logPath, 'a');
-    const server = spawn(process.execPath, [...serverFlags, join(root, 'platform/src/cmd/server.ts')], {
+    const server = spawn(process.execPath, ownProgram('server'), {
       env: this.env,
       stdio: ['ignore', log.fd, log.fd],
       cwd: '/',
@@ -107,10 +106,7 @@ export class TestInstance {
     const problems: string[] = [];
     if (this.client) await this.#deletePods().catch((error: Error) => problems.push(error.message));
     await this.#end('SIGTERM');
-    const script = join(root, 'platform/src/cmd/teardown.ts');
-    const teardown = await command(process.execPath, ['--disable-warning=ExperimentalWarning', script], {
-      env: this.env,
-    });
+    const teardown = await tearDown(this.env);
     problems.push(...(teardown.code === 0 ? findLeaks(this) : [`teardown: ${teardown.stderr}`]));
     if (!process.env.SAMPAN_KEEP) await rm(this.home, { recursive: true, force: true });
     if (problems.length > 0) throw new Error(`left behind by ${this.home}:\n${problems.join('\n')}`);
@@ -140,19 +136,13 @@ export async function startInstance(name: string): Promise<TestInstance> {
   const port = await freePort();
   const built = await artifacts(currentInstance());
   const missing = built.find((artifact) => !artifact.built);
-  const directoryOf = (what: string) => built.find((artifact) => artifact.name === what)!.directory;
-  const env = {
-    ...process.env,
+  const env = await labEnvironment(home, {
     ...serverEnvironment(currentInstance().cache),
-    SAMPAN_HOME: home,
     SAMPAN_LISTEN: `127.0.0.1:${port}`,
     SAMPAN_LOG_LEVEL: process.env.SAMPAN_LOG_LEVEL ?? 'debug',
     // A pool that grows after many Pods works on while the next test runs; '' lets it.
     SAMPAN_POOL: process.env.SAMPAN_POOL ?? '1',
-    SAMPAN_GUEST_DIR: process.env.SAMPAN_GUEST_DIR ?? directoryOf('guest'),
-    SAMPAN_HOST_DIR: process.env.SAMPAN_HOST_DIR ?? directoryOf('host'),
-    PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
-  };
+  });
   if (missing && !process.env.SAMPAN_GUEST_DIR)
     throw new Error(`the ${missing.name} is not built: run ./sampan test, which builds it`);
   const instance = new TestInstance(home, port, env);
@@ -190,31 +180,6 @@ export const kubectlVersions: string[] = ['1.27', '1.28', '1.29', '1.30', '1.31'
 export const hasKubectl: boolean = (process.env.PATH ?? '')
   .split(':')
   .some((folder) => existsSync(join(folder, 'kubectl')));
-
-export function command(
-  file: string,
-  args: string[],
-  options: { input?: string; env?: NodeJS.ProcessEnv; timeoutMs?: number } = {},
-): Promise<CommandResult> {
-  return new Promise((resolve) => {
-    const child = execFile(
-      file,
-      args,
-      {
-        env: options.env ?? process.env,
-        timeout: options.timeoutMs ?? 60_000,
-        killSignal: 'SIGKILL',
-        maxBuffer: 64 << 20,
-      },
-      (error, stdout, stderr) => {
-        const code = error ? (typeof error.code === 'number' ? error.code : 128) : 0;
-        resolve({ code, stdout, stderr: error && code === 128 ? `${stderr}\n${error.message}` : stderr });
-      },
-    );
-    child.stdin?.on('error', () => {});
-    child.stdin?.end(options.input ?? '');
-  });
-}
 
 export async function freePort(): Promise<number> {
   const server = createServer();

@@ -7,6 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { type Dirent, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { until } from './wait.ts';
 
 export interface Swept {
   run: string;
@@ -35,13 +36,25 @@ export function holdings(instance: Swept): string[] {
 }
 
 /** What there is now and was not `before`, each as often as it is too many. */
-export function leaked(instance: Swept, before: string[]): string[] {
+function leaked(instance: Swept, before: string[]): string[] {
   const known = [...before];
   return holdings(instance).filter((one) => {
     const index = known.indexOf(one);
     if (index >= 0) known.splice(index, 1);
     return index < 0;
   });
+}
+
+/** What is leaked still when `withinMs` are over, or nothing: what goes a moment later, as by the kernel's hand, is waited for. `but` is no leak. */
+export async function lastingLeaks(
+  instance: Swept,
+  before: string[],
+  { withinMs = 5_000, but }: { withinMs?: number; but?: RegExp } = {},
+): Promise<string[]> {
+  const isLeak = (one: string) => !but?.test(one);
+  const left = () => leaked(instance, before).filter(isLeak);
+  await until('nothing is left', async () => left().length === 0, withinMs).catch(() => {});
+  return left();
 }
 
 const owns = ({ run, home }: Swept, path: string) =>

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { command } from './command.ts';
 import { demoArchive } from './demo-image.ts';
-import { command } from './instance.ts';
 
 export const pauseImage = 'localhost/pause:1';
 

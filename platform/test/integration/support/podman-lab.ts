@@ -6,15 +6,12 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { currentInstance } from '../../../../cli/src/instance.ts';
-import { artifacts } from '../../../../cli/src/setup/artifacts.ts';
-import { serverFlags } from '../../../../cli/src/setup/server-process.ts';
 import { instanceFromEnvironment } from '../../../src/base/config.ts';
+import { type CommandResult, command } from './command.ts';
 import { demoArchive } from './demo-image.ts';
-import { type CommandResult, command, findLeaks } from './instance.ts';
+import { findLeaks } from './instance.ts';
+import { labEnvironment, leaveOciService, tearDown } from './own-process.ts';
 import { until } from './wait.ts';
-
-const root = join(import.meta.dirname, '../../../..');
 
 /** `--ulimit host`: where limits cannot be raised, Podman's own would be refused. */
 export const podmanRunFlags: string[] = ['--network', 'none', '--ulimit', 'host'];
@@ -60,24 +57,11 @@ export class PodmanLab implements AsyncDisposable {
   }
 
   static async open(name: string): Promise<PodmanLab> {
-    const built = await artifacts(currentInstance());
-    const directoryOf = (what: string) => built.find((artifact) => artifact.name === what)!.directory;
     const home = await mkdtemp(`/var/tmp/sampan-${name}-`);
-    const lab = new PodmanLab(home, {
-      ...process.env,
-      SAMPAN_HOME: home,
-      SAMPAN_GUEST_DIR: process.env.SAMPAN_GUEST_DIR ?? directoryOf('guest'),
-      SAMPAN_HOST_DIR: process.env.SAMPAN_HOST_DIR ?? directoryOf('host'),
-      PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
-    });
+    const lab = new PodmanLab(home, await labEnvironment(home));
     const program = join(lab.env.SAMPAN_HOST_DIR!, 'sampan-runtime');
     await writeFile(lab.runtime, `#!/bin/sh\nSAMPAN_HOME=${home} exec ${program} "$@"\n`, { mode: 0o755 });
-    // As a service that has run here before leaves it: from this, the first command starts it.
-    const start = [process.execPath, ...serverFlags, join(root, 'platform/src/cmd/runtime-service.ts')];
-    const environment = Object.fromEntries(
-      Object.entries(lab.env).filter(([key]) => key.startsWith('SAMPAN_') || key === 'PATH'),
-    );
-    await writeFile(join(home, 'oci.json'), JSON.stringify({ socket: join(home, 'nobody'), start, environment }));
+    await leaveOciService(home, lab.env);
     const loaded = await lab.podman(['load', '-q', '-i', await demoArchive()]);
     if (loaded.code !== 0) throw new Error(`podman load: ${loaded.stderr}`);
     return lab;
@@ -135,11 +119,7 @@ export class PodmanLab implements AsyncDisposable {
     await this.stopService('SIGTERM');
     const env = { ...this.env, SAMPAN_HOME: join(this.home, 'runtime') };
     const instance = instanceFromEnvironment(env);
-    const teardown = await command(
-      process.execPath,
-      ['--disable-warning=ExperimentalWarning', join(root, 'platform/src/cmd/teardown.ts')],
-      { env },
-    );
+    const teardown = await tearDown(env);
     if (teardown.code !== 0) problems.push(`teardown: ${teardown.stderr}`);
     await this.podman(['system', 'reset', '--force']);
     problems.push(...findLeaks({ run: instance.run, home: this.home, tag: instance.tag }));
