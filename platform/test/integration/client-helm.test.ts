@@ -16,7 +16,7 @@ let tool: GoTool;
 let lab: ClientsLab;
 before(
   async () => {
-    tool = await buildGoTool('helm', 'helm.sh/helm/v3/cmd/helm');
+    tool = await buildGoTool('helm');
     lab = await startClientsLab();
   },
   { timeout: 600_000 },

@@ -2,14 +2,10 @@
 import { buildGoTool } from '../../clients/go-tool.ts';
 import type { ContainerdPrograms } from './containerd-lab.ts';
 
-/** What it would only need other libraries for. */
-const flags = ['-tags=no_btrfs,no_zfs,no_devmapper,no_tracing'];
-const module = 'github.com/containerd/containerd/v2';
-
 /** Or why there is none. */
 export async function buildContainerd2(): Promise<{ programs?: ContainerdPrograms; missing?: string }> {
-  const containerd = await buildGoTool('containerd', `${module}/cmd/containerd`, flags);
-  const ctr = await buildGoTool('containerd', `${module}/cmd/ctr`, flags);
+  const containerd = await buildGoTool('containerd');
+  const ctr = await buildGoTool('ctr');
   if (containerd.path && ctr.path) return { programs: { containerd: containerd.path, ctr: ctr.path, major: 2 } };
   return { missing: containerd.missing ?? ctr.missing ?? 'it does not build' };
 }
