@@ -14,6 +14,7 @@ import { serveOci } from '../oci/oci-server.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createBundleRuntime } from '../runtime/bundles/create-bundle-runtime.ts';
 import { hostShareMounts } from '../runtime/bundles/share-mounts.ts';
+import { relayKeeper } from '../shim/relay-client.ts';
 import { createShimService } from '../shim/shim-service.ts';
 import { closeVmms, launcherPath, openNetwork, openVmms } from './drivers.ts';
 import { runServiceProcess } from './service-process.ts';
@@ -44,6 +45,7 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
     joinNetns: { attach: (request) => joinNetns(request.id, request.netnsPath!), detach: async () => {} },
     connectAgent,
     mounts: hostShareMounts(launcherPath()),
+    keeper: relayKeeper(join(instance.run, 'shim'), log.child({ part: 'shim' })),
     run: instance.run,
     log: log.child({ part: 'bundles' }),
     ...steps,

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 import { spawnDetached } from '../base/child.ts';
 import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { StdioKeeper } from '../runtime/bundles/held-stdio.ts';
 
 const patienceMs = 10_000;
 
@@ -23,7 +25,7 @@ export async function openRelayed(options: RelayOptions, door: string): Promise<
   const { program, directory, clock } = options;
   const deadline = clock.monotonicMs() + patienceMs;
   for (let isStarted = false; clock.monotonicMs() < deadline; isStarted = true) {
-    const answer = await say(directory, `open ${door}`);
+    const answer = await say(directory, [`open ${door}`]);
     if (answer === 'ok') return;
     if (answer !== undefined) throw new SampanError('InternalError', `the relay: ${answer}`);
     if (!isStarted) spawnDetached(program, ['relay', directory], { cwd: '/' }).on('error', () => {});
@@ -34,11 +36,23 @@ export async function openRelayed(options: RelayOptions, door: string): Promise<
 
 /** We stop because we were told to: the relay ends, or rests while containerd is connected, and starts nobody. */
 export async function restRelay(directory: string): Promise<void> {
-  await say(directory, 'end');
+  await say(directory, ['end']);
+}
+
+/** The relay as who keeps FIFOs open. Where there is none, containerd is not connected, and the FIFOs are nobody's who would wait. */
+export function relayKeeper(directory: string, log: Logger): StdioKeeper {
+  const tell = async (words: string[]) => {
+    const answer = await say(directory, words);
+    if (answer !== undefined && answer !== 'ok') log.warn({ answer }, 'a FIFO is not kept open while we are away');
+  };
+  return {
+    hold: (side, paths) => tell(['hold', side, ...paths]),
+    release: (paths) => tell(['release', ...paths]),
+  };
 }
 
 /** Undefined when there is no relay. */
-function say(directory: string, line: string): Promise<string | undefined> {
+function say(directory: string, words: string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect(join(directory, 'relay.sock'));
     let answer = '';
@@ -47,6 +61,6 @@ function say(directory: string, line: string): Promise<string | undefined> {
       answer = `${answer}${chunk}`.slice(0, 1024);
     });
     socket.on('close', () => resolve(answer.trim() || undefined));
-    socket.end(`${line}\n`);
+    socket.end(`${words.join('\t')}\n`);
   });
 }

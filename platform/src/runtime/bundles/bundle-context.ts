@@ -16,6 +16,7 @@ import { BundlePaths } from './bundle-records.ts';
 import type { BundleExit, CreateBundleSandbox, SandboxHandler } from './bundle-runtime.ts';
 import { EventFeed } from './event-feed.ts';
 import type { BundleExecRecord } from './exec-records.ts';
+import type { HeldStdio, StdioKeeper } from './held-stdio.ts';
 import type { OutputPump } from './output-pump.ts';
 import type { ShareMounts } from './share-mounts.ts';
 import type { InputEnd } from './stdio-ends.ts';
@@ -32,6 +33,8 @@ export interface BundleRuntimeOptions {
   log: Logger;
   clock?: Clock;
   mounts: ShareMounts;
+  /** Keeps clients' FIFOs open over our death. Absent: they end with us. */
+  keeper?: StdioKeeper;
   defaults?: SizeDefaults;
   /** For tests: called before each step whose interruption recover() must mend. */
   onStep?: (step: string) => void | Promise<void>;
@@ -58,6 +61,7 @@ export interface LiveContainer {
   exited: Deferred<BundleExit>;
   /** Resolved once the agent has it: before, there is no output to read. */
   made: Deferred<void>;
+  held: HeldStdio;
   input?: InputEnd | undefined;
   pump?: OutputPump | undefined;
   execs: Map<string, LiveExec>;
@@ -70,6 +74,7 @@ export interface LiveExec {
   /** Resolved once the agent has it: before, there is no output to read. */
   made: Deferred<void>;
   starting?: Promise<void>;
+  held: HeldStdio;
   input?: InputEnd | undefined;
   /** Its input is being carried. */
   isFed?: boolean;

@@ -3,6 +3,7 @@ import { messageOf } from '@sampan/api/errors.ts';
 import type { Agent } from '../agent/agent.ts';
 import type { BundleContext, LiveContainer } from './bundle-context.ts';
 import { agentOf } from './container-life.ts';
+import type { HeldStdio } from './held-stdio.ts';
 import type { InputEnd } from './stdio-ends.ts';
 
 export interface InputTarget {
@@ -12,20 +13,28 @@ export interface InputTarget {
   agent: () => Promise<Agent>;
   /** It has ended, and needs no more input. */
   isOver: () => boolean;
+  held: HeldStdio;
+  stdin: string | undefined;
 }
 
 export function carryInput(context: BundleContext, container: LiveContainer, input: InputEnd): void {
-  const { record } = container;
+  const { record, held } = container;
   const isOver = () => record.state === 'stopped';
-  carryInputTo(context, input, { id: record.id, agent: () => agentOf(context, container), isOver });
+  const agent = async () => {
+    await container.made.promise;
+    return agentOf(context, container);
+  };
+  carryInputTo(context, input, { id: record.id, agent, isOver, held, stdin: record.stdio.stdin });
 }
 
-export function carryInputTo(context: BundleContext, input: InputEnd, { id, agent, isOver }: InputTarget): void {
+export function carryInputTo(context: BundleContext, input: InputEnd, target: InputTarget): void {
+  const { id, agent, isOver, held, stdin } = target;
   const carry = async () => {
     for await (const data of input.chunks()) await (await agent()).writeStdin(id, data);
     if (!isOver()) await (await agent()).closeStdin(id);
   };
-  carry().catch((error) => {
+  const carried = carry().catch((error) => {
     if (!isOver()) context.options.log.debug({ container: id, error: messageOf(error) }, 'stdin ended early');
   });
+  held.releaseAfter(carried, context.closing.signal, [stdin]);
 }

@@ -83,6 +83,7 @@ export async function forgetContainer(
 ): Promise<void> {
   const { id, sandboxId } = container.record;
   await Promise.all([container.pump?.stop(), container.input?.close()]);
+  await container.held.release();
   for (const exec of [...container.execs.values()]) await forgetExec(context, container, exec);
   await context.step('bundle-unmount');
   if (isMounted) await context.options.mounts.release(context.paths.part(sandboxId, id));

@@ -8,6 +8,7 @@ import type { BundleContainer, BundleExit, CreateBundleContainer, DeleteBundleCo
 import { carryInput } from './carry-input.ts';
 import { endContainer, forgetContainer } from './container-end.ts';
 import { guestConfig } from './guest-config.ts';
+import { HeldStdio } from './held-stdio.ts';
 import { type OciConfig, readOciConfig } from './oci-config.ts';
 import { OutputPump } from './output-pump.ts';
 import { checkId, clearBehind, guestShare, leaveSandbox, shareTag, stopSandbox } from './sandbox-life.ts';
@@ -37,6 +38,7 @@ export async function createContainer(
     record: newRecord(context, request, config),
     exited: new Deferred(),
     made: new Deferred(),
+    held: new HeldStdio(context.options.keeper, request.stdio),
     execs: new Map(),
     oomKilled: false,
   };
@@ -120,11 +122,15 @@ export async function openStdio(
   const { id, stdio, tty } = container.record;
   // The client of a container that was there before may have gone for good.
   const clock = isNew ? context.options.clock : undefined;
-  container.input = await openInput(stdio.stdin);
+  container.input = await openInput(stdio.stdin, {
+    onOpen: () => void container.held.hold('input', [stdio.stdin]),
+  });
+  const stdout = await openOutput(stdio.stdout, clock);
+  const stderr = await openOutput(tty ? undefined : stdio.stderr, clock);
+  await container.held.hold('output', [stdout.fifo, stderr.fifo]);
   container.pump = new OutputPump({
     containerId: id,
-    stdout: await openOutput(stdio.stdout, clock),
-    stderr: await openOutput(tty ? undefined : stdio.stderr, clock),
+    ...{ stdout, stderr },
     // Only a container that the agent has can be read from.
     agent: async () => {
       await container.made.promise;
@@ -134,6 +140,7 @@ export async function openStdio(
   });
 }
 
+  container.held.releaseAfter(container.pump.done, context.closing.signal, [stdout.fifo, stderr.fifo]);
 /** The agent of the container's sandbox, once it is set up. Throws FailedPrecondition when the machine is gone. */
 export async function agentOf(context: BundleContext, { record }: LiveContainer): Promise<Agent> {
   const { link, record: sandbox } = context.sandbox(record.sandboxId);

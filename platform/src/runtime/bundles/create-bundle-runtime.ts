@@ -14,6 +14,7 @@ import {
 } from './container-life.ts';
 import { addExec, deleteExec, describeExec, killExec, startExec } from './exec-life.ts';
 import { translateResources } from './guest-config.ts';
+import { nobodyKeeps } from './held-stdio.ts';
 import { recoverBundles } from './recover-bundles.ts';
 import { createSandbox, deleteSandbox, describeSandbox, stopSandbox } from './sandbox-life.ts';
 
@@ -25,6 +26,7 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
     clock: systemClock,
     defaults: { cpuMillicores: 1000, memoryMib: 512 },
     onStep: () => {},
+    keeper: nobodyKeeps,
     ...options,
   });
   const locked = <T>(id: string, work: () => Promise<T>) => context.locks.run(`container ${id}`, work);

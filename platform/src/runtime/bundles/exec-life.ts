@@ -10,6 +10,7 @@ import type { BundleExec, BundleExit, StartBundleExec } from './bundle-runtime.t
 import { carryInputTo } from './carry-input.ts';
 import { agentOf } from './container-life.ts';
 import { type BundleExecRecord, deleteBundleExec, guestIdOf, loadBundleExecs, saveBundleExec } from './exec-records.ts';
+import { HeldStdio } from './held-stdio.ts';
 import { OutputPump } from './output-pump.ts';
 import { openInput, openOutput } from './stdio-ends.ts';
 
@@ -25,7 +26,7 @@ export async function addExec(context: BundleContext, request: StartBundleExec):
   if (container.record.state !== 'running' && container.record.state !== 'paused')
     throw new SampanError('FailedPrecondition', `container ${containerId} is ${container.record.state}, not running`);
   if (!request.process.args?.length) throw new SampanError('Invalid', 'process.args is empty');
-  const exec = live({ id: guestIdOf(containerId, execId), request, state: 'created', guestPid: 0 });
+  const exec = live(context, { id: guestIdOf(containerId, execId), request, state: 'created', guestPid: 0 });
   container.execs.set(execId, exec);
   try {
     await context.step('bundle-exec');
@@ -40,25 +41,33 @@ export async function addExec(context: BundleContext, request: StartBundleExec):
   return describeExec(exec);
 }
 
-const live = (record: BundleExecRecord): LiveExec => ({ record, exited: new Deferred(), made: new Deferred() });
+const live = (context: BundleContext, record: BundleExecRecord): LiveExec => ({
+  record,
+  exited: new Deferred(),
+  made: new Deferred(),
+  held: new HeldStdio(context.options.keeper, record.request.stdio),
+});
 
 /** Opens what the client named. Nothing is carried before there is a process. */
 async function openStdio(context: BundleContext, exec: LiveExec, { isNew }: { isNew: boolean }): Promise<void> {
   const { stdio, tty, containerId } = exec.record.request;
   const { clock, log } = context.options;
-  exec.input = await openInput(stdio.stdin, clock);
+  exec.input = await openInput(stdio.stdin, { clock, onOpen: () => void exec.held.hold('input', [stdio.stdin]) });
   // The client of a process that was there before may have gone for good.
   const waiting = isNew ? clock : undefined;
+  const stdout = await openOutput(stdio.stdout, waiting);
+  const stderr = await openOutput(tty ? undefined : stdio.stderr, waiting);
+  await exec.held.hold('output', [stdout.fifo, stderr.fifo]);
   exec.pump = new OutputPump({
     containerId: exec.record.id,
-    stdout: await openOutput(stdio.stdout, waiting),
-    stderr: await openOutput(tty ? undefined : stdio.stderr, waiting),
+    ...{ stdout, stderr },
     agent: async () => {
       await exec.made.promise;
       return agentOf(context, context.container(containerId));
     },
     onError: (message) => log.debug({ container: containerId }, `the output of a process is lost: ${message}`),
   });
+  exec.held.releaseAfter(exec.pump.done, context.closing.signal, [stdout.fifo, stderr.fifo]);
 }
 
 export async function startExec(context: BundleContext, containerId: string, execId: string): Promise<BundleExec> {
@@ -116,6 +125,8 @@ function runs(context: BundleContext, exec: LiveExec, guestPid: number): void {
     isOver: () => record.state === 'stopped',
   });
 }
+    held: exec.held,
+    stdin: record.request.stdio.stdin,
 
 /** What the agent tells of its end. False when it is no exec of this container's. */
 export function execEnded(context: BundleContext, containers: LiveContainer[], id: string, exit: ExitInfo): boolean {
@@ -192,6 +203,7 @@ export async function forgetExec(context: BundleContext, container: LiveContaine
   await Promise.all([exec.pump?.stop(), exec.input?.close()]);
   exec.made.reject(new SampanError('NotFound', `process ${record.request.execId} was given up`));
   await deleteBundleExec(context.paths, record.id);
+  await exec.held.release();
   container.execs.delete(record.request.execId);
 }
 
@@ -221,10 +233,10 @@ export async function recoverExecs(context: BundleContext): Promise<void> {
     if (!container) {
       await deleteBundleExec(context.paths, record.id);
       continue;
+      await live(context, record).held.release();
     }
-    const exec = live(record);
+    const exec = live(context, record);
     if (record.exit) exec.exited.resolve(record.exit);
-    if (record.state !== 'created') exec.made.resolve();
     container.execs.set(execId, exec);
   }
 }
@@ -239,6 +251,7 @@ export async function reopenExecs(context: BundleContext, container: LiveContain
       context.options.log.debug({ exec: id }, `its stdio cannot be opened again: ${messageOf(error)}`);
     }
 }
+      await exec.held.release();
 
 /** Compares with what the agent knows, on each new connection; takes out of `known` what is an exec's. */
 export async function reconcileExecs(

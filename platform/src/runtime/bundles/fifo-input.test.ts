@@ -34,7 +34,7 @@ async function write(text: string): Promise<void> {
 }
 
 test("a client's first write waits until the input is read: what it says of its end comes after its process is there", async () => {
-  const input = await openInput(path, systemClock);
+  const input = await openInput(path, { clock: systemClock });
   let written = false;
   const writing = write('early\n').then(() => {
     written = true;
@@ -46,7 +46,7 @@ test("a client's first write waits until the input is read: what it says of its 
 });
 
 test('the input of one client ends when that client leaves, though nobody says that it is over', async () => {
-  const input = await openInput(path, systemClock);
+  const input = await openInput(path, { clock: systemClock });
   const writing = write('x'.repeat(300_000));
   assert.equal((await everything(input)).length, 300_000);
   await writing;
@@ -54,13 +54,13 @@ test('the input of one client ends when that client leaves, though nobody says t
 
 test('a client that never comes is waited for five seconds, or until its input is said to be over', async () => {
   const clock = new FakeClock();
-  const never = await openInput(path, clock);
+  const never = await openInput(path, { clock });
   const reading = everything(never);
   for (let past = 0; past < 5_100; past += 20) {
     await clock.advance(20);
   }
   assert.equal(await reading, '');
-  const finished = await openInput(path, new FakeClock());
+  const finished = await openInput(path, { clock: new FakeClock() });
   await finished!.finish();
   assert.equal(await everything(finished), '');
 });
@@ -81,7 +81,7 @@ test('close ends it at any time, and a path that was taken away is an end', asyn
   await systemClock.sleep(20);
   await open!.close();
   assert.equal(await reading, '');
-  const gone = await openInput(path, systemClock);
+  const gone = await openInput(path, { clock: systemClock });
   await rm(path);
   assert.equal(await everything(gone), '');
 });

@@ -17,6 +17,13 @@ export interface InputEnd {
   close(): Promise<void>;
 }
 
+export interface InputOptions {
+  /** It is one client's alone, and ends when that one leaves, or has not come in five seconds. */
+  clock?: Clock;
+  /** A FIFO that has a name was opened. */
+  onOpen?: () => void;
+}
+
 /** A bare descriptor, which a stream then owns. Without waiting, so that it may be done on this thread. */
 export const descriptor = (path: string, flags: number): number => openSync(path, flags);
 
@@ -30,7 +37,7 @@ export const openFifoInput = (path: string): InputEnd =>
  * Opened only when it is read, which is when its process starts: a client's first write waits for that. ctr says that its stdin is over only once it has
  * been told that the process is there; a pipe whose end it met before it would never end.
  */
-export function namedFifoInput(path: string, clock: Clock | undefined): InputEnd {
+export function namedFifoInput(path: string, { clock, onOpen }: InputOptions): InputEnd {
   let hold: number | undefined;
   let stream: Socket | undefined;
   let isFinished = false;
@@ -45,6 +52,7 @@ export function namedFifoInput(path: string, clock: Clock | undefined): InputEnd
       if (isClosed) return;
       const fd = descriptorOr(path);
       if (fd === undefined) return;
+      onOpen?.();
       if (!clock && !isFinished) hold = descriptor(path, O_WRONLY | O_NONBLOCK);
       const deadline = clock ? clock.monotonicMs() + writerMs : 0;
       let first = firstOf(fd);

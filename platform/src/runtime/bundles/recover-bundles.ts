@@ -20,6 +20,7 @@ import { carryInput } from './carry-input.ts';
 import { endContainer, forgetContainer } from './container-end.ts';
 import { openStdio } from './container-life.ts';
 import { recoverExecs, reopenExecs } from './exec-life.ts';
+import { HeldStdio } from './held-stdio.ts';
 import { deleteSandbox, follow } from './sandbox-life.ts';
 
 export async function recoverBundles(context: BundleContext): Promise<void> {
@@ -33,12 +34,15 @@ export async function recoverBundles(context: BundleContext): Promise<void> {
 }
 
 async function adoptRecord(context: BundleContext, record: BundleContainerRecord): Promise<void> {
-  if (!context.sandboxes.has(record.sandboxId)) return deleteBundleContainer(context.paths, record.id);
+  const held = new HeldStdio(context.options.keeper, record.stdio);
+  if (!context.sandboxes.has(record.sandboxId)) {
+    await held.release();
+    return deleteBundleContainer(context.paths, record.id);
+  }
   const exited = new Deferred<BundleExit>();
   if (record.exit) exited.resolve(record.exit);
   const made = new Deferred<void>();
-  made.resolve();
-  context.containers.set(record.id, { record, exited, made, execs: new Map(), oomKilled: false });
+  context.containers.set(record.id, { record, exited, made, held, execs: new Map(), oomKilled: false });
 }
 
 async function recoverSandbox(context: BundleContext, sandbox: LiveSandbox): Promise<void> {
@@ -47,7 +51,10 @@ async function recoverSandbox(context: BundleContext, sandbox: LiveSandbox): Pro
   if (record.state === 'creating' || record.state === 'deleting') return deleteSandbox(context, record.id);
   for (const container of context.containersOf(record.id))
     if (container.record.state === 'creating') await forgetContainer(context, container);
-  if (record.state === 'notready') return sandbox.ended.resolve();
+  if (record.state === 'notready') {
+    await releaseAll(context, sandbox);
+    return sandbox.ended.resolve();
+  }
   const machine = await context.vmm(record.request.handler).find(context.paths.machine(record.id));
   if (!machine) return endAll(context, sandbox);
   for (const container of context.containersOf(record.id)) {
@@ -55,6 +62,17 @@ async function recoverSandbox(context: BundleContext, sandbox: LiveSandbox): Pro
     await reopenExecs(context, container);
   }
   follow(context, sandbox, machine, true);
+  // Not before: who carries output asks for the agent at once, and gives up where there is none.
+  for (const { made, execs } of context.containersOf(record.id)) {
+    made.resolve();
+    for (const exec of execs.values()) if (exec.record.state !== 'created') exec.made.resolve();
+  }
+}
+
+/** Nobody will carry anything to the clients of what was in it. */
+async function releaseAll(context: BundleContext, { record }: LiveSandbox): Promise<void> {
+  for (const { held, execs } of context.containersOf(record.id))
+    await Promise.all([held, ...[...execs.values()].map((exec) => exec.held)].map((one) => one.release()));
 }
 
 /** The client's paths, where they are still there. */
@@ -68,10 +86,12 @@ async function reopen(context: BundleContext, container: LiveContainer): Promise
       { container: container.record.id },
       `its stdio cannot be opened again: ${messageOf(error)}`,
     );
+    await container.held.release();
   }
 }
 
-async function endAll(context: BundleContext, { record, ended }: LiveSandbox): Promise<void> {
+async function endAll(context: BundleContext, sandbox: LiveSandbox): Promise<void> {
+  const { record, ended } = sandbox;
   record.state = 'notready';
   record.endedAtNanos = context.nowNanos();
   record.message = 'the machine ended while the runtime was down';
@@ -84,6 +104,7 @@ async function endAll(context: BundleContext, { record, ended }: LiveSandbox): P
       finishedAtUnixNanos: context.nowNanos(),
       message: record.message,
     });
+  await releaseAll(context, sandbox);
   ended.resolve();
 }
 

@@ -8,7 +8,14 @@ import { Socket } from 'node:net';
 import { isatty, ReadStream as TtyReader, WriteStream as TtyWriter } from 'node:tty';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
-import { descriptor, type InputEnd, namedFifoInput, openFifoInput, streamInput } from './fifo-input.ts';
+import {
+  descriptor,
+  type InputEnd,
+  type InputOptions,
+  namedFifoInput,
+  openFifoInput,
+  streamInput,
+} from './fifo-input.ts';
 
 export type { InputEnd } from './fifo-input.ts';
 
@@ -19,6 +26,8 @@ export interface OutputEnd {
   /** Resolves when the path has taken it; false: nobody can read it any more. */
   write(data: Uint8Array): Promise<boolean>;
   close(): Promise<void>;
+  /** Where it is a FIFO that has a name: others may hold it too. */
+  fifo?: string;
 }
 
 const nothing: OutputEnd = { write: async () => true, close: async () => {} };
@@ -42,7 +51,7 @@ export async function openOutput(path: string | undefined, clock?: Clock): Promi
       const fd = descriptor(path, flags | O_NONBLOCK);
       // Only now: a reader that sees no writer for a moment takes it for the end.
       if (probe !== undefined) closeSync(probe);
-      return socketOutput(fd);
+      return { ...socketOutput(fd), ...(isNamed ? { fifo: path } : {}) };
     }
     if (kind.isCharacterDevice()) {
       const fd = descriptor(path, O_RDWR | O_NONBLOCK | O_NOCTTY);
@@ -71,13 +80,13 @@ async function readerOf(path: string, clock: Clock): Promise<number | undefined>
 
 /**
  * Opens for reading; undefined for an empty path. Throws FailedPrecondition naming the path. A named FIFO is held open until finish(): one client's
- * leaving is not its end, the next may come. With `clock` it is one client's alone, and ends when that one leaves, or has not come in five seconds.
+ * leaving is not its end, the next may come, unless the options say otherwise.
  */
-export async function openInput(path: string | undefined, clock?: Clock): Promise<InputEnd | undefined> {
+export async function openInput(path: string | undefined, options: InputOptions = {}): Promise<InputEnd | undefined> {
   if (!path) return undefined;
   try {
     const kind = await stat(path);
-    if (kind.isFIFO()) return (await lstat(path)).isFIFO() ? namedFifoInput(path, clock) : openFifoInput(path);
+    if (kind.isFIFO()) return (await lstat(path)).isFIFO() ? namedFifoInput(path, options) : openFifoInput(path);
     if (kind.isCharacterDevice()) {
       const fd = descriptor(path, O_RDWR | O_NONBLOCK | O_NOCTTY);
       if (isatty(fd)) return streamInput(new TtyReader(fd));
