@@ -6,6 +6,9 @@ import { runTo } from '../../conformance/run-to.ts';
 import { criTool } from '../../critest/go-programs.ts';
 import type { CriPeer } from './cri-peers.ts';
 
+/** Of one peer's round; then it is given up, and the others' figures are not lost. */
+const benchmarkSeconds = 180;
+
 /** sigs.k8s.io/cri-tools, pkg/benchmark/util.go. */
 interface ResultsFile {
   operationsNames: string[];
@@ -25,7 +28,10 @@ export async function benchmarkOf(peer: CriPeer, samples: number): Promise<Map<s
       ...['-runtime-endpoint', `unix://${peer.socket}`, '-runtime-handler', peer.runtimeHandler],
       ...['-ginkgo.no-color', '-ginkgo.focus', 'lifecycle of PodSandbox|basic operations on Container'],
     ];
-    const code = await runTo([await criTool('critest'), ...flags], { cwd: directory, logPath });
+    const code = await runTo(['timeout', String(benchmarkSeconds), await criTool('critest'), ...flags], {
+      cwd: directory,
+      logPath,
+    });
     const files = (await readdir(directory)).filter((name) => name.endsWith('_data.json'));
     if (code !== 0 || files.length === 0)
       throw new Error(`critest -benchmark: ${(await readFile(logPath, 'utf8')).trim().slice(-400)}`);

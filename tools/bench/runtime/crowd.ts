@@ -7,6 +7,7 @@ import type { CriPeer } from './cri-peers.ts';
 
 export const image = 'registry.k8s.io/e2e-test-images/busybox:1.29-2';
 const settleMs = 3_000;
+const removedAtOnce = 4;
 
 export interface Crowd {
   /** From the first call until the last container is started. */
@@ -39,8 +40,9 @@ export async function crowdOf(peer: CriPeer, size: number): Promise<Crowd> {
   }
 }
 
-async function startPod({ client, runtimeHandler }: CriPeer, index: number): Promise<void> {
-  const name = `crowd-${index}`;
+/** One with a container that sleeps; gives the container. The image is there already. */
+export async function startPod({ client, runtimeHandler }: CriPeer, index: number): Promise<string> {
+  const name = `crowd-${runtimeHandler}-${index}`;
   const resources = { cpuQuota: 50_000n, cpuPeriod: 100_000n, memoryLimitInBytes: 64n << 20n };
   const config = {
     metadata: { name, namespace: 'bench', uid: `${name}-${process.pid}`, attempt: 0 },
@@ -56,14 +58,20 @@ async function startPod({ client, runtimeHandler }: CriPeer, index: number): Pro
   };
   const { containerId } = await client.createContainer({ podSandboxId, config: container, sandboxConfig: config });
   await client.startContainer({ containerId });
+  return containerId!;
 }
 
-async function removePods({ client }: CriPeer): Promise<void> {
+/** All there are. */
+export async function removePods({ client }: CriPeer): Promise<void> {
   const { items = [] } = await client.listPodSandbox({});
-  for (const { id: podSandboxId } of items) {
-    await client.stopPodSandbox({ podSandboxId });
-    await client.removePodSandbox({ podSandboxId });
-  }
+  const remove = async () => {
+    for (let item = items.pop(); item; item = items.pop()) {
+      const { id: podSandboxId } = item;
+      await client.stopPodSandbox({ podSandboxId });
+      await client.removePodSandbox({ podSandboxId });
+    }
+  };
+  await Promise.all(Array.from({ length: removedAtOnce }, remove));
 }
 
 const processes = (): number[] =>

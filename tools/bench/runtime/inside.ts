@@ -10,9 +10,11 @@ import { annotation, type Crun, podmanFlags } from './ways.ts';
 
 export interface Inside {
   name: string;
-  /** Milliseconds of one `exec ... true`. */
+  /** Milliseconds of one `exec ... true`, a static program. */
   exec(): Promise<number>;
-  /** MiB a second of one program's stdout. */
+  /** Milliseconds of a part of that: `state` asks the runtime, `ps` the guest as well. */
+  ask(command: 'state' | 'ps'): Promise<number>;
+  /** MB a second of one program's stdout, from its first byte to its end. */
   throughput(mib: number): Promise<number>;
   close(): Promise<void>;
 }
@@ -21,7 +23,8 @@ export interface Inside {
 export async function openInside(lab: PodmanLab, kind: 'crun' | 'vm' | 'namespace', crun: Crun): Promise<Inside> {
   const name = `inside-${kind}`;
   const runtime = kind === 'crun' ? crun.runtime : lab.runtime;
-  const before = kind === 'crun' ? crun.before : [];
+  // The same number of programs before each.
+  const before = kind === 'crun' ? crun.before : ['env'];
   const flags = kind === 'crun' ? [] : ['--annotation', annotation(kind)];
   const started = await lab.podman(
     ['run', '-d', '--name', name, ...podmanFlags, ...flags, 'localhost/demo:1', 'sleep', '100000'],
@@ -29,29 +32,38 @@ export async function openInside(lab: PodmanLab, kind: 'crun' | 'vm' | 'namespac
   );
   if (started.code !== 0) throw new Error(started.stderr.trim().split('\n').at(-1));
   const id = started.stdout.trim();
-  const bytesOf = (args: string[]) =>
-    new Promise<number>((resolve, reject) => {
-      const words = [...before, runtime, 'exec', id, ...args];
+  /** What it says: bytes, and the milliseconds from the first of them on. */
+  const call = (args: string[]) =>
+    new Promise<{ bytes: number; flowMs: number }>((resolve, reject) => {
+      const words = [...before, runtime, ...args];
       const child = spawn(words[0]!, words.slice(1), { env: lab.env, stdio: ['ignore', 'pipe', 'inherit'] });
       let bytes = 0;
+      let firstMs = performance.now();
       child.stdout.on('data', (data: Buffer) => {
+        if (bytes === 0) firstMs = performance.now();
         bytes += data.length;
       });
       child.once('error', reject);
-      child.once('close', (code) => (code === 0 ? resolve(bytes) : reject(new Error(`exec ended with ${code}`))));
+      child.once('close', (code) =>
+        code === 0
+          ? resolve({ bytes, flowMs: performance.now() - firstMs })
+          : reject(new Error(`${args[0]} ended with ${code}`)),
+      );
     });
+  const timed = async (args: string[]) => {
+    const began = performance.now();
+    await call(args);
+    return performance.now() - began;
+  };
   return {
     name: kind === 'crun' ? 'on the host' : `sampan ${kind}`,
-    async exec() {
-      const began = performance.now();
-      await bytesOf(['true']);
-      return performance.now() - began;
-    },
+    exec: () => timed(['exec', id, 'true']),
+    ask: (command) => timed([command, id]),
     async throughput(mib) {
-      const began = performance.now();
-      const bytes = await bytesOf(['dd', 'if=/dev/zero', 'bs=64k', `count=${mib * 16}`, 'status=none']);
+      const dd = ['dd', 'if=/dev/zero', 'bs=64k', `count=${mib * 16}`, 'status=none'];
+      const { bytes, flowMs } = await call(['exec', id, ...dd]);
       if (bytes !== mib * 2 ** 20) throw new Error(`${bytes} bytes of ${mib} MiB arrived`);
-      return mib / ((performance.now() - began) / 1000);
+      return bytes / flowMs / 1000;
     },
     async close() {
       await lab.podman(['rm', '--force', '--time', '0', name], { runtime, before });

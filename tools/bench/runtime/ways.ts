@@ -44,7 +44,7 @@ export async function openCrun(): Promise<Crun> {
   };
 }
 
-/** The same number of programs stands before each podman. Ours is called through a shell that names the laboratory, which is not taken off again. */
+/** The same number of programs stands before each podman. */
 export function podmanWays(lab: PodmanLab, crun: Crun): Way[] {
   const run = (more: string[], options: { runtime?: string; before: string[] }) =>
     lab.podman(['run', '--rm', ...podmanFlags, ...more, image, 'echo', words], options);
