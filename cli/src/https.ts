@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import { httpStatusOf, type Reason, SampanError } from '@sampan/api/errors.ts';
-import type { Credentials } from './connect.ts';
+import type { Credentials } from './credentials.ts';
 import { Failure } from './failure.ts';
 
 export interface ApiRequest {

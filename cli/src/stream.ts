@@ -3,7 +3,7 @@
  * 0 stdin, 1 stdout, 2 stderr, 3 the final Status, 4 terminal size, 255 half-close of the channel named by the second byte.
  */
 import { WebSocket } from 'ws';
-import type { Credentials } from './connect.ts';
+import type { Credentials } from './credentials.ts';
 import { Failure } from './failure.ts';
 
 const channel = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 };

@@ -1,7 +1,7 @@
 /** `sampan logs`: the output of a container, as the API gives it. */
 import { pipeline } from 'node:stream/promises';
-import type { Credentials } from '../connect.ts';
 import { connection } from '../connect.ts';
+import type { Credentials } from '../credentials.ts';
 import { defaultContainer } from '../default-container.ts';
 import { open } from '../https.ts';
 

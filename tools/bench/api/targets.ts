@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { loadCredentials } from '../../../cli/src/connect.ts';
+import { loadCredentials } from '../../../cli/src/credentials.ts';
 import { serverEnvironment, serverFlags } from '../../../cli/src/setup/server-process.ts';
 import { openPki } from '../../../platform/src/apiserver/pki/pki.ts';
 import { type Etcd, freePort, startEtcd } from '../../../platform/test/integration/support/etcd-lab.ts';
