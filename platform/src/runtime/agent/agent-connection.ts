@@ -18,11 +18,11 @@ import {
   type Frame,
   FrameDecoder,
   frameType,
-  maxPayloadBytes,
   ProtocolViolation,
   resyncPadding,
   SyncSearch,
 } from './frames.ts';
+import { maxPayloadBytes } from './payload-pool.ts';
 import { firstWindowBytes } from './receive-window.ts';
 
 /** Bytes of unfinished replies that are kept for all calls together. */

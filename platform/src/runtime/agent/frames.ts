@@ -2,9 +2,8 @@
  * Frames of guest/PROTOCOL.md, sections 2 and 3: bytes to frames and back, and the search for the guest's SYNC_ACK. Knows nothing of what
  * frames mean. Every length is checked before a byte is kept: the decoder holds at most one frame.
  */
-import { takePayload } from './payload-pool.ts';
+import { maxPayloadBytes, takePayload } from './payload-pool.ts';
 
-export const maxPayloadBytes = 65_536;
 const headerBytes = 12;
 const seal = 0xa5;
 

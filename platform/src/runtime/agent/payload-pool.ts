@@ -2,8 +2,9 @@
  * Memory for large payloads, used again and again: a flood of output would otherwise leave the collector as many megabytes to find as there were bytes said.
  * What is not given back is the collector's, as usual.
  */
-import { maxPayloadBytes } from './frames.ts';
 
+/** The most a frame carries (guest/PROTOCOL.md, section 2); memory for large payloads comes in pieces of it. */
+export const maxPayloadBytes = 65_536;
 /** A smaller payload has memory of its own. */
 const largeBytes = 16 * 1024;
 const mostSpare = 48;

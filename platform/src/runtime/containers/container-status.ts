@@ -2,7 +2,7 @@
 import type { GuestUser } from '../agent/agent.ts';
 import type { Context } from '../context.ts';
 import * as cri from '../generated/cri.ts';
-import { hasLabels } from '../sandbox/vm/sandbox-status.ts';
+import { hasLabels } from '../has-labels.ts';
 import type { Container } from './container.ts';
 
 const states = {

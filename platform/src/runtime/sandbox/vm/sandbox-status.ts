@@ -1,8 +1,8 @@
 /** PodSandboxStatus, ListPodSandbox. */
-
 import { containerStatusOf } from '../../containers/container-status.ts';
 import type { Context } from '../../context.ts';
 import * as cri from '../../generated/cri.ts';
+import { hasLabels } from '../../has-labels.ts';
 import type { Sandbox } from './sandbox.ts';
 
 export function podSandboxStatusOf(sandbox: Sandbox): cri.PodSandboxStatus {
@@ -66,11 +66,4 @@ export function listPodSandbox(context: Context, request: cri.ListPodSandboxRequ
       return { id, metadata, state, createdAt, labels, annotations, runtimeHandler };
     });
   return { items };
-}
-
-export function hasLabels(
-  labels: Record<string, string> | undefined,
-  wanted: Record<string, string> | undefined,
-): boolean {
-  return Object.entries(wanted ?? {}).every(([key, value]) => labels?.[key] === value);
 }
