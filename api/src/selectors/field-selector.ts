@@ -14,11 +14,6 @@ export function parseFieldSelector(text: string): FieldTerm[] {
     .map(parseTerm);
 }
 
-/** `readField` reads a field; it should throw for one that is not selectable. */
-export function matchesFields(terms: FieldTerm[], readField: (field: string) => string): boolean {
-  return terms.every(({ field, operator, value }) => (readField(field) === value) === (operator === '='));
-}
-
 function parseTerm(term: string): FieldTerm {
   const [, field, operator, value] = /^((?:\\.|[^\\!=])+?)(!=|==|=)(.*)$/s.exec(term) ?? [];
   if (field === undefined || value === undefined) {

@@ -11,10 +11,10 @@ import { systemUser } from '../../src/apiserver/auth/user.ts';
 import { writeAdminKubeconfig } from '../../src/apiserver/pki/kubeconfig.ts';
 import { openPki, type Pki } from '../../src/apiserver/pki/pki.ts';
 import type { Clock } from '../../src/base/clock.ts';
-import { httpsTransport } from '../../src/base/https-transport.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import type { Store } from '../../src/store/store.ts';
+import { httpsTransport } from './https-transport.ts';
 
 export interface TestApiOptions {
   kinds?: Kind[];

@@ -28,7 +28,3 @@ export function serviceAccountUser(namespace: string, name: string, uid: string)
     groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, authenticated],
   };
 }
-
-export function isServiceAccount(user: UserInfo): boolean {
-  return user.name.startsWith(accountPrefix);
-}
