@@ -10,8 +10,8 @@ import type { ContainerUsage, GuestStats } from '../agent/agent.ts';
 import type { Container } from '../containers/container.ts';
 import type { Context } from '../context.ts';
 import type * as cri from '../generated/cri.ts';
-import type { Sandbox } from '../sandbox/vm/sandbox.ts';
 import { hasLabels } from '../has-labels.ts';
+import type { Sandbox } from '../sandbox/vm/sandbox.ts';
 import type { CpuRates } from './cpu-rates.ts';
 
 export async function containerStats(
