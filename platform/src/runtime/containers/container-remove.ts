@@ -3,6 +3,7 @@ import { isReason, messageOf } from '@sampan/api/errors.ts';
 import type { Context } from '../context.ts';
 import * as cri from '../generated/cri.ts';
 import { deleteContainer } from '../records/container-record.ts';
+import { answered, answerMs, endIfSilent, within } from '../sandbox/vm/silent-agent.ts';
 import type { Container } from './container.ts';
 import { emitEvent } from './container-event.ts';
 import { stopContainer } from './container-stop.ts';
@@ -13,7 +14,10 @@ export async function removeContainer(
 ): Promise<cri.RemoveContainerResponse> {
   try {
     const container = context.container(request.containerId);
-    await context.locks.run(container.id, () => remove(context, container));
+    const removing = context.locks.run(container.id, () => remove(context, container));
+    // Whoever has the container now may wait for an agent that will never answer.
+    if (!(await within(context, answerMs, removing))) await endIfSilent(context, context.sandboxOf(container));
+    await removing;
   } catch (error) {
     if (!isReason(error, 'NotFound')) throw error;
   }
@@ -26,12 +30,16 @@ async function remove(context: Context, container: Container): Promise<void> {
   const sandbox = context.sandboxOf(container);
   await context.step('container-remove');
   if (sandbox.record.state === 'ready') {
-    const agent = await sandbox.link!.ready().catch((error) => {
+    const agent = sandbox.link!.ready().catch((error) => {
       // The machine died meanwhile, and the container with it.
       context.log.debug({ containerId: container.id, error: messageOf(error) }, 'no agent to remove a container from');
       return undefined;
     });
-    await agent?.removeContainer(container.id);
+    await answered(
+      context,
+      sandbox,
+      agent.then((there) => there?.removeContainer(container.id)),
+    );
   }
   await container.pump?.stop();
   await context.step('container-forget');

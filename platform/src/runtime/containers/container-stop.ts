@@ -1,8 +1,12 @@
-/** StopContainer: the stop signal, time, then SIGKILL. Idempotent; a second call with less time cuts the first one's short. */
+/**
+ * StopContainer: the stop signal, time, then SIGKILL; and the machine's end where the agent is silent. Idempotent; a second call with less time cuts the first
+ * one's short.
+ */
 import { isReason, SampanError } from '@sampan/api/errors.ts';
 import type { Context } from '../context.ts';
 import type * as cri from '../generated/cri.ts';
 import type { Sandbox } from '../sandbox/vm/sandbox.ts';
+import { answered } from '../sandbox/vm/silent-agent.ts';
 import type { Container } from './container.ts';
 import { finishContainer } from './container-finish.ts';
 
@@ -38,16 +42,17 @@ const neverStarted = (context: Context) => ({
 });
 
 async function stopRunning(context: Context, sandbox: Sandbox, container: Container, graceMs: number): Promise<void> {
-  if (graceMs > 0) {
+  const send = async (step: string, signal: number, all?: boolean) => {
     const agent = await unlessExited(container, sandbox);
     if (!agent) return;
-    await context.step('stop-signal');
-    await agent.signal(container.id, container.record.stopSignal);
+    await context.step(step);
+    await agent.signal(container.id, signal, all);
+  };
+  if (graceMs > 0) {
+    await answered(context, sandbox, send('stop-signal', container.record.stopSignal));
     if (await exitedWithin(context, container, graceMs)) return;
   }
-  const agent = await unlessExited(container, sandbox);
-  await context.step('stop-kill');
-  await agent?.signal(container.id, SIGKILL, true);
+  await answered(context, sandbox, send('stop-kill', SIGKILL, true));
   if (await exitedWithin(context, container, killMs)) return;
   throw new SampanError(
     'Timeout',

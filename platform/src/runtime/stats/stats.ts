@@ -12,6 +12,7 @@ import type { Context } from '../context.ts';
 import type * as cri from '../generated/cri.ts';
 import { hasLabels } from '../has-labels.ts';
 import type { Sandbox } from '../sandbox/vm/sandbox.ts';
+import { askedWithin } from '../sandbox/vm/silent-agent.ts';
 import type { CpuRates } from './cpu-rates.ts';
 
 export async function containerStats(
@@ -21,7 +22,7 @@ export async function containerStats(
 ): Promise<cri.ContainerStatsResponse> {
   const container = context.container(request.containerId);
   const sandbox = context.sandboxOf(container);
-  const guest = await guestStats(sandbox);
+  const guest = await guestStats(context, sandbox);
   const usage = guest?.containers.find(({ id }) => id === container.id);
   return { stats: usage ? statsOf(context, rates, container, usage) : attributesOnly(container) };
 }
@@ -72,7 +73,7 @@ export async function listPodSandboxStats(
 }
 
 async function usagesOf(context: Context, sandbox: Sandbox): Promise<[string, ContainerUsage][]> {
-  const guest = await guestStats(sandbox).catch((error) => unanswered(context, sandbox, error));
+  const guest = await guestStats(context, sandbox).catch((error) => unanswered(context, sandbox, error));
   return (guest?.containers ?? []).map((usage) => [usage.id, usage]);
 }
 
@@ -80,9 +81,13 @@ function unanswered(context: Context, sandbox: Sandbox, error: unknown): undefin
   context.log.warn({ sandboxId: sandbox.id, error: messageOf(error) }, 'no statistics from a guest');
 }
 
-async function guestStats(sandbox: Sandbox): Promise<GuestStats | undefined> {
+/** A guest that says nothing for so long is left out of a list, and fails a question about it alone. */
+const statsMs = 10_000;
+
+async function guestStats(context: Context, sandbox: Sandbox): Promise<GuestStats | undefined> {
   if (sandbox.record.state !== 'ready') return undefined;
-  return (await sandbox.link!.ready()).stats();
+  const asked = sandbox.link!.ready().then((agent) => agent.stats());
+  return askedWithin(context, sandbox, statsMs, asked);
 }
 
 const value = (number: number | bigint): cri.UInt64Value => ({ value: BigInt(number) });
@@ -131,7 +136,10 @@ function cpuOf(rates: CpuRates, id: string, timestamp: bigint, cpuNanos: bigint)
 async function sandboxStatsOf(context: Context, rates: CpuRates, sandbox: Sandbox): Promise<cri.PodSandboxStats> {
   const { metadata, labels = {}, annotations = {} } = sandbox.record.config;
   const attributes = { id: sandbox.id, metadata, labels, annotations };
-  const [guest, machine] = await Promise.all([guestStats(sandbox), sandbox.machine?.stats().catch(() => undefined)]);
+  const [guest, machine] = await Promise.all([
+    guestStats(context, sandbox),
+    sandbox.machine?.stats().catch(() => undefined),
+  ]);
   if (!guest) return { attributes };
   const timestamp = context.nowNanos();
   const containers = guest.containers.flatMap((usage) => {
