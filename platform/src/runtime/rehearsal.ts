@@ -36,8 +36,14 @@ export function createRehearsal(options: RehearsalOptions): Rehearsal {
         { slot: imageSlot, path: rootfsPath, readOnly: true },
       ];
     },
-    async run(channelPath) {
-      const agent = await connectAgent({ channelPath, sandboxId: container, timeoutMs, adopted: false });
+    async run(channelPath, signal) {
+      const agent = await connectAgent({
+        channelPath,
+        sandboxId: container,
+        timeoutMs,
+        adopted: false,
+        ...(signal ? { signal } : {}),
+      });
       try {
         await goThrough(agent, clock);
       } finally {

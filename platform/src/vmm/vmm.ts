@@ -161,8 +161,8 @@ export interface Machine {
 export interface Rehearsal {
   /** Disks for a machine of this name to rehearse with; they are taken out again before anybody gets the machine. */
   disks(name: string): Promise<DiskAttachment[]>;
-  /** Speaks to the guest over its channel. Throws when the machine is not as it was before: it is thrown away then. */
-  run(channelPath: string): Promise<void>;
+  /** Speaks to the guest over its channel. Throws when the machine is not as it was before: it is thrown away then. Aborted, it need not connect any more. */
+  run(channelPath: string, signal?: AbortSignal): Promise<void>;
   /** The machine has rehearsed or is gone: removes what disks() made. Idempotent. */
   release(name: string): Promise<void>;
 }

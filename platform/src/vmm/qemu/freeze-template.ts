@@ -7,7 +7,7 @@ import type { Launcher } from './launcher.ts';
 import { consoleBytes, placeholderMac } from './qemu-arguments.ts';
 import { type QemuContext, uidFor } from './qemu-context.ts';
 import type { QmpClient } from './qmp.ts';
-import { migrationEnd, type StartedVmm, setMigrationCapabilities, startVmm } from './start-vmm.ts';
+import { migrationEnd, type StartedVmm, setMigrationCapabilities, startVmm, whileMaking } from './start-vmm.ts';
 
 const bootTimeoutMs = 90_000;
 const readyLine = /^sampan-agent: ready\r?$/m;
@@ -21,8 +21,12 @@ export interface FreezeOptions {
 
 export const statePathOf = (directory: string): string => join(directory, 'state');
 
-/** Returns the path of the held memory. On error nothing runs any more. */
-export async function freezeTemplate(context: QemuContext, options: FreezeOptions): Promise<string> {
+/** Returns the path of the held memory. On error, and when it is aborted, nothing runs any more. */
+export function freezeTemplate(context: QemuContext, options: FreezeOptions): Promise<string> {
+  return whileMaking(options.signal, (signal) => freeze(context, { ...options, signal }));
+}
+
+async function freeze(context: QemuContext, options: FreezeOptions): Promise<string> {
   const { directory, shape, signal } = options;
   const vmm = await startVmm(context, {
     mode: 'hold',
@@ -34,6 +38,7 @@ export async function freezeTemplate(context: QemuContext, options: FreezeOption
     disks: [],
     // Its driver stays bound, and agrees with the device on what a tap can do.
     nic: { tap: 'spare', mac: placeholderMac },
+    signal,
   });
   try {
     await awaitReady(context, vmm.qmp, { signal });

@@ -8,7 +8,7 @@ import { takeDisk } from './disk-slots.ts';
 import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
 import { placeholderMac } from './qemu-arguments.ts';
 import { type QemuContext, uidFor } from './qemu-context.ts';
-import { readTemplateState, type StartedVmm, scrap, startVmm } from './start-vmm.ts';
+import { readTemplateState, type StartedVmm, scrap, startVmm, whileMaking } from './start-vmm.ts';
 import type { Template } from './templates.ts';
 
 /** A clone rehearses in about a second without KVM; on a busy host in many. */
@@ -35,9 +35,13 @@ export interface StartCloneOptions {
   signal: AbortSignal;
 }
 
-/** On error nothing is left of the clone. */
-export async function startClone(context: QemuContext, options: StartCloneOptions): Promise<ParkedClone> {
-  const { directory, shape, template, disks } = options;
+/** On error, and when it is aborted, nothing is left of the clone. */
+export function startClone(context: QemuContext, options: StartCloneOptions): Promise<ParkedClone> {
+  return whileMaking(options.signal, (signal) => start(context, { ...options, signal }));
+}
+
+async function start(context: QemuContext, options: StartCloneOptions): Promise<ParkedClone> {
+  const { directory, shape, template, disks, signal } = options;
   const record = recordOf(context, options);
   await mkdir(directory, { mode: 0o700 });
   let vmm: StartedVmm | undefined;
@@ -55,6 +59,7 @@ export async function startClone(context: QemuContext, options: StartCloneOption
       disks,
       nic: { tap: 'spare', mac: placeholderMac },
       template,
+      signal,
     });
     await readTemplateState(vmm.qmp);
     if (options.rehearsal) await rehearse(context, options.rehearsal, vmm, options);
@@ -90,12 +95,13 @@ async function rehearse(
 ): Promise<void> {
   await vmm.qmp.call('cont');
   const stop = new AbortController();
-  const timeout = clock.sleep(rehearsalTimeoutMs, AbortSignal.any([stop.signal, signal])).then(() => {
+  const either = AbortSignal.any([stop.signal, signal]);
+  const timeout = clock.sleep(rehearsalTimeoutMs, either).then(() => {
     throw new SampanError('Timeout', `a clone had not rehearsed after ${rehearsalTimeoutMs} ms`);
   });
   timeout.catch(() => {});
   try {
-    await Promise.race([rehearsal.run(join(directory, channelName)), timeout]);
+    await Promise.race([rehearsal.run(join(directory, channelName), either), timeout]);
   } finally {
     stop.abort();
   }

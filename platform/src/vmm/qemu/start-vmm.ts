@@ -26,6 +26,8 @@ export interface StartOptions {
   template?: { memoryPath: string; statePath: string };
   shares?: readonly Share[];
   phases?: Phases;
+  /** Ends the launcher, however far it has come, and with it a VMM that it holds: whoever waits for either is told. */
+  signal?: AbortSignal;
 }
 
 export interface StartedVmm {
@@ -39,6 +41,9 @@ export async function startVmm(context: QemuContext, options: StartOptions): Pro
   const { clock } = context;
   const tscKhz = options.start === 'clone' ? undefined : await context.tscKhz();
   const launcher = new Launcher(context.launcherPath, launcherArgumentsOf(context, options, tscKhz), clock);
+  const { signal } = options;
+  if (signal?.aborted) void launcher.kill();
+  else signal?.addEventListener('abort', () => void launcher.kill());
   try {
     const process = await launcher.started();
     options.phases?.end('launcher');
@@ -51,6 +56,19 @@ export async function startVmm(context: QemuContext, options: StartOptions): Pro
     // The servers of its shares end with it, or with the directory (scrap).
     if (process) await killAndWait(process, clock);
     throw await withVmmWords(error, options.directory);
+  }
+}
+
+/** Gives `work` a signal that follows `signal` for as long as it works, and not after: what it has made then is others'. */
+export async function whileMaking<T>(signal: AbortSignal | undefined, work: (own: AbortSignal) => Promise<T>) {
+  signal?.throwIfAborted();
+  const own = new AbortController();
+  const follow = () => own.abort(signal?.reason);
+  signal?.addEventListener('abort', follow);
+  try {
+    return await work(own.signal);
+  } finally {
+    signal?.removeEventListener('abort', follow);
   }
 }
 
