@@ -9,7 +9,8 @@ import {
   namespaceOverheadMib,
   vmmOverheadMib,
 } from '../../platform/src/runtime/sandbox/vm/machine-shape.ts';
-import { missingParts, RuntimeLab, until } from '../../platform/test/integration/runtime-lab.ts';
+import { missingParts, RuntimeLab } from '../../platform/test/integration/runtime-lab.ts';
+import { until } from '../../platform/test/integration/support/wait.ts';
 import { atMost, describeMachine, print, type Series, summarise } from './report.ts';
 
 const json = process.argv.includes('--json');

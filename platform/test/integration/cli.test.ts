@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import type { KubeObject } from '@sampan/api/client.ts';
 import { connectWith } from '../../../cli/src/connect.ts';
 import { loadCredentials } from '../../../cli/src/credentials.ts';
-import { freePort } from '../fixtures/images/registry.ts';
+import { freePort } from '../fixtures/free-port.ts';
 import { command } from './support/command.ts';
 import { until } from './support/wait.ts';
 

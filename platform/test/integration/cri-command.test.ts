@@ -5,10 +5,10 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { until } from './runtime-lab.ts';
 import { command } from './support/command.ts';
 import { missingForCri } from './support/cri-lab.ts';
 import { tearDown } from './support/own-process.ts';
+import { until } from './support/wait.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const main = ['--disable-warning=ExperimentalWarning', join(root, 'cli/src/main.ts')];
@@ -63,7 +63,7 @@ describe('sampan cri', { skip: missingForCri() }, () => {
     const { child, ended } = await start();
     child.kill('SIGKILL');
     await ended;
-    await until('the socket is gone', async () => (existsSync(socketPath()) ? undefined : true), 10);
+    await until('the socket is gone', async () => !existsSync(socketPath()), 10_000);
     const next = await start();
     next.child.kill('SIGINT');
     assert.equal(await next.ended, 0);

@@ -8,8 +8,8 @@ import WebSocket from 'ws';
 import * as cri from '../../src/runtime/generated/cri.ts';
 import { buildImage } from '../fixtures/images/build-image.ts';
 import { type Registry, registryUser, startRegistry } from '../fixtures/images/registry.ts';
-import { until } from './runtime-lab.ts';
 import { CriLab, missingForCri } from './support/cri-lab.ts';
+import { until } from './support/wait.ts';
 
 describe('CRI over its socket', { skip: missingForCri() }, () => {
   let lab: CriLab;
@@ -264,7 +264,7 @@ describe('CRI over its socket', { skip: missingForCri() }, () => {
     assert.deepEqual([ended?.state, ended?.exitCode], [cri.ContainerState.CONTAINER_EXITED, 7]);
     await lab.client.removeContainer({ containerId });
     const { CONTAINER_STOPPED_EVENT, CONTAINER_DELETED_EVENT } = cri.ContainerEventType;
-    await until('both events came', async () => (events.length >= 2 ? true : undefined), 10);
+    await until('both events came', async () => events.length >= 2, 10_000);
     assert.deepEqual(events, [
       [containerId, CONTAINER_STOPPED_EVENT],
       [containerId, CONTAINER_DELETED_EVENT],

@@ -4,8 +4,8 @@ import { readdir, statfs } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { buildImage } from '../fixtures/images/build-image.ts';
 import { type Registry, startRegistry } from '../fixtures/images/registry.ts';
-import { until } from './runtime-lab.ts';
 import { CriLab, missingForCri, smallLinux } from './support/cri-lab.ts';
+import { until } from './support/wait.ts';
 
 const mib = 1024 * 1024;
 
@@ -56,7 +56,7 @@ describe('statistics', { skip: missingForCri() }, () => {
         const { stdout } = await lab.client.execSync({ containerId, cmd: ['sh', '-c', 'pidof sleep'], timeout: 10n });
         return String(stdout ?? '').trim() !== '' ? true : undefined;
       };
-      await until('the container has done its work', done, 60);
+      await until('the container has done its work', done, 60_000);
       const { stats } = await lab.client.containerStats({ containerId });
       const { cpu, memory, writableLayer } = stats!;
       const between = (what: string, value: bigint | undefined, least: number, most: number) =>

@@ -3,15 +3,15 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { binaryOf } from '../../../tools/critest/go-programs.ts';
+import { freePort } from '../fixtures/free-port.ts';
 import { buildImage } from '../fixtures/images/build-image.ts';
 import { type Registry, startRegistry } from '../fixtures/images/registry.ts';
-import { until } from './runtime-lab.ts';
 import { command } from './support/command.ts';
 import { CriLab, missingForCri } from './support/cri-lab.ts';
+import { until } from './support/wait.ts';
 
 const crictl = binaryOf('crictl');
 const unbuilt = !existsSync(crictl) && 'crictl is not built: npm run critest builds it, in some minutes';
@@ -55,16 +55,8 @@ describe('crictl', { skip: missingForCri() ?? unbuilt }, () => {
     until(
       `${what} says ${wanted}, not ${said().slice(-300)}`,
       async () => (wanted.test(said()) ? true : undefined),
-      30,
+      30_000,
     );
-
-  async function freePort(): Promise<number> {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as { port: number };
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
 
   for (const handler of ['vm', 'namespace'])
     it(`walks from pull to rmi under ${handler}`, async () => {

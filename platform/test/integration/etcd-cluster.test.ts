@@ -9,7 +9,8 @@ import { issue, makeCa } from '../../src/apiserver/pki/certificates.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { openEtcdStore } from '../../src/store/etcd/etcd-store.ts';
 import type { StoreEvent } from '../../src/store/store.ts';
-import { debianEtcd, freePort, newEtcd, startCluster, startEtcd } from './support/etcd-lab.ts';
+import { freePort } from '../fixtures/free-port.ts';
+import { debianEtcd, newEtcd, startCluster, startEtcd } from './support/etcd-lab.ts';
 
 const newer = await newEtcd();
 const found = debianEtcd() ?? ('binary' in newer ? newer.binary : undefined);

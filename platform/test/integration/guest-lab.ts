@@ -1,7 +1,6 @@
 /** Machines with the guest's agent, and containers of busybox in them, without any runtime: for tests of the agent itself. */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { silentLogger } from '../../src/base/log.ts';
@@ -10,20 +9,12 @@ import { connectAgent } from '../../src/runtime/agent/agent-client.ts';
 import { findGuestArtifacts } from '../../src/vmm/guest-artifacts.ts';
 import { createQemuVmm } from '../../src/vmm/qemu/qemu-vmm.ts';
 import type { Machine, Vmm } from '../../src/vmm/vmm.ts';
+import { guestDirectory, launcherPath, missingForMachines } from './support/built-parts.ts';
 
-const cache = process.env.SAMPAN_CACHE ?? '/var/cache/sampan';
-const guestDirectory = process.env.SAMPAN_GUEST_DIR ?? join(cache, 'guest/current');
-const launcherPath = join(process.env.SAMPAN_HOST_DIR ?? join(cache, 'host/current'), 'sampan-launch');
 const busybox = '/bin/busybox';
 
-/** Why this machine cannot run these tests; false when it can. */
-export function missing(): string | false {
-  if (process.getuid?.() !== 0) return 'needs root';
-  const absent = [guestDirectory, launcherPath, busybox, '/usr/bin/qemu-system-x86_64', '/usr/bin/mkfs.erofs'].filter(
-    (path) => !existsSync(path),
-  );
-  return absent.length > 0 ? `${absent.join(', ')} missing` : false;
-}
+/** Why this machine cannot run these tests; undefined when it can. */
+export const missing = (): string | undefined => missingForMachines(busybox, '/usr/bin/mkfs.erofs');
 
 /** What crun needs in a spec for programs to find themselves at home. */
 export const homely = {
@@ -114,27 +105,7 @@ export class GuestLab {
     return machine;
   }
 
-  async agent(machine: Machine, options: { adopted?: boolean; setup?: Partial<SandboxSetup> } = {}): Promise<Agent> {
-    const { channelPath, id } = machine;
-    const agent = await connectAgent({
-      channelPath,
-      sandboxId: id,
-      timeoutMs: 60_000,
-      adopted: options.adopted ?? false,
-    });
-    await agent.setup({
-      hostname: id,
-      machineId: randomBytes(16).toString('hex'),
-      entropy: randomBytes(64).toString('base64'),
-      timeUnixNanos: `${Date.now()}000000`,
-      resolvConf: 'nameserver 192.0.2.1\n',
-      sysctls: {},
-      sharePidNamespace: false,
-      disks: ['scratch', 'image0'],
-      ...options.setup,
-    });
-    return agent;
-  }
+  agent = agentOf;
 
   async close(): Promise<void> {
     for (const machine of this.#machines) await this.#vmm.destroy(machine.directory);
@@ -143,13 +114,33 @@ export class GuestLab {
   }
 }
 
+/** Connected to the machine's agent, which is set up; `setup` besides the rest. */
+export async function agentOf(
+  { channelPath, id }: Machine,
+  { adopted = false, setup = {} }: { adopted?: boolean; setup?: Partial<SandboxSetup> } = {},
+): Promise<Agent> {
+  const agent = await connectAgent({ channelPath, sandboxId: id, timeoutMs: 60_000, adopted });
+  await agent.setup({
+    hostname: id,
+    machineId: randomBytes(16).toString('hex'),
+    entropy: randomBytes(64).toString('base64'),
+    timeUnixNanos: `${Date.now()}000000`,
+    resolvConf: 'nameserver 192.0.2.1\n',
+    sysctls: {},
+    sharePidNamespace: false,
+    disks: ['scratch', 'image0'],
+    ...setup,
+  });
+  return agent;
+}
+
 let lastId = 0;
 
 export function container(args: string[], more: Partial<CreateContainer> = {}, spec: object = {}): CreateContainer {
   const process = { args, cwd: '/', env: ['PATH=/bin'] };
   return {
     id: `t${++lastId}`,
-    imageSlot: 'image0',
+    ...(more.rootfs ? {} : { imageSlot: 'image0' }),
     spec: { ociVersion: '1.0.2', ...homely, process, ...spec },
     mounts: [],
     readOnlyRootfs: false,

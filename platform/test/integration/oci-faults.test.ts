@@ -3,30 +3,22 @@
  * other commands. And exec processes that outlive the service.
  */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { missingForCri } from './support/cri-lab.ts';
-import { ContainerLife, FaultyOci, killedAtEach } from './support/faulty-oci.ts';
+import { ContainerLife, killedAtEach, oneFaultyOci } from './support/faulty-oci.ts';
 import { until } from './support/wait.ts';
 
 describe('the OCI command line over a service that is killed', { skip: missingForCri() }, () => {
-  let faulty: FaultyOci;
-  before(async () => {
-    faulty = await FaultyOci.open('namespace');
-  });
-  after(() => faulty?.[Symbol.asyncDispose]());
-  afterEach(() => faulty.clear());
-
-  killedAtEach(
-    () => faulty,
-    [
-      ...['oci-record', 'oci-machine', 'bundle-sandbox', 'bundle-network', 'bundle-machine', 'bundle-ready'],
-      ...['bundle-answer', 'bundle-container', 'bundle-mounts', 'bundle-stdio', 'bundle-guest', 'bundle-made'],
-      ...['bundle-created', 'oci-made'],
-      ...['bundle-exec', 'bundle-exec-added', 'bundle-exec-start', 'bundle-exec-started'],
-    ],
-  );
+  const lab = oneFaultyOci('namespace');
+  killedAtEach(lab, [
+    ...['oci-record', 'oci-machine', 'bundle-sandbox', 'bundle-network', 'bundle-machine', 'bundle-ready'],
+    ...['bundle-answer', 'bundle-container', 'bundle-mounts', 'bundle-stdio', 'bundle-guest', 'bundle-made'],
+    ...['bundle-created', 'oci-made'],
+    ...['bundle-exec', 'bundle-exec-added', 'bundle-exec-start', 'bundle-exec-started'],
+  ]);
 
   it('an exec goes on while the service is killed: its output and its exit code reach its caller', async () => {
+    const faulty = lab();
     const container = new ContainerLife(faulty, 'holds');
     assert.equal((await container.create()).code, 0);
     assert.equal((await container.start()).code, 0);
@@ -50,5 +42,5 @@ describe('the OCI command line over a service that is killed', { skip: missingFo
     await faulty.sweep();
   });
 
-  const processes = async () => (await faulty.call(['exec', 'holds', '/bin/ps', '-o', 'args'])).stdout;
+  const processes = async () => (await lab().call(['exec', 'holds', '/bin/ps', '-o', 'args'])).stdout;
 });

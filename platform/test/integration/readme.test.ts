@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { freePort } from '../fixtures/images/registry.ts';
+import { freePort } from '../fixtures/free-port.ts';
 import { command } from './support/command.ts';
 import { hasKubectl } from './support/instance.ts';
 

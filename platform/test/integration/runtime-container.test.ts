@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type * as cri from '../../src/runtime/generated/cri.ts';
-import { missingParts, needsVm, RuntimeLab, smallShape, until } from './runtime-lab.ts';
+import { missingParts, needsVm, RuntimeLab, smallShape } from './runtime-lab.ts';
+import { until } from './support/wait.ts';
 
 const skip = missingParts();
 const mib = 1024n * 1024n;

@@ -4,7 +4,8 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import * as cri from '../../src/runtime/generated/cri.ts';
-import { missingParts, RuntimeLab, smallLinux, until } from './runtime-lab.ts';
+import { missingParts, RuntimeLab, smallLinux } from './runtime-lab.ts';
+import { until } from './support/wait.ts';
 
 const skip = missingParts();
 const { NODE, POD } = cri.NamespaceMode;

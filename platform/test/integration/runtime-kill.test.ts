@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as cri from '../../src/runtime/generated/cri.ts';
-import { missingParts, RuntimeLab, smallShape, until } from './runtime-lab.ts';
+import { missingParts, RuntimeLab, smallShape } from './runtime-lab.ts';
+import { until } from './support/wait.ts';
 
 const skip = missingParts();
 const victimScript = join(import.meta.dirname, 'runtime-victim.ts');

@@ -2,7 +2,6 @@
  * A runtime over the real drivers for tests: QEMU machines, EROFS images, a bridge, the guest's own agent. No API server.
  * Everything has a tag of its own; dispose() removes all of it and tells what would have been left.
  */
-import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,19 +19,12 @@ import { findGuestArtifacts } from '../../src/vmm/guest-artifacts.ts';
 import { createNamespaceVmm } from '../../src/vmm/namespace/namespace-vmm.ts';
 import { createQemuVmm } from '../../src/vmm/qemu/qemu-vmm.ts';
 import type { MachineShape, Vmm } from '../../src/vmm/vmm.ts';
-
-const cache = process.env.SAMPAN_CACHE ?? '/var/cache/sampan';
-const guestDirectory = process.env.SAMPAN_GUEST_DIR ?? join(cache, 'guest/current');
-const launcherPath = join(process.env.SAMPAN_HOST_DIR ?? join(cache, 'host/current'), 'sampan-launch');
-const imageArchive = join(cache, 'test-images/busybox.tar');
+import { buildImage } from '../fixtures/images/build-image.ts';
+import { guestDirectory, launcherPath, missingForMachines } from './support/built-parts.ts';
+import { until } from './support/wait.ts';
 
 /** Why this machine cannot run these tests; undefined when it can. */
-export function missingParts(): string | undefined {
-  if (process.getuid?.() !== 0) return 'needs root';
-  const parts = [guestDirectory, launcherPath, imageArchive, '/usr/bin/qemu-system-x86_64'];
-  const missing = parts.filter((path) => !existsSync(path));
-  return missing.length > 0 ? `${missing.join(', ')} missing; ./sampan test builds them` : undefined;
-}
+export const missingParts = (): string | undefined => missingForMachines();
 
 /** Which handler the tests of Pods run on: runtime-namespace.test.ts runs them all on the other one. */
 export const testHandler = handlerOf(process.env.SAMPAN_TEST_HANDLER);
@@ -86,7 +78,7 @@ export class RuntimeLab implements AsyncDisposable {
     const log = options.log ?? createLogger({ level: process.env.LAB_LOG ?? 'fatal' });
     const { run, tag } = instance;
     const images = await createErofsImageStore({ directory: join(home, 'images'), log });
-    const [image] = await images.import(imageArchive, { as: 'sampan.test/busybox:1' });
+    const [image] = await images.import(await buildImage('busybox'), { as: 'sampan.test/busybox:1' });
     const network = await (options.network?.(run, log) ?? createBridgeNetwork({ run, tag, log }));
     await network.start();
     const guest = await findGuestArtifacts(guestDirectory);
@@ -219,15 +211,4 @@ export class RuntimeLab implements AsyncDisposable {
     await rm(this.instance.run, { recursive: true, force: true });
     await rm(this.instance.home, { recursive: true, force: true });
   }
-}
-
-/** Asks until the answer is defined; fails after `seconds`. */
-export async function until<T>(what: string, ask: () => Promise<T | undefined>, seconds = 60): Promise<T> {
-  const end = performance.now() + seconds * 1000;
-  while (performance.now() < end) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`waited ${seconds} s in vain: ${what}`);
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { run } from '../../src/base/child.ts';
 import * as cri from '../../src/runtime/generated/cri.ts';
-import { missingParts, needsVm, RuntimeLab, smallLinux, smallShape, until } from './runtime-lab.ts';
+import { missingParts, needsVm, RuntimeLab, smallLinux, smallShape } from './runtime-lab.ts';
+import { until } from './support/wait.ts';
 
 const skip = missingParts();
 let lab: RuntimeLab;

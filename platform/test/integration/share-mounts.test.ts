@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { hostShareMounts } from '../../src/runtime/bundles/share-mounts.ts';
-import { launcherPath } from './support/vmm-lab.ts';
+import { launcherPath } from './support/built-parts.ts';
 
 const skip = process.getuid?.() !== 0 ? 'needs root' : !existsSync(launcherPath) ? `${launcherPath} is missing` : false;
 

@@ -1,34 +1,23 @@
 /** Real machines with a shared directory, for virtiofs.test.ts: a container of the guest sees the share `host` at /share. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { silentLogger } from '../../src/base/log.ts';
-import type { Agent, CreateContainer, OutputChunk } from '../../src/runtime/agent/agent.ts';
-import { connectAgent } from '../../src/runtime/agent/agent-client.ts';
+import type { Agent, CreateContainer } from '../../src/runtime/agent/agent.ts';
 import { findGuestArtifacts } from '../../src/vmm/guest-artifacts.ts';
 import { createQemuVmm } from '../../src/vmm/qemu/qemu-vmm.ts';
 import type { Machine, Share, Vmm } from '../../src/vmm/vmm.ts';
+import { agentOf, container, start, textOf } from './guest-lab.ts';
+import { guestDirectory, launcherPath, missingForMachines } from './support/built-parts.ts';
+import { mountShared } from './support/shared-mount.ts';
 
-const cache = process.env.SAMPAN_CACHE ?? '/var/cache/sampan';
-const guestDirectory = process.env.SAMPAN_GUEST_DIR ?? join(cache, 'guest/current');
-const launcherPath = join(process.env.SAMPAN_HOST_DIR ?? join(cache, 'host/current'), 'sampan-launch');
-
-export function missingParts(): string | false {
-  if (process.getuid?.() !== 0) return 'needs root';
-  const parts = [guestDirectory, launcherPath, '/bin/busybox', '/usr/bin/qemu-system-x86_64', '/usr/bin/mkfs.erofs'];
-  const absent = parts.filter((path) => !existsSync(path));
+export function missingParts(): string | undefined {
   const servers = ['/usr/lib/qemu/virtiofsd', '/usr/libexec/virtiofsd'];
-  if (!servers.some((path) => existsSync(path))) absent.push('virtiofsd');
-  return absent.length > 0 ? `${absent.join(', ')} missing` : false;
+  const server = servers.find((path) => existsSync(path)) ?? servers[0]!;
+  return missingForMachines('/bin/busybox', '/usr/bin/mkfs.erofs', server);
 }
-
-const mounts = [
-  { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
-  { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] },
-];
 
 export class ShareLab {
   readonly directory: string;
@@ -36,7 +25,6 @@ export class ShareLab {
   readonly shared: string;
   #vmm: Vmm | undefined;
   readonly #tag: string;
-  #last = 0;
 
   private constructor(directory: string) {
     this.directory = directory;
@@ -50,9 +38,7 @@ export class ShareLab {
     await makeRoot(join(lab.directory, 'image'));
     execFileSync('mkfs.erofs', [join(lab.directory, 'image.erofs'), join(lab.directory, 'image')], { stdio: 'ignore' });
     await mkdir(lab.shared);
-    execFileSync('mount', ['--bind', lab.shared, lab.shared]);
-    execFileSync('mount', ['--make-private', lab.shared]);
-    execFileSync('mount', ['--make-shared', lab.shared]);
+    mountShared(lab.shared);
     await mkdir(join(lab.shared, 'work'));
     return lab;
   }
@@ -93,54 +79,20 @@ export class ShareLab {
   }
 
   async agent(machine: Machine, adopted = false): Promise<Agent> {
-    const agent = await connectAgent({
-      channelPath: machine.channelPath,
-      sandboxId: machine.id,
-      timeoutMs: 60_000,
-      adopted,
-    });
-    await agent.setup({
-      hostname: machine.id,
-      machineId: randomBytes(16).toString('hex'),
-      entropy: randomBytes(64).toString('base64'),
-      timeUnixNanos: `${Date.now()}000000`,
-      resolvConf: '',
-      sysctls: {},
-      sharePidNamespace: false,
-      disks: ['scratch', 'image0'],
-    });
+    const agent = await agentOf(machine, { adopted, setup: { resolvConf: '' } });
     await agent.createVolume({ id: 'host', kind: 'share', tag: 'host' });
     return agent;
   }
 
-  /** Output and exit code of a script in a container with the share's `work` at /share. */
+  /** Output of a script in a container with the share's `work` at /share. */
   async run(agent: Agent, script: string, more: Partial<CreateContainer> = {}): Promise<string> {
-    const id = `t${++this.#last}`;
-    await agent.createContainer({
-      id,
-      ...(more.rootfs ? {} : { imageSlot: 'image0' }),
-      spec: {
-        ociVersion: '1.0.2',
-        mounts,
-        process: {
-          args: ['/bin/sh', '-c', script],
-          cwd: '/',
-          env: ['PATH=/bin'],
-          capabilities: { bounding: powers, effective: powers, permitted: powers },
-        },
-      },
-      mounts: [{ volumeId: 'host', subPath: 'work', containerPath: '/share', readOnly: false }],
-      readOnlyRootfs: false,
-      tty: false,
-      stdin: false,
-      stdinOnce: false,
-      ...more,
-    });
-    await agent.startContainer(id);
-    const nothing = { stdout: 0n, stderr: 0n };
-    const chunks: OutputChunk[] = await Array.fromAsync(agent.output(id, nothing));
+    const capabilities = { bounding: powers, effective: powers, permitted: powers };
+    const process = { args: ['/bin/sh', '-c', script], cwd: '/', env: ['PATH=/bin'], capabilities };
+    const mounts = [{ volumeId: 'host', subPath: 'work', containerPath: '/share', readOnly: false }];
+    const id = await start(agent, container(process.args, { mounts, ...more }, { process }));
+    const text = await textOf(agent, id);
     await agent.removeContainer(id);
-    return Buffer.concat(chunks.map((chunk) => chunk.data)).toString();
+    return text;
   }
 
   async close(): Promise<void> {

@@ -7,7 +7,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import * as cri from '../../src/runtime/generated/cri.ts';
-import { missingParts as missingRuntime, RuntimeLab, testHandler, until } from './runtime-lab.ts';
+import { missingParts as missingRuntime, RuntimeLab, testHandler } from './runtime-lab.ts';
+import { mountShared } from './support/shared-mount.ts';
+import { until } from './support/wait.ts';
 import { missingParts, serverProcesses } from './virtiofs-lab.ts';
 
 const skip = missingRuntime() ?? missingParts();
@@ -91,12 +93,7 @@ test('containers of an annotated Pod share directories and files with the host, 
 test('what the host mounts later appears in a container that asked to follow, and in no other', { skip }, async () => {
   const tree = join(host, 'tree');
   await mkdir(join(tree, 'below'), { recursive: true });
-  for (const step of [
-    ['--bind', tree, tree],
-    ['--make-private', tree],
-    ['--make-shared', tree],
-  ])
-    execFileSync('mount', step);
+  mountShared(tree);
   try {
     const podSandboxId = await lab.sandbox('follower', { annotations });
     const propagation = cri.MountPropagation.PROPAGATION_HOST_TO_CONTAINER;

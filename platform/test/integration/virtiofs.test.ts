@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Agent, GuestMount } from '../../src/runtime/agent/agent.ts';
 import type { Machine } from '../../src/vmm/vmm.ts';
+import { mountShared } from './support/shared-mount.ts';
 import { makeRoot, missingParts, ShareLab, serverProcesses } from './virtiofs-lab.ts';
 
 const lines = (text: string) => text.trim().split('\n');
@@ -124,12 +125,7 @@ describe('a directory of the host in a machine', { skip: missingParts() }, () =>
   test('what the host mounts later is seen where it was asked for, and nothing is mounted back', async () => {
     const tree = join(lab.directory, 'propagation');
     await mkdir(join(tree, 'later'), { recursive: true });
-    for (const step of [
-      ['--bind', tree, tree],
-      ['--make-private', tree],
-      ['--make-shared', tree],
-    ])
-      execFileSync('mount', step);
+    mountShared(tree);
     try {
       await host('follows', tree, { propagation: 'slave' });
       await host('stays', tree);

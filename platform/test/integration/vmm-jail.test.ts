@@ -16,9 +16,8 @@ import { HostCgroups } from '../../src/vmm/qemu/host-cgroups.ts';
 import { Launcher } from '../../src/vmm/qemu/launcher.ts';
 import { launcherArguments } from '../../src/vmm/qemu/launcher-arguments.ts';
 import { uidFor } from '../../src/vmm/qemu/qemu-context.ts';
+import { launcherPath } from './support/built-parts.ts';
 
-const hostDirectory = process.env.SAMPAN_HOST_DIR ?? '/var/cache/sampan/host/current';
-const launcherPath = join(hostDirectory, 'sampan-launch');
 const source = join(import.meta.dirname, '../fixtures/jail/probe.rs');
 const memoryMib = 64;
 /** Standard streams, three listening sockets, root and scratch disk. */

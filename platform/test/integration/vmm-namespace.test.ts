@@ -10,7 +10,8 @@ import { findGuestArtifacts } from '../../src/vmm/guest-artifacts.ts';
 import { createNamespaceVmm } from '../../src/vmm/namespace/namespace-vmm.ts';
 import type { Machine, Vmm } from '../../src/vmm/vmm.ts';
 import { suiteShape, type VmmUnderTest, vmmSuite } from '../../src/vmm/vmm-suite.ts';
-import { guestDirectory, missingVmmParts } from './support/vmm-lab.ts';
+import { guestDirectory } from './support/built-parts.ts';
+import { missingVmmParts } from './support/vmm-lab.ts';
 import { until } from './support/wait.ts';
 
 const missing = missingVmmParts();

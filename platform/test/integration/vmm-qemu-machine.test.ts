@@ -6,7 +6,8 @@ import { mkdir, open, readdir, readFile, readlink, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Machine, MachineSpec, Vmm } from '../../src/vmm/vmm.ts';
-import { launcherPath, missingVmmParts, shell, shellNoAnswer, VmmLab } from './support/vmm-lab.ts';
+import { launcherPath } from './support/built-parts.ts';
+import { missingVmmParts, shell, shellNoAnswer, VmmLab } from './support/vmm-lab.ts';
 
 const missing = missingVmmParts();
 const shape = { vcpus: 1, memoryMib: 256 };

@@ -18,7 +18,8 @@ import { ociSpec } from '../../src/runtime/spec/oci-spec.ts';
 import { findGuestArtifacts } from '../../src/vmm/guest-artifacts.ts';
 import { createQemuVmm } from '../../src/vmm/qemu/qemu-vmm.ts';
 import type { Machine } from '../../src/vmm/vmm.ts';
-import { guestDirectory, launcherPath, missingVmmParts, VmmLab } from './support/vmm-lab.ts';
+import { guestDirectory, launcherPath } from './support/built-parts.ts';
+import { missingVmmParts, VmmLab } from './support/vmm-lab.ts';
 
 const shape = { vcpus: 1, memoryMib: 256 };
 const scratchBytes: Record<string, number> = { one: 64 * 2 ** 20, two: 20 * 2 ** 30 };

@@ -10,7 +10,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { loadCredentials } from '../../../cli/src/credentials.ts';
 import { serverEnvironment, serverFlags } from '../../../cli/src/setup/server-process.ts';
 import { openPki } from '../../../platform/src/apiserver/pki/pki.ts';
-import { type Etcd, freePort, startEtcd } from '../../../platform/test/integration/support/etcd-lab.ts';
+import { freePort } from '../../../platform/test/fixtures/free-port.ts';
+import { type Etcd, startEtcd } from '../../../platform/test/integration/support/etcd-lab.ts';
 import { pssMib } from '../memory.ts';
 import { Load } from './load.ts';
 

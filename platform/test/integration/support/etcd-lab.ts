@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { freePort } from '../../fixtures/free-port.ts';
 import { command } from './command.ts';
 
 export interface Etcd {
@@ -147,16 +147,6 @@ async function healthy(child: ChildProcess, url: string, words: () => string): P
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
   throw new Error(`etcd is not healthy after 10 s: ${words()}`);
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' ? address!.port : 0));
-    });
-  });
 }
 
 function onPath(name: string): string | undefined {

@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { it } from 'node:test';
+import { after, afterEach, before, it } from 'node:test';
 import { instanceFromEnvironment } from '../../../src/base/config.ts';
 import { addBusybox } from '../../fixtures/images/debian-root.ts';
 import { type CommandResult, command } from './command.ts';
@@ -112,6 +112,17 @@ export class FaultyOci implements AsyncDisposable {
     assert.equal(teardown.code, 0, teardown.stderr);
     assert.deepEqual(left, []);
   }
+}
+
+/** One for the tests of the `describe` it is called in: opened before the first, cleared after each, gone after the last. */
+export function oneFaultyOci(handler: string): () => FaultyOci {
+  let faulty: FaultyOci;
+  before(async () => {
+    faulty = await FaultyOci.open(handler);
+  });
+  after(() => faulty?.[Symbol.asyncDispose]());
+  afterEach(() => faulty.clear());
+  return () => faulty;
 }
 
 class Started {

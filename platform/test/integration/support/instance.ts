@@ -5,7 +5,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type KubeClient, resources } from '@sampan/api/client.ts';
@@ -14,6 +13,7 @@ import { loadCredentials } from '../../../../cli/src/credentials.ts';
 import { currentInstance } from '../../../../cli/src/instance.ts';
 import { artifacts } from '../../../../cli/src/setup/artifacts.ts';
 import { serverEnvironment } from '../../../../cli/src/setup/server-process.ts';
+import { freePort } from '../../fixtures/free-port.ts';
 import { type CommandResult, command } from './command.ts';
 import { labEnvironment, ownProgram, tearDown } from './own-process.ts';
 
@@ -181,14 +181,6 @@ export const kubectlVersions: string[] = ['1.27', '1.28', '1.29', '1.30', '1.31'
 export const hasKubectl: boolean = (process.env.PATH ?? '')
   .split(':')
   .some((folder) => existsSync(join(folder, 'kubectl')));
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Everything on this host that carries the instance's tag or directories: there must be nothing after teardown. */
 export function findLeaks(instance: { run: string; home: string; tag: string }): string[] {

@@ -3,7 +3,6 @@
  * a test can say what the machine does. And a lab around it: a run directory and a tag of its own, and nothing left behind.
  */
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import {
   appendFile,
   chmod,
@@ -25,19 +24,11 @@ import { createLogger } from '../../../src/base/log.ts';
 import { findGuestArtifacts } from '../../../src/vmm/guest-artifacts.ts';
 import { createQemuVmm, type QemuVmmOptions } from '../../../src/vmm/qemu/qemu-vmm.ts';
 import type { DiskAttachment, Machine, Vmm } from '../../../src/vmm/vmm.ts';
+import { guestDirectory, launcherPath, missingForMachines } from './built-parts.ts';
 
 const exec = promisify(execFile);
-const cache = process.env.SAMPAN_CACHE ?? '/var/cache/sampan';
-export const guestDirectory = process.env.SAMPAN_GUEST_DIR ?? join(cache, 'guest/current');
-export const launcherPath = join(process.env.SAMPAN_HOST_DIR ?? join(cache, 'host/current'), 'sampan-launch');
-
 /** Why this machine cannot run these tests; undefined when it can. */
-export function missingVmmParts(): string | undefined {
-  if (process.getuid?.() !== 0) return 'needs root';
-  const parts = [guestDirectory, launcherPath, '/usr/bin/qemu-system-x86_64', '/bin/busybox', '/usr/bin/cpio'];
-  const missing = parts.filter((path) => !existsSync(path));
-  return missing.length > 0 ? `${missing.join(', ')} missing; ./sampan test builds or installs them` : undefined;
-}
+export const missingVmmParts = (): string | undefined => missingForMachines('/bin/busybox', '/usr/bin/cpio');
 
 /** Like the agent: looks up the disks, unbinds all but root, is ready. Then runs each line from the channel and answers `== STATUS`. */
 const init = `#!/bin/busybox sh
