@@ -1,20 +1,14 @@
-/** The part of docs/conformance-cri.md that tells critest's outcomes through containerd, between two marks. Pure. */
+/** The part of docs/conformance-cri.md that tells critest's outcomes through containerd. Pure. */
 import { reasonThrough } from './containerd-reasons.ts';
-import { type Result, type Results, sorted } from './results.ts';
-
-const begin = '<!-- written by npm run critest-containerd -->';
-const end = '<!-- end of what npm run critest-containerd wrote -->';
+import { countsOf, inMarkdown, listOf, rewritten } from './outcome-lists.ts';
+import type { Result, Results } from './results.ts';
 
 /** By the name of a setup. */
 export type ResultsBySetup = Partial<Record<string, Results>>;
 
 /** The page with the section made anew; throws when its marks are gone. */
-export function writeContainerdSection(page: string, version: string, results: ResultsBySetup): string {
-  const [head, rest] = page.split(begin);
-  const tail = rest?.split(end)[1];
-  if (head === undefined || tail === undefined) throw new Error('docs/conformance-cri.md has lost its marks');
-  return `${head}${begin}\n${section(version, results)}\n${end}${tail}`;
-}
+export const writeContainerdSection = (page: string, version: string, results: ResultsBySetup): string =>
+  rewritten(page, 'critest-containerd', section(version, results));
 
 function section(version: string, results: ResultsBySetup): string {
   const setups = Object.keys(results).filter((name) => !name.endsWith('runc'));
@@ -37,29 +31,19 @@ ${list('skipped', setups, results)}`;
 }
 
 function row(name: string, specs: Results): string {
-  const all = Object.values(specs);
-  const count = (outcome: string) => all.filter((result) => result.outcome === outcome).length;
-  const minutes = Math.round(all.reduce((sum, { seconds = 0 }) => sum + seconds, 0) / 60);
-  return `| ${name} | ${count('passed')} | ${count('failed')} | ${count('skipped')} | ${minutes} |`;
+  const { passed, failed, skipped, minutes } = countsOf(specs);
+  return `| ${name} | ${passed} | ${failed} | ${skipped} | ${minutes} |`;
 }
 
-function list(outcome: Result['outcome'], setups: string[], results: ResultsBySetup): string {
-  const lines = new Map<string, string[]>();
-  for (const setup of setups)
-    for (const [name, result] of sorted(results[setup] ?? {}).filter(([, its]) => its.outcome === outcome)) {
-      const line = `${plain(name)}: ${explained(name, setup, result, results)}`;
-      lines.set(line, [...(lines.get(line) ?? []), setup]);
-    }
-  const where = (under: string[]) => (under.length === setups.length ? '' : ` (${under.join('; ')})`);
-  const texts = [...lines].map(([line, under]) => `- ${line}${where(under)}`).sort();
-  return texts.join('\n') || '- none';
-}
-
-const escaped = (text: string): string => text.replaceAll(/([*|<>])/g, '\\$1');
-const plain = (name: string): string => escaped(name.replace(/^\[k8s\.io\] /, ''));
+const list = (outcome: Result['outcome'], setups: string[], results: ResultsBySetup): string =>
+  listOf({
+    ...{ outcome, results, runs: setups },
+    where: (under) => ` (${under.join('; ')})`,
+    explain: (name, setup, result) => explained(name, setup, result, results),
+  });
 
 function explained(name: string, setup: string, result: Result, results: ResultsBySetup): string {
-  const words = reasonThrough(name, setup) ?? escaped(result.message || 'no reason known');
+  const words = reasonThrough(name, setup) ?? inMarkdown(result.message || 'no reason known');
   const runc = results[setup.replace(/, .*/, ', runc')]?.[name];
   return result.outcome === 'failed' && runc?.outcome === 'failed' ? `${words}; with runc it fails here too` : words;
 }

@@ -1,17 +1,11 @@
-/** The part of docs/conformance-cri.md that tells critest's outcomes, between two marks. Pure. */
+/** The part of docs/conformance-cri.md that tells critest's outcomes under both handlers. Pure. */
+import { countsOf, inMarkdown, listOf, rewritten } from './outcome-lists.ts';
 import { reasonOf } from './reasons.ts';
-import { type Handler, type Result, type Results, type ResultsByHandler, sorted } from './results.ts';
-
-const begin = '<!-- written by npm run critest -->';
-const end = '<!-- end of what npm run critest wrote -->';
+import type { Handler, Result, Results, ResultsByHandler } from './results.ts';
 
 /** The page with the section made anew; throws when its marks are gone. */
-export function writeSection(page: string, version: string, results: ResultsByHandler): string {
-  const [head, rest] = page.split(begin);
-  const tail = rest?.split(end)[1];
-  if (head === undefined || tail === undefined) throw new Error('docs/conformance-cri.md has lost its marks');
-  return `${head}${begin}\n${section(version, results)}\n${end}${tail}`;
-}
+export const writeSection = (page: string, version: string, results: ResultsByHandler): string =>
+  rewritten(page, 'critest', section(version, results));
 
 function section(version: string, results: ResultsByHandler): string {
   const handlers = Object.keys(results) as Handler[];
@@ -26,27 +20,16 @@ ${outcomes.join('\n\n')}`;
 }
 
 function countLine(handler: Handler, specs: Results): string {
-  const all = Object.values(specs);
-  const count = (outcome: string) => all.filter((result) => result.outcome === outcome).length;
-  const minutes = Math.round(all.reduce((sum, { seconds = 0 }) => sum + seconds, 0) / 60);
-  return `- \`${handler}\`: ${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped, in ${minutes} ${minutes === 1 ? 'minute' : 'minutes'} on two cores without KVM.`;
+  const { passed, failed, skipped, minutes } = countsOf(specs);
+  return `- \`${handler}\`: ${passed} passed, ${failed} failed, ${skipped} skipped, in ${minutes} ${minutes === 1 ? 'minute' : 'minutes'} on two cores without KVM.`;
 }
 
 const titles = { passed: 'Passed', failed: 'Failed', skipped: 'Skipped by critest itself' };
 
 function list(outcome: Result['outcome'], handlers: Handler[], results: ResultsByHandler): string {
-  const lines = new Map<string, Handler[]>();
-  for (const handler of handlers)
-    for (const [name, result] of sorted(results[handler] ?? {}).filter(([, { outcome: its }]) => its === outcome)) {
-      const line = outcome === 'passed' ? plain(name) : `${plain(name)}: ${explained(name, handler, result)}`;
-      lines.set(line, [...(lines.get(line) ?? []), handler]);
-    }
-  const where = (under: Handler[]) => (under.length === handlers.length ? '' : ` (\`${under.join('`, `')}\`)`);
-  const texts = [...lines].map(([line, under]) => `- ${line}${where(under)}`).sort();
-  return `### ${titles[outcome]}\n\n${texts.join('\n') || '- none'}`;
+  const where = (under: Handler[]) => ` (\`${under.join('`, `')}\`)`;
+  const explain = (name: string, handler: Handler, { message }: Result) =>
+    reasonOf(name, handler) ?? inMarkdown(message || 'no reason known');
+  const lines = listOf({ outcome, results, runs: handlers, where, ...(outcome === 'passed' ? {} : { explain }) });
+  return `### ${titles[outcome]}\n\n${lines}`;
 }
-
-const plain = (name: string): string => name.replace(/^\[k8s\.io\] /, '').replaceAll(/([*|<>])/g, '\\$1');
-
-const explained = (name: string, handler: Handler, result: Result): string =>
-  reasonOf(name, handler) ?? (result.message || 'no reason known').replaceAll(/([*|<>])/g, '\\$1');
