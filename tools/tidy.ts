@@ -19,11 +19,9 @@ const levels: Record<string, number> = {
   controllers: 2,
   runtime: 2,
   node: 2,
-  service: 2,
   cri: 3,
   shim: 3,
   oci: 3,
-  cni: 3,
   cmd: 4,
 };
 
