@@ -1,7 +1,7 @@
 /** kill -9 of the runtime service at each step of `sampan-runtime start`, `kill` and `delete`; oci-faults.test.ts has the others. */
 import { describe } from 'node:test';
+import { killedAtEach, oneFaultyOci } from './support/container-life.ts';
 import { missingForCri } from './support/cri-lab.ts';
-import { killedAtEach, oneFaultyOci } from './support/faulty-oci.ts';
 
 describe('the OCI command line over a service that is killed at the end of a container', {
   skip: missingForCri(),

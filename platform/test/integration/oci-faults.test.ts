@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { ContainerLife, killedAtEach, oneFaultyOci } from './support/container-life.ts';
 import { missingForCri } from './support/cri-lab.ts';
-import { ContainerLife, killedAtEach, oneFaultyOci } from './support/faulty-oci.ts';
 import { until } from './support/wait.ts';
 
 describe('the OCI command line over a service that is killed', { skip: missingForCri() }, () => {
