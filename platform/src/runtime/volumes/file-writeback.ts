@@ -6,8 +6,7 @@ import type { Agent } from '../agent/agent.ts';
 import type { Container } from '../containers/container.ts';
 import type { Context } from '../context.ts';
 import type { Sandbox } from '../sandbox/vm/sandbox.ts';
-import { readBounded } from './volume-files.ts';
-import { maxFileBytes } from './volume-make.ts';
+import { maxFileBytes, readBounded } from './volume-files.ts';
 
 /** Best effort: a file that cannot be fetched is logged, the exit is told all the same. */
 export async function writeBackFiles(

@@ -9,12 +9,9 @@ import type { Context } from '../context.ts';
 import { saveSandbox, type VolumeRecord } from '../records/sandbox-record.ts';
 import type { Sandbox } from '../sandbox/vm/sandbox.ts';
 import { putIntoShare } from '../sandbox/vm/sandbox-shares.ts';
-import { readBounded, readVolume } from './volume-files.ts';
+import { maxFileBytes, readBounded, readVolume } from './volume-files.ts';
 import type { PlannedVolume } from './volume-plan.ts';
 import { VolumeSync } from './volume-sync.ts';
-
-/** A single file larger than this is refused. */
-export const maxFileBytes = 1024 * 1024;
 
 export interface LoadedVolume {
   record: VolumeRecord;
