@@ -44,6 +44,7 @@ import { Discovery } from './http/discovery.ts';
 import { FrontDoor } from './http/front-door.ts';
 import { createPaths } from './http/paths.ts';
 import { InProcessClient } from './in-process.ts';
+import { nodeGateways } from './kubelet/node-gateways.ts';
 import { KindTable } from './meta/kinds.ts';
 import { metricsKinds } from './metrics/metrics.ts';
 import { UsageSource } from './metrics/usage-source.ts';
@@ -59,6 +60,10 @@ export interface ApiServerOptions {
   clock?: Clock;
   /** Asked at every call: the node may come and go. */
   gateway: () => NodeGateway | undefined;
+  /** The node that `gateway` is of: Pods of others are asked of their kubelets. Absent: it answers for all. */
+  localNode?: string;
+  /** PEM: kubelets whose certificates others have signed are not believed. Absent: all are. */
+  kubeletAuthority?: string;
   pki: Pki;
   version: VersionInfo;
   /** After the built-in ones, in order; the quota is asked after them. */
@@ -123,7 +128,9 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const discovery = new Discovery(kinds, actions, virtualKinds);
   const parts = { context, authorizer, actions, virtualKinds };
   const paths = createPaths({ context, discovery, version: versionDocument(options.version), keySet: tokens.keySet });
-  const { gateway, streaming, maxWatches } = options;
+  const { localNode, kubeletAuthority, streaming, maxWatches } = options;
+  const authority = kubeletAuthority ? { kubeletAuthority } : {};
+  const gateway = nodeGateways({ local: options.gateway, localNode, ...authority, context, pki, clock, log });
   const audit = options.audit && new AuditTrail({ sink: options.audit, clock });
   const door = new FrontDoor({ ...parts, gateway, streaming, pki, log, authenticator, paths, audit, maxWatches });
 

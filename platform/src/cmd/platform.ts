@@ -4,6 +4,7 @@
  * Order matters twice: the API serves before the node starts (the node is its client), and the runtime recovers what an earlier server
  * left before the node looks at it.
  */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type KubeClient, resources } from '@sampan/api/client.ts';
 import { allKinds } from '@sampan/api/kinds/all.ts';
@@ -59,6 +60,8 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     kinds: allKinds,
     log: log.child({ part: 'apiserver' }),
     gateway: () => gateway,
+    localNode: nodeName,
+    kubeletAuthority: await certificateOf(process.env.SAMPAN_KUBELET_CA),
     pki,
     version: { version },
     serviceNetwork: { others: [podsReachUsAt] },
@@ -175,6 +178,10 @@ function tokenRequester(client: KubeClient) {
 function auditLogOf(path: string | undefined, log: Logger): Promise<AuditSink> | undefined {
   return path ? openAuditLog({ path, log: log.child({ part: 'audit' }) }) : undefined;
 }
+
+/** PEM of `path`: kubelets that are to be believed; absent: all are. */
+const certificateOf = (path: string | undefined): Promise<string> | undefined =>
+  path ? readFile(path, 'utf8') : undefined;
 
 const isSpecific = (host: string): boolean => host !== '0.0.0.0' && host !== '::';
 const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);

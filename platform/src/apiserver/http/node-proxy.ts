@@ -13,14 +13,14 @@ export function isNodeProxy({ group, resource, subresource, name }: ResourceRequ
 }
 
 export async function handleNodeProxy(
-  parts: ResourceParts & { gateway: () => NodeGateway | undefined },
+  parts: ResourceParts & { gateway: (nodeName: string) => NodeGateway | undefined },
   exchange: Exchange,
   info: ResourceRequest,
 ): Promise<void> {
   await demand(parts.authorizer, attributesOf(exchange, info));
   const kind = parts.context.kinds.of({ group: '', version: info.version, resource: 'nodes', namespaced: false });
   await get(parts.context, { kind, namespace: undefined, name: info.name });
-  const gateway = parts.gateway();
+  const gateway = parts.gateway(info.name);
   if (!gateway) throw new SampanError('ServiceUnavailable', `node ${info.name} does not answer`);
   if (!gateway.proxy) throw unknownPath();
   const url = new URL(`http://node/${info.rest}`);

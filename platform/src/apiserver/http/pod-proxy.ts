@@ -5,7 +5,7 @@
  * Owns reading whom the name means, and which headers are passed on. Does not rewrite what the Pod answers, and upgrades nothing.
  */
 import { once } from 'node:events';
-import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
@@ -18,22 +18,9 @@ import { demand } from '../auth/authorizer.ts';
 import { badRequest } from '../meta/failures.ts';
 import { get } from '../verbs/get.ts';
 import type { Exchange } from './exchange.ts';
+import { withoutOurs } from './passed-headers.ts';
 import type { ResourceRequest } from './request-info.ts';
 import { attributesOf, type ResourceParts } from './resource-handler.ts';
-
-/** What belongs to one connection and not to the request (RFC 9110, 7.6.1), and what is for our ears alone. */
-const notPassedOn = [
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'authorization',
-];
 
 export interface ProxyTarget {
   scheme: 'http' | 'https';
@@ -47,7 +34,7 @@ export function isPodProxy({ group, resource, subresource, name }: ResourceReque
 }
 
 export async function handlePodProxy(
-  parts: ResourceParts & { gateway: () => NodeGateway | undefined },
+  parts: ResourceParts & { gateway: (nodeName: string) => NodeGateway | undefined },
   exchange: Exchange,
   info: ResourceRequest,
 ): Promise<void> {
@@ -62,7 +49,7 @@ export async function handlePodProxy(
     exchange.response.writeHead(301, { location: `${exchange.path}/${searchOf(exchange)}` }).end();
     return;
   }
-  const gateway = parts.gateway();
+  const gateway = parts.gateway((object as Pod).spec?.nodeName ?? '');
   if (!gateway) throw new SampanError('ServiceUnavailable', `the node of pod ${target.name} does not answer`);
   const key = { namespace, name: target.name, uid: object.metadata.uid ?? '' };
   const session = await gateway.portForward(key, portOf(target, object as Pod)).catch(unreachable);
@@ -122,10 +109,6 @@ async function pass({ request, response }: Exchange, { session, scheme, path }: 
     onward.destroy();
     connection.destroy();
   }
-}
-
-function withoutOurs(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !notPassedOn.includes(name)));
 }
 
 function unreachable(error: unknown): never {

@@ -12,7 +12,8 @@ import type { ResourceRequest } from './request-info.ts';
 import { attributesOf, type ResourceParts } from './resource-handler.ts';
 
 export interface StreamingParts {
-  gateway: () => NodeGateway | undefined;
+  /** Of the node of this name. */
+  gateway: (nodeName: string) => NodeGateway | undefined;
   streaming: StreamingHook | undefined;
 }
 
@@ -63,7 +64,7 @@ export async function handleStreaming(
 function gatewayFor({ gateway }: StreamingParts, pod: Pod): NodeGateway {
   const name = pod.metadata?.name;
   if (!pod.spec?.nodeName) throw badRequest(`pod ${name} does not have a host assigned`);
-  const found = gateway();
+  const found = gateway(pod.spec.nodeName);
   if (!found) throw new SampanError('ServiceUnavailable', `node ${pod.spec.nodeName} of pod ${name} does not answer`);
   return found;
 }

@@ -105,6 +105,15 @@ const controllers: Record<string, PolicyRule[]> = {
   ],
 };
 
+/** As whom the API server comes to a kubelet. */
+export const kubeletClientUser = 'kube-apiserver-kubelet-client';
+
+/** What the API server may do at a kubelet, which asks for it (bootstrappolicy: system:kubelet-api-admin). */
+const kubeletApiAdmin = [
+  rule(`${reading} proxy`, 'core', 'nodes'),
+  rule('*', 'core', 'nodes/proxy nodes/metrics nodes/stats nodes/log'),
+];
+
 const others: { name: string; rules: PolicyRule[] }[] = [
   // The one that lists and watches for all controllers, and is elected where there are several servers.
   { name: 'system:kube-controller-manager', rules: [events, leases, rule(reading, '*', '*')] },
@@ -144,6 +153,7 @@ function certificateRoles(): BootstrapRole[] {
 export function componentRoles(nodeRules: PolicyRule[]): BootstrapRole[] {
   return [
     clusterRole('system:node', nodeRules),
+    clusterRole('system:kubelet-api-admin', kubeletApiAdmin),
     ...others.map(({ name, rules }) => clusterRole(name, rules)),
     ...Object.entries(controllers).map(([name, rules]) => clusterRole(`system:controller:${name}`, [...rules, events])),
     ...certificateRoles(),
@@ -154,6 +164,7 @@ export function componentBindings(): BootstrapBinding[] {
   return [
     // Kubernetes binds it to nobody either: nodes have the node authorizer.
     binding('system:node', []),
+    binding('system:kubelet-api-admin', [user(kubeletClientUser)]),
     // A node may renew its own certificate.
     binding('system:certificates.k8s.io:certificatesigningrequests:selfnodeclient', [group(nodesGroup)]),
     ...others.map(({ name }) => binding(name, [user(name)])),

@@ -1,7 +1,8 @@
 /**
- * The server's end of a SPDY/3.1 connection, over any duplex: the bare socket after an upgrade, or a WebSocket that carries SPDY.
+ * An end of a SPDY/3.1 connection, over any duplex: the bare socket after an upgrade, or a WebSocket that carries SPDY. Mostly the server's; the client's opens
+ * streams instead of being told of them, and takes none.
  *
- * Owns the duplex, the streams the client opened, and both directions' bounds. Does not know what the streams are for.
+ * Owns the duplex, the streams on it, and both directions' bounds. Does not know what the streams are for.
  *
  * Flow control: SPDY/3.1 has windows, and the SPDY library of kubectl and kubelet neither sends nor heeds them. So windows count from
  * the moment a client shows that it knows them (WINDOW_UPDATE, or SETTINGS with an initial window). A client that does not is held
@@ -25,6 +26,7 @@ import {
   resetCodes,
   resetFrame,
   synReplyFrame,
+  synStreamFrame,
 } from './frames.ts';
 import { HeaderReader, HeaderWriter } from './headers.ts';
 import { SpdyStream, type StreamHost } from './stream.ts';
@@ -34,8 +36,8 @@ export interface SpdyConnectionOptions {
   duplex: Duplex;
   /** What came with the upgrade request behind its headers. */
   head?: Buffer;
-  /** Called with each stream the client opens, before any of its data. Throwing refuses the stream. */
-  onStream: (stream: SpdyStream) => void;
+  /** Called with each stream the client opens, before any of its data. Throwing refuses the stream. Absent: this is the client's end. */
+  onStream?: (stream: SpdyStream) => void;
   log: Logger;
   clock: Clock;
 }
@@ -74,6 +76,10 @@ export class SpdyConnection implements StreamHost {
     void this.#keepAlive();
   }
 
+  get #firstPing(): number {
+    return this.#options.onStream ? 2 : 1;
+  }
+
   /** Aborts when the connection has ended, whoever ended it. */
   get closed(): AbortSignal {
     return this.#closed.signal;
@@ -94,6 +100,17 @@ export class SpdyConnection implements StreamHost {
 
   destroy(): void {
     this.#duplex.destroy();
+  }
+
+  /** At the client's end. The stream breaks when the server refuses it. */
+  open(headers: [string, string][]): SpdyStream {
+    const id = this.#lastStreamId === 0 ? 1 : this.#lastStreamId + 2;
+    this.#lastStreamId = id;
+    const stream = new SpdyStream(this, id, new Map(headers));
+    if (this.#closed.signal.aborted) stream.fail(new SampanError('ServiceUnavailable', 'the connection has ended'));
+    else this.#streams.set(id, stream);
+    this.#write(synStreamFrame(id, this.#headerWriter.write(headers)));
+    return stream;
   }
 
   async #serve(): Promise<void> {
@@ -146,16 +163,17 @@ export class SpdyConnection implements StreamHost {
     switch (type) {
       case frameTypes.synStream:
         return this.#onSynStream(word(0) & 0x7fffffff, flags, payload);
+      case frameTypes.synReply:
       case frameTypes.headers:
-        // Nobody acts on late headers, but they belong to the one compressed stream of headers.
+        // Nobody acts on a reply's or late headers, but they belong to the one compressed stream of headers.
         return void (await this.#headerReader.read(payload.subarray(4)));
       case frameTypes.rstStream:
         return this.#onReset(word(0) & 0x7fffffff);
       case frameTypes.settings:
         return this.#onSettings(word(0), word);
       case frameTypes.ping:
-        // Odd ids are the client's own; even ones are answers to ours.
-        if (word(0) % 2 === 1) this.#write(pingFrame(word(0)));
+        // Odd ids are the client's own; what is of our own kind answers ours.
+        if (word(0) % 2 !== this.#firstPing % 2) this.#write(pingFrame(word(0)));
         return;
       case frameTypes.windowUpdate:
         this.#windows.onUpdate(word(0) & 0x7fffffff, word(1) & 0x7fffffff);
@@ -168,6 +186,8 @@ export class SpdyConnection implements StreamHost {
 
   async #onSynStream(id: number, flags: number, payload: Buffer): Promise<void> {
     const headers = await this.#headerReader.read(payload.subarray(10));
+    const { onStream } = this.#options;
+    if (!onStream) return void this.#write(resetFrame(id, resetCodes.refusedStream));
     if (id % 2 !== 1 || id <= this.#lastStreamId) throw invalid(`stream id ${id} after ${this.#lastStreamId}`);
     this.#lastStreamId = id;
     const refused = () => this.#write(resetFrame(id, resetCodes.refusedStream));
@@ -175,7 +195,7 @@ export class SpdyConnection implements StreamHost {
     const stream = new SpdyStream(this, id, headers);
     try {
       this.#streams.set(id, stream);
-      this.#options.onStream(stream);
+      onStream(stream);
     } catch (error) {
       this.#options.log.debug({ error: messageOf(error) }, 'SPDY stream refused');
       this.#streams.delete(id);
@@ -259,7 +279,7 @@ export class SpdyConnection implements StreamHost {
 
   /** While nothing is read, only a write can find out that the client is gone. */
   async #keepAlive(): Promise<void> {
-    for (let id = 2; ; id = id >= 0x7ffffffe ? 2 : id + 2) {
+    for (let id = this.#firstPing; ; id = id >= 0x7ffffffd ? this.#firstPing : id + 2) {
       await this.#options.clock.sleep(pingPeriodMs, this.#closed.signal).catch(() => {});
       if (this.#closed.signal.aborted) return;
       if (!this.#duplex.writableNeedDrain) this.#write(pingFrame(id));

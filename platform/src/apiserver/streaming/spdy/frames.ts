@@ -102,6 +102,10 @@ function words(...values: number[]): Buffer {
 export const synReplyFrame = (streamId: number, headerBlock: Buffer): Buffer =>
   control(frameTypes.synReply, 0, Buffer.concat([words(streamId), headerBlock]));
 
+/** Nothing is associated with it, and its priority is the highest, as Go's client has it. */
+export const synStreamFrame = (streamId: number, headerBlock: Buffer): Buffer =>
+  control(frameTypes.synStream, 0, Buffer.concat([words(streamId, 0), Buffer.alloc(2), headerBlock]));
+
 export const resetFrame = (streamId: number, code: ResetCode): Buffer =>
   control(frameTypes.rstStream, 0, words(streamId, code));
 

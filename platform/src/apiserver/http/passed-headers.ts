@@ -1,0 +1,20 @@
+/** Headers of a request or an answer that is passed on to another server. Pure. */
+import type { OutgoingHttpHeaders } from 'node:http';
+
+/** What belongs to one connection and not to the request (RFC 9110, 7.6.1), and what is for our ears alone. */
+const notPassedOn = [
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'authorization',
+];
+
+export function withoutOurs(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !notPassedOn.includes(name)));
+}
