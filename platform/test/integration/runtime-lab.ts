@@ -2,6 +2,7 @@
  * A runtime over the real drivers for tests: QEMU machines, EROFS images, a bridge, the guest's own agent. No API server.
  * Everything has a tag of its own; dispose() removes all of it and tells what would have been left.
  */
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +20,6 @@ import { findGuestArtifacts } from '../../src/vmm/guest-artifacts.ts';
 import { createNamespaceVmm } from '../../src/vmm/namespace/namespace-vmm.ts';
 import { createQemuVmm } from '../../src/vmm/qemu/qemu-vmm.ts';
 import type { MachineShape, Vmm } from '../../src/vmm/vmm.ts';
-import { buildImage } from '../fixtures/images/build-image.ts';
 import { guestDirectory, launcherPath, missingForMachines } from './support/built-parts.ts';
 import { until } from './support/wait.ts';
 
@@ -47,6 +47,14 @@ export interface LabOptions {
   pool?: number;
   /** Default: a bridge. */
   network?: (run: string, log: Logger) => Promise<Network>;
+}
+
+const archive = `${process.env.SAMPAN_CACHE || '/var/cache/sampan'}/test-images/busybox.tar`;
+
+/** A machine that has it need have nothing to build it with (tools/v2-host). */
+async function busyboxArchive(): Promise<string> {
+  if (existsSync(archive)) return archive;
+  return (await import('../fixtures/images/build-image.ts')).buildImage('busybox');
 }
 
 export class RuntimeLab implements AsyncDisposable {
@@ -78,7 +86,7 @@ export class RuntimeLab implements AsyncDisposable {
     const log = options.log ?? createLogger({ level: process.env.LAB_LOG ?? 'fatal' });
     const { run, tag } = instance;
     const images = await createErofsImageStore({ directory: join(home, 'images'), log });
-    const [image] = await images.import(await buildImage('busybox'), { as: 'sampan.test/busybox:1' });
+    const [image] = await images.import(await busyboxArchive(), { as: 'sampan.test/busybox:1' });
     const network = await (options.network?.(run, log) ?? createBridgeNetwork({ run, tag, log }));
     await network.start();
     const guest = await findGuestArtifacts(guestDirectory);
