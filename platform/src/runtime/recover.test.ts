@@ -8,7 +8,9 @@ import * as cri from './generated/cri.ts';
 const { SANDBOX_READY, SANDBOX_NOTREADY } = cri.PodSandboxState;
 
 /** Everything that happens to a Pod; each step of it is a place to die. */
-async function wholeLife(world: TestWorld): Promise<void> {
+async function wholeLife(anyWorld: TestWorld): Promise<void> {
+  // Its client dies with the runtime: waiting for an end, it would otherwise go on with the next one.
+  const world = anyWorld.ofNow();
   const podSandboxId = await world.sandbox('web', { annotations: { 'sampan.dev/images': '["busybox"]' } });
   const first = await world.started(podSandboxId, ['say', 'one']);
   await world.exited(first);
