@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { type CliInstance, runningServer } from '../instance.ts';
 import { missingPackages, type PackageNeed, runtimePackages, testPackages } from '../setup/packages.ts';
+import { checkCgroups } from './check-cgroups.ts';
 import { checkCni, checkMacvlan } from './check-cni.ts';
 
 const exec = promisify(execFile);
@@ -94,31 +95,6 @@ async function checkKvm(): Promise<Finding> {
     mend: cpu
       ? 'load the kvm_intel or kvm_amd module'
       : 'enable virtualisation in the firmware, or nested virtualisation on the hypervisor above',
-  };
-}
-
-async function checkCgroups(): Promise<Finding> {
-  const mounts = await readFile('/proc/mounts', 'utf8');
-  const v2 = /^cgroup2? \/sys\/fs\/cgroup cgroup2 /m.test(mounts);
-  const v1 = [...mounts.matchAll(/^cgroup (\S+) cgroup /gm)].map((match) => match[1]!.split('/').pop()!);
-  if (v2) {
-    const controllers = await readFile('/sys/fs/cgroup/cgroup.controllers', 'utf8').catch(() => '');
-    const missing = ['cpu', 'memory'].filter((name) => !controllers.split(/\s+/).includes(name));
-    if (missing.length === 0) return { check: 'cgroups', state: 'ok', found: 'cgroup v2 with cpu and memory' };
-    return {
-      check: 'cgroups',
-      state: 'warn',
-      found: `cgroup v2 without ${missing.join(', ')}`,
-      mend: 'boot with cgroup_enable=memory',
-    };
-  }
-  const missing = ['cpu', 'memory'].filter((name) => !v1.some((mount) => mount.split(',').includes(name)));
-  if (missing.length === 0) return { check: 'cgroups', state: 'ok', found: `cgroup v1 (${v1.join(' ')})` };
-  return {
-    check: 'cgroups',
-    state: 'warn',
-    found: `no cgroup ${missing.join(', ')} controller is mounted: a VM's CPU is bounded by its vCPUs only`,
-    mend: 'mount the cgroup v2 hierarchy at /sys/fs/cgroup',
   };
 }
 

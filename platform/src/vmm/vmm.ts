@@ -91,6 +91,11 @@ export interface MachineSpec {
   shares?: Share[];
   /** Only for drivers whose machines run on the host's kernel (namespace); others refuse it: Unsupported. */
   namespaces?: MachineNamespaces;
+  /**
+   * A control group, as a path in the host's hierarchies, beneath which all processes of the machine are counted and bounded; absent: the instance's own. It
+   * belongs to whoever names it: made where it is nowhere, and left. A driver whose machines are no processes of the host (fake) has no use for it.
+   */
+  cgroupParent?: string;
   /** Host CPU ceiling of the whole VMM in millicores; absent: shape.vcpus * 1000. Starting needs more than running, so it comes after a grace. */
   cpuLimitMillicores?: number;
 }

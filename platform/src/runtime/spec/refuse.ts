@@ -1,6 +1,7 @@
 /** Refuses by name what CRI can say and this runtime does not do: nothing is ever dropped in silence. Pure. */
 import { SampanError } from '@sampan/api/errors.ts';
 import * as cri from '../generated/cri.ts';
+import { cgroupParentOf } from './cgroup-parent.ts';
 import { portMappings } from './port-mappings.ts';
 
 export function unsupported(field: string, why: string): SampanError {
@@ -17,6 +18,7 @@ export function checkSandboxConfig(config: cri.PodSandboxConfig, handler: 'vm' |
   checkSelinux(security?.selinuxOptions);
   checkNamespaces(security?.namespaceOptions, handler);
   portMappings(config.portMappings);
+  cgroupParentOf(linux);
   for (const [name, value] of Object.entries(linux?.sysctls ?? {})) {
     if (!/^[a-z0-9][a-z0-9_./-]{0,252}$/.test(name) || name.includes('..'))
       throw new SampanError('Invalid', `sysctl "${name}" is not a sysctl's name`);

@@ -18,6 +18,7 @@ test('every hierarchy of version 1 counts once, on a hybrid host too; without an
   assert.deepEqual(hierarchiesOf(hybrid), {
     version: 1,
     roots: ['/sys/fs/cgroup/cpu,cpuacct', '/sys/fs/cgroup/memory', '/sys/fs/cgroup/systemd'],
+    unified: '/sys/fs/cgroup/unified',
   });
   assert.deepEqual(hierarchiesOf('cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n'), { version: 2, roots: ['/sys/fs/cgroup'] });
   assert.deepEqual(hierarchiesOf('proc /proc proc rw 0 0\n'), { version: 2, roots: [] });
@@ -87,6 +88,39 @@ test('version 2: the controllers there are go down to the machine, and the limit
     await cgroups.freeze(paths, true);
     assert.equal(await textOf(root, 'sampan-t/one/cgroup.freeze'), '1');
     assert.deepEqual([await cgroups.cpuNanos(paths), await cgroups.memoryBytes(paths)], [12_000n, 8192]);
+  }));
+
+test('beneath a parent of version 1 each level has CPUs, and what its maker did not make is the instance’s own', () =>
+  inDirectory(async (root) => {
+    const cpus = { 'cpuset.cpus': '0-3\n', 'cpuset.mems': '0\n' };
+    await fill(join(root, 'memory/kubepods/pod1'), { 'memory.limit_in_bytes': '' });
+    await fill(join(root, 'memory'), { 'memory.limit_in_bytes': '' });
+    await fill(join(root, 'cpuset'), cpus);
+    const blank = { 'cpuset.cpus': '\n', 'cpuset.mems': '\n' };
+    for (const level of ['kubepods', 'kubepods/pod1', 'kubepods/pod1/sampan-t-one'])
+      await fill(join(root, 'cpuset', level), blank);
+    await mkdir(join(root, 'freezer'));
+    const mounts = ['memory', 'cpuset', 'freezer'].map((name) => `cgroup ${root}/${name} cgroup rw,${name} 0 0\n`);
+    const cgroups = await MachineCgroups.open('t', mounts.join(''));
+    const paths = cgroups.paths('one', '/kubepods/pod1');
+    assert.deepEqual(paths, [
+      join(root, 'memory/kubepods/pod1/sampan-t-one'),
+      join(root, 'cpuset/kubepods/pod1/sampan-t-one'),
+      join(root, 'freezer/sampan-t/one'),
+    ]);
+    await cgroups.create(paths);
+    for (const level of ['kubepods', 'kubepods/pod1', 'kubepods/pod1/sampan-t-one'])
+      assert.equal(await textOf(root, 'cpuset', level, 'cpuset.cpus'), '0-3', level);
+  }));
+
+test('controllers split between the versions are told by name', () =>
+  inDirectory(async (root) => {
+    await fill(join(root, 'unified'), { 'cgroup.controllers': 'memory io\n' });
+    const mounts = `cgroup ${root}/cpu cgroup rw,cpu 0 0\ncgroup2 ${root}/unified cgroup2 rw 0 0\n`;
+    await assert.rejects(MachineCgroups.open('t', mounts), {
+      reason: 'FailedPrecondition',
+      message: /split between version 1 and version 2 \(.*unified has memory io\)/,
+    });
   }));
 
 test('a host that lets us make no groups is refused with the reason', async () => {

@@ -1,13 +1,15 @@
 /**
- * The control groups of machines on the host: `sampan-<tag>/<name>` in every hierarchy (version 1, hybrid or 2), handed to the machine as its root.
+ * The control groups of machines on the host: `sampan-<tag>/<name>` in every hierarchy (version 1, hybrid or 2), or beneath a group that whoever asks for
+ * the machine has made for it, handed to the machine as its root.
  * Every hierarchy, because containers' groups are made in all that a machine sees: one that it had not joined would be the host's.
  * Owns those directories and what is below them.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
+import { delegate, delegateDown, levelsOf, placesOf } from '../cgroup-places.ts';
 
 const periodMicros = 100_000;
 /** The kernel takes no smaller quota. */
@@ -15,7 +17,7 @@ const minQuotaMicros = 1_000;
 const delegated = ['cpu', 'memory', 'pids', 'io', 'cpuset'];
 
 /** Where the hierarchies are mounted. Pure; `mounts` is proc(5) /proc/self/mounts. */
-export function hierarchiesOf(mounts: string): { version: 1 | 2; roots: string[] } {
+export function hierarchiesOf(mounts: string): { version: 1 | 2; roots: string[]; unified?: string } {
   const lines = mounts.split('\n').map((line) => line.split(' '));
   const byControllers = new Map<string, string>();
   let unified: string | undefined;
@@ -29,31 +31,47 @@ export function hierarchiesOf(mounts: string): { version: 1 | 2; roots: string[]
     const key = controllers.join(',');
     if (!byControllers.has(key)) byControllers.set(key, place);
   }
-  if (byControllers.size > 0) return { version: 1, roots: [...byControllers.values()] };
+  if (byControllers.size > 0)
+    return { version: 1, roots: [...byControllers.values()], ...(unified ? { unified } : {}) };
   return { version: 2, roots: unified ? [unified] : [] };
 }
 
+/** The containers' groups are made by crun, which uses version 2 alone or version 1 alone. */
+function split(unified: string): string {
+  const controllers = existsSync(join(unified, 'cgroup.controllers'))
+    ? readFileSync(join(unified, 'cgroup.controllers'), 'utf8').trim()
+    : '';
+  return controllers
+    ? `: this host has its controllers split between version 1 and version 2 (${unified} has ${controllers}); boot without cgroup_no_v1=, or with systemd.unified_cgroup_hierarchy=1`
+    : '';
+}
+
 export class MachineCgroups {
-  readonly #parents: string[];
+  readonly #tag: string;
+  readonly #roots: string[];
   readonly #version: 1 | 2;
   readonly #files = new Map<string, boolean>();
 
-  private constructor(parents: string[], version: 1 | 2) {
-    this.#parents = parents;
+  private constructor(tag: string, roots: string[], version: 1 | 2) {
+    this.#tag = tag;
+    this.#roots = roots;
     this.#version = version;
+  }
+
+  get #parents(): string[] {
+    return this.#roots.map((root) => join(root, `sampan-${this.#tag}`));
   }
 
   /** Makes the instance's directory in each hierarchy. Throws FailedPrecondition where the host lets us make none. */
   static async open(tag: string, mounts?: string): Promise<MachineCgroups> {
-    const { version, roots } = hierarchiesOf(mounts ?? (await readFile('/proc/self/mounts', 'utf8')));
-    const parents = roots.map((root) => join(root, `sampan-${tag}`));
-    const groups = new MachineCgroups(parents, version);
+    const { version, roots, unified } = hierarchiesOf(mounts ?? (await readFile('/proc/self/mounts', 'utf8')));
+    const groups = new MachineCgroups(tag, roots, version);
     try {
       if (!roots.some((root) => existsSync(join(root, version === 2 ? 'cgroup.controllers' : 'memory.limit_in_bytes'))))
-        throw new Error('no cgroup hierarchy with a memory controller is mounted');
-      if (version === 2) for (const root of roots) await delegate(root);
-      await groups.create(parents);
-      if (version === 2) for (const parent of parents) await delegate(parent);
+        throw new Error(`no cgroup hierarchy with a memory controller is mounted${unified ? split(unified) : ''}`);
+      if (version === 2) for (const root of roots) await delegate(root, delegated);
+      await groups.create(groups.#parents);
+      if (version === 2) for (const parent of groups.#parents) await delegate(parent, delegated);
     } catch (error) {
       throw new SampanError(
         'FailedPrecondition',
@@ -63,19 +81,26 @@ export class MachineCgroups {
     return groups;
   }
 
-  paths(name: string): string[] {
-    return this.#parents.map((parent) => join(parent, name));
+  /** One in each hierarchy: beneath `parent`, or in the instance's own (placesOf). */
+  paths(name: string, parent?: string): string[] {
+    return placesOf({ roots: this.#roots, tag: this.#tag, name, parent });
   }
 
-  /** Idempotent. */
+  /** Idempotent. Throws FailedPrecondition where processes live in what a path is beneath (version 2). */
   async create(paths: readonly string[]): Promise<void> {
-    await Promise.all(
-      paths.map(async (path) => {
-        await mkdir(path, { recursive: true });
-        // Born without CPUs in version 1, and nobody may join it then.
-        if (this.#version === 1) for (const file of ['cpuset.cpus', 'cpuset.mems']) await inherit(path, file);
-      }),
-    );
+    await Promise.all(paths.map((path) => this.#make(path)));
+  }
+
+  async #make(path: string): Promise<void> {
+    const root = this.#roots.find((one) => path.startsWith(`${one}/`));
+    const isOwn = this.#parents.some((parent) => path === parent || path.startsWith(`${parent}/`));
+    if (this.#version === 2 && root && !isOwn) await delegateDown(root, dirname(path), delegated);
+    const levels = root && !isOwn ? levelsOf(root, path) : [path];
+    for (const level of levels) {
+      await mkdir(level, { recursive: true });
+      // Born without CPUs in version 1, and nobody may join it then.
+      if (this.#version === 1) for (const file of ['cpuset.cpus', 'cpuset.mems']) await inherit(level, file);
+    }
   }
 
   async limit(paths: readonly string[], limits: { memoryBytes: number; millicores: number }): Promise<void> {
@@ -158,13 +183,6 @@ async function removeGroup(path: string, clock: Clock): Promise<void> {
     await clock.sleep(Math.min(1 + attempt, 25));
   }
   throw new SampanError('InternalError', `cgroup ${path} stays: ${messageOf(left)}`);
-}
-
-/** Version 2: children may use what there is of the controllers that Pods need. */
-async function delegate(path: string): Promise<void> {
-  const has = (await readFile(join(path, 'cgroup.controllers'), 'utf8')).split(/\s+/);
-  const wanted = delegated.filter((name) => has.includes(name)).map((name) => `+${name}`);
-  await writeFile(join(path, 'cgroup.subtree_control'), wanted.join(' '));
 }
 
 async function inherit(path: string, file: string): Promise<void> {

@@ -200,7 +200,7 @@ class NamespaceVmm implements Vmm {
       id: spec.id,
       shape: spec.shape,
       state: 'starting',
-      cgroups: this.#context.cgroups.paths(spec.id),
+      cgroups: this.#context.cgroups.paths(spec.id, spec.cgroupParent),
       slots: spec.disks.map(({ slot }) => slot),
       ...(spec.shares?.length ? { shares: spec.shares.map(({ tag, directory }) => ({ tag, directory })) } : {}),
       ...(scratchPath ? { scratchPath } : {}),

@@ -37,8 +37,12 @@ export interface ParkedMachinesOptions {
   scrap: (directory: string) => Promise<void>;
 }
 
-/** A machine with namespaces of the host's, or of somebody else, cannot be started before they are known. */
-export function canBeParked({ namespaces = {} }: MachineSpec): boolean {
+/**
+ * A machine with namespaces of the host's, or of somebody else, cannot be started before they are known; nor one beneath somebody's control group, since the
+ * one it is born in is the root of all that it sees.
+ */
+export function canBeParked({ namespaces = {}, cgroupParent }: MachineSpec): boolean {
+  if (cgroupParent !== undefined) return false;
   return [namespaces.network, namespaces.pid, namespaces.ipc].every((one = 'own') => one === 'own');
 }
 

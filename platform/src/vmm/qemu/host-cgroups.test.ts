@@ -46,9 +46,16 @@ test('version 1: one cgroup a hierarchy, shared hierarchies once, limits in vers
     assert.equal(await read(0, 'cpu.cfs_quota_us'), '1000', 'the kernel takes no smaller quota');
   }));
 
+/** As in a group of version 2 with these controllers, none of them handed on yet. */
+const controllers = async (path: string, names: string) => {
+  await mkdir(path, { recursive: true });
+  await writeFile(join(path, 'cgroup.controllers'), `${names}\n`);
+  await control(path, 'cgroup.subtree_control');
+};
+
 test('version 2: one cgroup, controllers enabled on the way, limits in version 2’s units', () =>
   withRoot(async (root) => {
-    await control(root, 'cgroup.controllers', 'cgroup.subtree_control');
+    for (const path of [root, join(root, 'sampan-ab12cd')]) await controllers(path, 'cpuset cpu io memory');
     const cgroups = await HostCgroups.open('ab12cd', root);
     assert.equal(cgroups.unavailable, undefined);
     for (const path of [root, join(root, 'sampan-ab12cd')])
@@ -69,12 +76,71 @@ test('version 2: one cgroup, controllers enabled on the way, limits in version 2
     assert.equal(await cgroups.cpuNanos(paths), 7000n);
   }));
 
+test('version 2: beneath a parent each group on the way hands its controllers on', () =>
+  withRoot(async (root) => {
+    for (const path of [root, join(root, 'sampan-t'), join(root, 'kubepods'), join(root, 'kubepods/pod1')])
+      await controllers(path, 'cpu memory pids');
+    const cgroups = await HostCgroups.open('t', root);
+    const paths = cgroups.paths('m', '/kubepods/pod1');
+    assert.deepEqual(paths, [join(root, 'kubepods/pod1/sampan-t-m')]);
+    await cgroups.create(paths);
+    assert.equal(await readFile(join(root, 'kubepods/pod1/cgroup.subtree_control'), 'utf8'), '+cpu +memory +pids');
+    await writeFile(join(root, 'kubepods/pod1/memory.max'), 'max\n');
+    assert.equal(await cgroups.memoryAbove(paths), undefined);
+    await writeFile(join(root, 'kubepods/pod1/memory.max'), '4096\n');
+    assert.equal(await cgroups.memoryAbove(paths), 4096);
+    assert.deepEqual(cgroups.paths('m'), [join(root, 'sampan-t/m')]);
+  }));
+
+test('version 1: a hierarchy that the parent is not in keeps the instance’s own; one that is nowhere is made in all', () =>
+  withRoot(async (root) => {
+    for (const name of ['cpu', 'memory', 'pids']) await mkdir(join(root, name));
+    await mkdir(join(root, 'memory/kubepods/pod1'), { recursive: true });
+    const cgroups = await HostCgroups.open('t', root);
+    assert.deepEqual(cgroups.paths('m', '/kubepods/pod1'), [
+      join(root, 'cpu/sampan-t/m'),
+      join(root, 'memory/kubepods/pod1/sampan-t-m'),
+      join(root, 'pids/sampan-t/m'),
+    ]);
+    const nowhere = cgroups.paths('m', '/elsewhere');
+    assert.deepEqual(
+      nowhere,
+      ['cpu', 'memory', 'pids'].map((name) => join(root, name, 'elsewhere/sampan-t-m')),
+    );
+    await cgroups.create(nowhere);
+    await cgroups.remove(nowhere, systemClock);
+    assert.deepEqual([existsSync(nowhere[0]!), existsSync(join(root, 'cpu/elsewhere'))], [false, true]);
+  }));
+
+test('controllers split between the versions: each limit goes to the hierarchy that has it', () =>
+  withRoot(async (root) => {
+    await Promise.all(['cpu', 'pids'].map((name) => mkdir(join(root, name))));
+    for (const path of [join(root, 'unified'), join(root, 'unified/sampan-t')]) await controllers(path, 'io memory');
+    const cgroups = await HostCgroups.open('t', root);
+    assert.equal(cgroups.unavailable, undefined);
+    assert.equal(await readFile(join(root, 'unified/cgroup.subtree_control'), 'utf8'), '+memory');
+    const paths = cgroups.paths('m');
+    assert.deepEqual(
+      paths,
+      ['cpu', 'pids', 'unified'].map((name) => join(root, name, 'sampan-t/m')),
+    );
+    await cgroups.create(paths);
+    await control(paths[0]!, 'cpu.cfs_quota_us');
+    await control(paths[2]!, 'memory.max');
+    await cgroups.setCpuLimit(paths, 500);
+    await cgroups.setMemoryLimit(paths, 99);
+    assert.equal(await readFile(join(paths[0]!, 'cpu.cfs_quota_us'), 'utf8'), '50000');
+    assert.equal(await readFile(join(paths[2]!, 'memory.max'), 'utf8'), '99');
+    await rm(join(root, 'cpu'), { recursive: true });
+    assert.match((await HostCgroups.open('t', root)).unavailable ?? '', /no hierarchy in .* has cpu/);
+  }));
+
 test('a host without usable cgroups gives no paths and says why', () =>
   withRoot(async (root) => {
     const none = await HostCgroups.open('ab12cd', root);
     assert.match(none.unavailable ?? '', /no cpu or memory/);
     assert.deepEqual(none.paths('m'), []);
-    await control(root, 'cgroup.controllers');
+    await writeFile(join(root, 'cgroup.controllers'), 'cpu memory\n');
     await mkdir(join(root, 'cgroup.subtree_control'));
     const refused = await HostCgroups.open('ab12cd', root);
     assert.ok(refused.unavailable);

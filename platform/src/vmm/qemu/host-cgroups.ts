@@ -1,75 +1,118 @@
 /**
- * The host's control groups of VMMs: `sampan-<tag>/<name>` in every hierarchy that counts (version 1, hybrid or 2).
- * Owns those directories. Where the host gives none (a container without its own), machines run unlimited and the reason is told.
+ * The host's control groups of VMMs: `sampan-<tag>/<name>` in every hierarchy that counts (version 1, 2, or some controllers in each), or beneath a group that
+ * whoever asks for the machine has made for it. Owns those directories. Where the host gives none (a container without its own), machines run unlimited
+ * and the reason is told.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, realpath, rmdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { messageOf } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
+import { delegate, delegateDown, placesOf } from '../cgroup-places.ts';
 
 const periodMicros = 100_000;
 /** The kernel takes no smaller quota. */
 const minQuotaMicros = 1_000;
 
-export class HostCgroups {
-  /** Why there are no limits; undefined when there are. */
-  unavailable: string | undefined;
-  readonly #parents: string[];
-  readonly #unified: boolean;
+/** cpuacct has no limits: it counts, as cpu does in version 2. */
+const wanted = ['cpu', 'cpuacct', 'memory', 'pids'];
 
-  private constructor(parents: string[], unified: boolean, unavailable?: string) {
-    this.#parents = parents;
+interface Hierarchies {
+  version1: string[];
+  /** Version 2, where it has one of the controllers. */
+  unified?: string;
+  /** Of cpu and memory, what no hierarchy has. */
+  missing: string[];
+}
+
+export class HostCgroups {
+  /** Why there are no limits, or not all; undefined when there are. */
+  readonly unavailable: string | undefined;
+  readonly #tag: string;
+  readonly #roots: string[];
+  readonly #unified: string | undefined;
+
+  private constructor(tag: string, { version1, unified }: Hierarchies, unavailable?: string) {
+    this.#tag = tag;
+    this.#roots = [...version1, ...(unified ? [unified] : [])];
     this.#unified = unified;
     this.unavailable = unavailable;
   }
 
   /** Finds the hierarchies below `root` and makes the instance's directory in each. */
   static async open(tag: string, root = '/sys/fs/cgroup'): Promise<HostCgroups> {
+    const none = { version1: [], missing: wanted };
     try {
-      const unified = existsSync(join(root, 'cgroup.controllers'));
-      const hierarchies = unified ? [await enableControllers(root)] : await hierarchiesOfVersion1(root);
-      const parents = hierarchies.map((path) => join(path, `sampan-${tag}`));
-      for (const parent of parents) {
-        await mkdir(parent, { recursive: true });
-        if (unified) await enableControllers(parent);
-      }
-      return new HostCgroups(
-        parents,
-        unified,
-        parents.length === 0 ? `no cpu or memory hierarchy in ${root}` : undefined,
-      );
+      const found = await hierarchiesIn(root);
+      if (found.missing.includes('cpu') && found.missing.includes('memory'))
+        return new HostCgroups(tag, none, `no cpu or memory hierarchy in ${root}`);
+      const lacks = found.missing.length > 0 ? `no hierarchy in ${root} has ${found.missing.join(', ')}` : undefined;
+      const cgroups = new HostCgroups(tag, found, lacks);
+      if (found.unified) await delegate(found.unified, wanted);
+      await cgroups.create(cgroups.#own);
+      if (found.unified) await delegate(join(found.unified, `sampan-${tag}`), wanted);
+      return cgroups;
     } catch (error) {
-      return new HostCgroups([], false, messageOf(error));
+      return new HostCgroups(tag, none, messageOf(error));
     }
   }
 
-  /** Where a cgroup of this name is, or would be, in each hierarchy. */
-  paths(name: string): string[] {
-    return this.#parents.map((parent) => join(parent, name));
+  get #own(): string[] {
+    return this.#roots.map((root) => join(root, `sampan-${this.#tag}`));
   }
 
-  /** Idempotent. */
+  /** Where a cgroup of this name is, or would be, in each hierarchy; beneath `parent`, or in the instance's own (placesOf). */
+  paths(name: string, parent?: string): string[] {
+    return placesOf({ roots: this.#roots, tag: this.#tag, name, parent });
+  }
+
+  /** Idempotent. Throws FailedPrecondition where processes live in what a path is beneath (version 2). */
   async create(paths: readonly string[]): Promise<void> {
-    for (const path of paths) await mkdir(path, { recursive: true });
+    for (const path of paths) {
+      const root = this.#unified;
+      // The instance's own hands them on already.
+      if (root && path.startsWith(`${root}/`) && !this.#own.includes(dirname(path)))
+        await delegateDown(root, dirname(path), wanted);
+      await mkdir(path, { recursive: true });
+    }
+  }
+
+  /** A process, with all its threads, into these. What memory it has stays charged to where it was, but for version 1, which moves its own pages. */
+  async move(pid: number, paths: readonly string[]): Promise<void> {
+    await this.#write(paths, 'memory.move_charge_at_immigrate', 1).catch(() => {});
+    for (const path of paths) await writeFile(join(path, 'cgroup.procs'), String(pid));
   }
 
   /** Share of the CPU when it is scarce. */
   async setWeight(paths: readonly string[], millicores: number): Promise<void> {
     // 1024 shares, and a weight of 100, are one core's worth (version 1 and 2).
-    if (this.#unified) return this.#write(paths, 'cpu.weight', clamp(Math.round(millicores / 10), 1, 10_000));
+    await this.#write(paths, 'cpu.weight', clamp(Math.round(millicores / 10), 1, 10_000));
     await this.#write(paths, 'cpu.shares', clamp(Math.round((millicores * 1024) / 1000), 2, 262_144));
   }
 
   async setCpuLimit(paths: readonly string[], millicores: number): Promise<void> {
     const quota = Math.max(minQuotaMicros, Math.round((millicores * periodMicros) / 1000));
-    if (this.#unified) return this.#write(paths, 'cpu.max', `${quota} ${periodMicros}`);
+    await this.#write(paths, 'cpu.max', `${quota} ${periodMicros}`);
     await this.#write(paths, 'cpu.cfs_quota_us', quota);
   }
 
   async setMemoryLimit(paths: readonly string[], bytes: number): Promise<void> {
-    await this.#write(paths, this.#unified ? 'memory.max' : 'memory.limit_in_bytes', bytes);
-    if (this.#unified) await this.#write(paths, 'memory.swap.max', 0);
+    await this.#write(paths, 'memory.limit_in_bytes', bytes);
+    await this.#write(paths, 'memory.max', bytes);
+    await this.#write(paths, 'memory.swap.max', 0);
+  }
+
+  /** What the groups above leave it, bytes; undefined: they bound nothing, or are not there. */
+  async memoryAbove(paths: readonly string[]): Promise<number | undefined> {
+    const read = (path: string, file: string) => readFile(join(dirname(path), file), 'utf8').catch(() => '');
+    const texts = await Promise.all(
+      paths.flatMap((path) => [read(path, 'memory.limit_in_bytes'), read(path, 'memory.max')]),
+    );
+    const limits = texts
+      .map((text) => text.trim())
+      .filter((text) => /^\d{1,18}$/.test(text))
+      .map(Number);
+    return limits.length > 0 ? Math.min(...limits) : undefined;
   }
 
   /** Processes and threads together. */
@@ -106,7 +149,7 @@ export class HostCgroups {
 
   /** Removes the instance's own directories where nothing is in them any more. */
   async removeParents(): Promise<void> {
-    for (const parent of this.#parents) await rmdir(parent).catch(() => {});
+    for (const parent of this.#own) await rmdir(parent).catch(() => {});
   }
 
   /** A file that a hierarchy does not have belongs to another one. */
@@ -121,17 +164,20 @@ export class HostCgroups {
 
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
 
-/** Version 2: children may use cpu, memory and pids. Fails where processes live in the directory itself (a container's root). */
-async function enableControllers(path: string): Promise<string> {
-  // A host may do without pids; then the VMM's own limit of threads (RLIMIT_NPROC) is the only one.
-  await writeFile(join(path, 'cgroup.subtree_control'), '+pids').catch(() => {});
-  await writeFile(join(path, 'cgroup.subtree_control'), '+cpu +memory');
-  return path;
-}
-
-/** Version 1 and hybrid: the hierarchies of cpu, cpuacct (often the same one), memory and pids. */
-async function hierarchiesOfVersion1(root: string): Promise<string[]> {
-  const names = await readdir(root).catch((): string[] => []);
-  const wanted = ['cpu', 'cpuacct', 'memory', 'pids'].filter((name) => names.includes(name));
-  return [...new Set(await Promise.all(wanted.map((name) => realpath(join(root, name)))))];
+/**
+ * Version 2 alone is the root itself. Else there are the hierarchies of version 1 (cpu and cpuacct are often the same one), and `unified` beside them,
+ * which has the controllers that version 1 was told to leave alone (cgroup_no_v1=).
+ */
+async function hierarchiesIn(root: string): Promise<Hierarchies> {
+  const isUnified = existsSync(join(root, 'cgroup.controllers'));
+  const unified = isUnified ? root : join(root, 'unified');
+  const has = (await readFile(join(unified, 'cgroup.controllers'), 'utf8').catch(() => '')).split(/\s+/);
+  const names = isUnified ? [] : await readdir(root).catch((): string[] => []);
+  const old = wanted.filter((name) => names.includes(name));
+  return {
+    version1: [...new Set(await Promise.all(old.map((name) => realpath(join(root, name)))))],
+    ...(wanted.some((name) => has.includes(name)) ? { unified } : {}),
+    // Without pids there is still the VMM's own limit of threads (RLIMIT_NPROC).
+    missing: ['cpu', 'memory'].filter((name) => !has.includes(name) && !old.includes(name)),
+  };
 }

@@ -86,7 +86,7 @@ export async function createQemuVmm(options: QemuVmmOptions): Promise<Vmm> {
   const qemuVersion = /version ([^\n]{1,100})/.exec(stdout)?.[1] ?? 'unknown';
   const cgroups = await HostCgroups.open(tag);
   if (cgroups.unavailable)
-    log.warn({ reason: cgroups.unavailable }, 'machines run without CPU and memory ceilings on the host');
+    log.warn({ reason: cgroups.unavailable }, 'machines run without all or some of their ceilings on the host');
   const profile = accelerationProfiles.tcg;
   let measured: Promise<number> | undefined;
   const tscKhz = () => (measured ??= run(launcherPath, ['tsc']).then((result) => Number(result.stdout)));

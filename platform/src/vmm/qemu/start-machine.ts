@@ -73,10 +73,18 @@ export async function startFromPool(
 ): Promise<QemuMachine> {
   const { spec } = options;
   const phases = new Phases(context.clock);
-  const { uid, cgroups } = clone.record;
-  const record: MachineRecord = { ...recordOf(context, options), origin: 'template', state: 'running', uid, cgroups };
+  const { uid, cgroups: former } = clone.record;
+  const asked = recordOf(context, options);
+  const moves = spec.cgroupParent !== undefined;
+  // Both, until the move is done and for whoever finds the machine after a crash: those that are gone do no harm.
+  const cgroups = moves ? [...asked.cgroups, ...former] : former;
+  const record: MachineRecord = { ...asked, origin: 'template', state: 'running', uid, cgroups };
   try {
-    await Promise.all([limit(context, record, spec), adoptClone(clone, { spec, record, phases })]);
+    if (moves) await writeMachineRecord(clone.directory, record);
+    if (moves) await context.cgroups.create(asked.cgroups);
+    await Promise.all([limit(context, record, spec), moves && context.cgroups.move(clone.process.pid, asked.cgroups)]);
+    await adoptClone(clone, { spec, record, phases });
+    if (moves) await context.cgroups.remove(former, context.clock);
     phases.log(context.log, { machine: spec.id, origin: 'pool' });
     return new QemuMachine(context, { directory: spec.directory, record, process: clone.process, qmp: clone.qmp });
   } catch (error) {
@@ -102,7 +110,7 @@ function recordOf(context: QemuContext, { spec, template, cpuGraceMs }: StartMac
     origin: template ? 'template' : 'cold',
     state: 'starting',
     uid: uidFor(spec.id),
-    cgroups: context.cgroups.paths(spec.id),
+    cgroups: context.cgroups.paths(spec.id, spec.cgroupParent),
     slots: spec.disks.map((disk) => disk.slot),
     ...(spec.shares?.length ? { shares: spec.shares.map(({ tag, directory }) => ({ tag, directory })) } : {}),
     cpuLimit: {
@@ -117,11 +125,23 @@ async function limit(context: QemuContext, record: MachineRecord, spec: MachineS
   const { cgroups, profile } = context;
   const servers = (spec.shares?.length ?? 0) * shareServerMib;
   const memoryMib = spec.shape.memoryMib + profile.overheadMib + servers + (await tmpfsMib(spec.disks));
+  const bytes = memoryMib * 1024 * 1024;
+  if (spec.cgroupParent !== undefined) await warnOfParent(context, record, bytes);
   await Promise.all([
     cgroups.setWeight(record.cgroups, record.cpuLimit.millicores),
-    cgroups.setMemoryLimit(record.cgroups, memoryMib * 1024 * 1024),
+    cgroups.setMemoryLimit(record.cgroups, bytes),
     cgroups.setPidsLimit(record.cgroups, maxThreads),
   ]);
+}
+
+/** Its maker counted the Pod's containers and not the machine: kubelet does where no RuntimeClass tells it of an overhead. */
+async function warnOfParent({ cgroups, log }: QemuContext, record: MachineRecord, mostBytes: number): Promise<void> {
+  const parentBytes = await cgroups.memoryAbove(record.cgroups);
+  if (parentBytes !== undefined && parentBytes < mostBytes)
+    log.warn(
+      { machine: record.id, parentBytes, mostBytes },
+      "the machine may need more memory than its cgroup parent has, and would be killed; a RuntimeClass's overhead.podFixed is what the parent is made larger by",
+    );
 }
 
 /** What the server of a share may need; pages of files beyond that are reclaimed. */

@@ -15,6 +15,7 @@ import { artifacts } from '../../../../cli/src/setup/artifacts.ts';
 import { serverEnvironment } from '../../../../cli/src/setup/server-process.ts';
 import { freePort } from '../../fixtures/free-port.ts';
 import { type CommandResult, command } from './command.ts';
+import { cgroups } from './leak-sweep.ts';
 import { labEnvironment, ownProgram, tearDown } from './own-process.ts';
 
 // For containerd-pods.ts, until it asks there itself.
@@ -201,6 +202,7 @@ export function findLeaks(instance: { run: string; home: string; tag: string }):
     const cgroup = join('/sys/fs/cgroup', controller, `sampan-${instance.tag}`);
     if (existsSync(cgroup)) leaks.push(`cgroup ${cgroup}`);
   }
+  leaks.push(...cgroups(instance));
   return leaks;
 }
 

@@ -5,7 +5,7 @@
  * What belongs to an instance is told by its directories and its tag, never by the name of a program: others' machines run beside it.
  */
 import { execFileSync } from 'node:child_process';
-import { type Dirent, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { type Dirent, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from './wait.ts';
 
@@ -118,17 +118,13 @@ function loops(instance: Swept): string[] {
     .map((file) => `loop device over ${file}`);
 }
 
-/** Below the instance's own group in every hierarchy. */
-function cgroups({ tag }: Swept): string[] {
-  const root = '/sys/fs/cgroup';
+/** Below the instance's own group in every hierarchy, and whatever carries its name beneath others'. */
+export function cgroups({ tag }: Pick<Swept, 'tag'>): string[] {
   const below = (path: string): string[] =>
-    readdirSync(path, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .flatMap((entry) => [join(path, entry.name), ...below(join(path, entry.name))]);
-  return [root, ...listOr(root).map((name) => join(root, name))]
-    .map((hierarchy) => join(hierarchy, `sampan-${tag}`))
-    .filter(existsSync)
-    .flatMap((path) => below(path).map((group) => `cgroup ${group}`));
+    directoriesOr(path).flatMap((name) => [join(path, name), ...below(join(path, name))]);
+  return below('/sys/fs/cgroup')
+    .filter((path) => path.includes(`/sampan-${tag}/`) || path.includes(`/sampan-${tag}-`))
+    .map((path) => `cgroup ${path}`);
 }
 
 function sockets(instance: Swept): string[] {
@@ -166,6 +162,15 @@ function readOr(path: string): string {
     return readFileSync(path, 'utf8');
   } catch {
     return '';
+  }
+}
+
+/** Groups of others come and go while we look. */
+function directoriesOr(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+  } catch {
+    return [];
   }
 }
 

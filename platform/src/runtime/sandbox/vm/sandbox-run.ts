@@ -22,6 +22,7 @@ import {
   type SandboxRecord,
   saveSandbox,
 } from '../../records/sandbox-record.ts';
+import { cgroupParentOf } from '../../spec/cgroup-parent.ts';
 import { portMappings } from '../../spec/port-mappings.ts';
 import { checkSandboxConfig } from '../../spec/refuse.ts';
 import { checkSysctls, handlerOf, machineNamespaces, networkModeOf } from '../handlers.ts';
@@ -76,6 +77,7 @@ async function build(context: Context, sandbox: Sandbox): Promise<void> {
       shape: record.shape,
       disks: [scratch, ...images],
       ...(await sandboxShares(context, record)),
+      cgroupParent: cgroupParentOf(record.config.linux),
       ...(network ? { nic: { tapName: network.tapName!, mac: network.mac, netnsPath: network.netnsPath } } : {}),
       ...(isVm ? {} : { namespaces: machineNamespaces(record.config, networkModeOf(record.config, 'namespace')) }),
     });

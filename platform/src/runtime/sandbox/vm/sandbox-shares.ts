@@ -12,6 +12,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import type { Share, ShareMount } from '../../../vmm/vmm.ts';
 import type { Context } from '../../context.ts';
 import { machineName, type SandboxRecord, saveSandbox } from '../../records/sandbox-record.ts';
+import { cgroupParentOf } from '../../spec/cgroup-parent.ts';
 import { wantSharedMount } from '../../volumes/shared-mount.ts';
 import { hostTag, type PlannedVolume } from '../../volumes/volume-plan.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -100,6 +101,7 @@ async function exchangeMachine(context: Context, sandbox: Sandbox): Promise<void
       disks: [{ slot: 'scratch', path, readOnly: false }, ...images.flat()],
       ...(network ? { nic: { tapName: network.tapName!, mac: network.mac, netnsPath: network.netnsPath } } : {}),
       ...(await sandboxShares(context, record)),
+      cgroupParent: cgroupParentOf(record.config.linux),
     });
     sandbox.disks.clear();
     beginSandbox(context, sandbox, machine, false);

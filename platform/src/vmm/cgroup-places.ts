@@ -1,0 +1,63 @@
+/**
+ * Where a machine's control groups go in the host's hierarchies, and what has to be handed down to them in version 2 (cgroups(7)).
+ * Owns no directory: the drivers make and remove theirs.
+ */
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { SampanError } from '@sampan/api/errors.ts';
+
+export interface PlacesOptions {
+  /** Where the hierarchies are mounted. */
+  roots: readonly string[];
+  /** The instance's. */
+  tag: string;
+  /** The machine's. */
+  name: string;
+  /** Path of a group in the hierarchies (MachineSpec.cgroupParent). */
+  parent?: string;
+}
+
+/**
+ * One path for each hierarchy: beneath the parent, or in the instance's own group. Whoever names a parent may have made it in the hierarchies that count
+ * for it and not in others; these keep the instance's own, so that nothing is made that nobody removes. One that is nowhere is made everywhere.
+ */
+export function placesOf({ roots, tag, name, parent }: PlacesOptions): string[] {
+  const own = (root: string) => join(root, `sampan-${tag}`, name);
+  if (parent === undefined) return roots.map(own);
+  const isThere = (root: string) => existsSync(join(root, parent));
+  const isNowhere = !roots.some(isThere);
+  return roots.map((root) => (isNowhere || isThere(root) ? join(root, parent, `sampan-${tag}-${name}`) : own(root)));
+}
+
+/** The groups from the one below `root` down to `path`, which is one of them. Pure. */
+export function levelsOf(root: string, path: string): string[] {
+  const levels: string[] = [];
+  for (let level = path; level.startsWith(`${root}/`); level = dirname(level)) levels.unshift(level);
+  return levels;
+}
+
+/** Version 2: groups below this one may use those of the controllers that it has. Says which it has. Throws FailedPrecondition. */
+export async function delegate(path: string, controllers: readonly string[]): Promise<string[]> {
+  const words = async (file: string) => (await readFile(join(path, file), 'utf8')).split(/\s+/);
+  const has = await words('cgroup.controllers');
+  const given = await words('cgroup.subtree_control');
+  const usable = controllers.filter((name) => has.includes(name));
+  const lacking = usable.filter((name) => !given.includes(name)).map((name) => `+${name}`);
+  if (lacking.length === 0) return usable;
+  await writeFile(join(path, 'cgroup.subtree_control'), lacking.join(' ')).catch((error: NodeJS.ErrnoException) => {
+    // The "no internal processes" rule.
+    const why =
+      error.code === 'EBUSY' ? 'processes live in it, so groups beneath it get no controllers' : error.message;
+    throw new SampanError('FailedPrecondition', `control group ${path}: ${why}`, {}, { cause: error });
+  });
+  return usable;
+}
+
+/** Version 2: makes the groups from `root` down to `path` where they are missing; each hands the controllers on. */
+export async function delegateDown(root: string, path: string, controllers: readonly string[]): Promise<void> {
+  for (const level of levelsOf(root, path)) {
+    await mkdir(level, { recursive: true });
+    await delegate(level, controllers);
+  }
+}
