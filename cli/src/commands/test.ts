@@ -6,10 +6,21 @@ import { Failure } from '../failure.ts';
 import { currentInstance } from '../instance.ts';
 import type { Artifact } from '../setup/artifacts.ts';
 import { runtimePackages, testPackages } from '../setup/packages.ts';
+import { toolPath } from '../setup/tool-path.ts';
 import { prepare } from './up.ts';
 
 const unitTests = ['api/**/*.test.ts', 'platform/src/**/*.test.ts', 'cli/**/*.test.ts', 'tools/**/*.test.ts'];
 const integrationTests = ['platform/test/**/*.test.ts'];
+
+/**
+ * Of these, those that need no machine and nothing that a host has once (networks, mounts, control groups, another instance's time of day): two files at a time,
+ * as the unit tests; all others one after another.
+ */
+const besideOthers =
+  /\/(simulation\/|integration\/(api|client|controller|etcd|kubectl|streaming|workloads)-)/;
+
+/** A failure's words may come between a run's counts and its end. */
+const tailBytes = 1 << 20;
 
 /** Building real clients may take so much of a run that finds none: tests whose client is not there by then say so and are skipped. */
 const clientsMs = 14 * 60_000;
@@ -20,7 +31,7 @@ export async function test(files: string[], options: { unit?: boolean }): Promis
   const directoryOf = (name: Artifact['name']) => built.find((artifact) => artifact.name === name)?.directory;
   const env = {
     ...process.env,
-    PATH: `${join(process.execPath, '..')}:${process.env.PATH}:/usr/sbin:/sbin`,
+    PATH: `${join(process.execPath, '..')}:${toolPath()}`,
     ...(options.unit ? {} : { SAMPAN_GUEST_DIR: directoryOf('guest'), SAMPAN_HOST_DIR: directoryOf('host') }),
     NODE_COMPILE_CACHE: join(instance.cache, 'node-compile-cache'),
   };
@@ -29,20 +40,23 @@ export async function test(files: string[], options: { unit?: boolean }): Promis
     patterns
       .flatMap((pattern) => globSync(pattern, { cwd: root, exclude: (name) => name.includes('node_modules') }))
       .sort();
-  if (files.length > 0) return runTests(root, files, env);
-  if (options.unit) return runAll(root, env, expand(unitTests));
+  if (files.length > 0) return run(root, '--test', [...testFlags(1), ...files], env);
+  await checkHouse(root, env);
+  if (options.unit) return runLanes(root, env, { beside: expand(unitTests), alone: [] });
   const clientsBy = { SAMPAN_CLIENTS_BY: String(Date.now() + clientsMs) };
   const clients = buildClients(root, { ...env, ...clientsBy });
-  await runAll(root, { ...env, ...clientsBy }, [...expand(unitTests), ...expand(integrationTests)]).finally(() =>
-    clients.kill('SIGTERM'),
-  );
+  const integration = expand(integrationTests);
+  const lanes = {
+    beside: [...expand(unitTests), ...integration.filter((file) => besideOthers.test(file))],
+    alone: integration.filter((file) => !besideOthers.test(file)),
+  };
+  await runLanes(root, { ...env, ...clientsBy }, lanes).finally(() => clients.kill('SIGTERM'));
 }
 
-async function runAll(root: string, env: NodeJS.ProcessEnv, files: string[]): Promise<void> {
+async function checkHouse(root: string, env: NodeJS.ProcessEnv): Promise<void> {
   await run(root, 'tools/tidy.ts', [], env);
   await run(root, 'node_modules/typescript/bin/tsc', ['--noEmit', '-p', 'tsconfig.json'], env);
   await run(root, 'node_modules/@biomejs/biome/bin/biome', ['check', '.'], env);
-  await runTests(root, files, env);
 }
 
 /** Real clients that are not in the user's cache yet are built while the unit tests run; it goes on beside the other tests until it is done or ended. */
@@ -52,23 +66,60 @@ function buildClients(root: string, env: NodeJS.ProcessEnv): ChildProcess {
   return spawn(process.execPath, args, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
-/** One run over all files, so that one closing count stands at the end. */
-function runTests(root: string, files: string[], env: NodeJS.ProcessEnv): Promise<void> {
-  return run(
-    root,
-    '--test',
-    ['--disable-warning=ExperimentalWarning', '--test-concurrency=1', '--test-timeout=600000', ...files],
-    env,
-  );
+/** Both, whatever the first one brings, and one count for them. */
+async function runLanes(
+  root: string,
+  env: NodeJS.ProcessEnv,
+  lanes: { beside: string[]; alone: string[] },
+): Promise<void> {
+  const ends = [await runLane(root, env, lanes.beside, 2), await runLane(root, env, lanes.alone, 1)];
+  const names = ['tests', 'pass', 'fail', 'cancelled', 'skipped'];
+  const sums = names.map((name) => `${name} ${ends.reduce((sum, { counts }) => sum + (counts.get(name) ?? 0), 0)}`);
+  process.stdout.write(`all tests: ${sums.join(', ')}\n`);
+  if (ends.some(({ code }) => code !== 0)) throw failed('--test', 1);
 }
+
+interface LaneEnd {
+  code: number;
+  counts: Map<string, number>;
+}
+
+/** `atOnce`: how many files are under way at a time. */
+async function runLane(root: string, env: NodeJS.ProcessEnv, files: string[], atOnce: number): Promise<LaneEnd> {
+  if (files.length === 0) return { code: 0, counts: new Map() };
+  const child = spawn(process.execPath, ['--test', ...testFlags(atOnce), ...files], {
+    cwd: root,
+    env,
+    stdio: ['inherit', 'pipe', 'inherit'],
+  });
+  let tail = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    process.stdout.write(chunk);
+    tail = (tail + chunk).slice(-tailBytes);
+  });
+  const code = await new Promise<number>((resolve) => child.on('close', (status) => resolve(status ?? 128)));
+  // The last of each name: tests that run tests have printed counts of their own.
+  return {
+    code,
+    counts: new Map([...tail.matchAll(/^\S (\w+) (\d+)$/gm)].map(([, name = '', n]) => [name, Number(n)])),
+  };
+}
+
+const testFlags = (atOnce: number) => [
+  '--disable-warning=ExperimentalWarning',
+  `--test-concurrency=${atOnce}`,
+  '--test-timeout=600000',
+];
 
 async function run(root: string, script: string, args: string[], env: NodeJS.ProcessEnv): Promise<void> {
   const child = spawn(process.execPath, [script, ...args], { cwd: root, env, stdio: 'inherit' });
   const code = await new Promise<number>((resolve) => child.on('close', (status) => resolve(status ?? 128)));
-  if (code !== 0)
-    throw new Failure(`${script} failed (exit ${code})`, {
-      why: 'its output is above',
-      mend: 'mend what it names and run ./sampan test again',
-      exitCode: 1,
-    });
+  if (code !== 0) throw failed(script, code);
 }
+
+const failed = (script: string, code: number): Failure =>
+  new Failure(`${script} failed (exit ${code})`, {
+    why: 'its output is above',
+    mend: 'mend what it names and run ./sampan test again',
+    exitCode: 1,
+  });

@@ -5,6 +5,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { CliInstance } from '../instance.ts';
 import { runCommand } from './run-command.ts';
+import { toolPath } from './tool-path.ts';
 
 export interface Artifact {
   name: 'guest' | 'host';
@@ -30,11 +31,10 @@ export async function buildArtifact(
   onLine: (line: string) => void,
 ): Promise<void> {
   const script = join(instance.root, artifact.name, 'build.sh');
-  const path = `${process.env.PATH}:${process.env.HOME ?? '/root'}/.cargo/bin:/usr/sbin:/sbin`;
   await runCommand('sh', [script, artifact.directory], {
     onLine,
     cwd: instance.root,
-    env: { ...process.env, PATH: path },
+    env: { ...process.env, PATH: toolPath() },
   });
   await runCommand('touch', [join(artifact.directory, '.complete')]);
 }

@@ -4,6 +4,7 @@ import { access, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { Failure } from '../failure.ts';
 import { runCommand } from './run-command.ts';
+import { toolPath } from './tool-path.ts';
 
 export interface PackageNeed {
   name: string;
@@ -135,9 +136,11 @@ export async function missingPackages(needs: PackageNeed[]): Promise<PackageNeed
 }
 
 async function isThere(probe: string): Promise<boolean> {
-  const homeCargo = join(process.env.HOME ?? '/root', '.cargo/bin');
-  const path = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin${delimiter}${homeCargo}`;
-  const places = probe.startsWith('/') ? [probe] : path.split(delimiter).map((folder) => join(folder, probe));
+  const places = probe.startsWith('/')
+    ? [probe]
+    : toolPath()
+        .split(delimiter)
+        .map((folder) => join(folder, probe));
   for (const place of places) {
     if (
       await access(place, constants.F_OK).then(
