@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -130,6 +132,29 @@ function hostTests(): void {
     assert.deepEqual(await readdir(join(home, 'network/leases')), [kept.ipv4.address]);
   });
 
+  test('where a process of the host has port 53 of every address, Pods resolve all the same', async () => {
+    const name = 'kubernetes.default.svc.cluster.local';
+    await run('ip', ['link', 'set', 'lo', 'up']);
+    const taker = createSocket('udp4').bind({ address: '0.0.0.0', port: 53 });
+    try {
+      await once(taker, 'listening');
+      await using lab = await newNetwork({ tag: 'dns' });
+      await using guest = await newGuest(await lab.network.attach(requestOf('a')));
+      const gateway = lab.network.hostAddress();
+      assert.equal(await guest.node(resolving(name, gateway)), gateway);
+      const { stdout } = await run(process.execPath, ['--input-type=module', '-e', resolving(name, gateway)]);
+      assert.equal(stdout.trim(), gateway, 'and so does the host');
+      // The next server of the instance finds the port free.
+      taker.close();
+      await lab.network.close();
+      await (await lab.restarted()).start();
+      assert.equal(await guest.node(resolving(name, gateway)), gateway);
+    } finally {
+      // Open still where the test has failed.
+      taker.unref();
+    }
+  });
+
   test('a Pod waits little for its tap, alone and among fifty', async (t) => {
     await using lab = await newNetwork();
     const times: number[] = [];
@@ -148,6 +173,13 @@ function hostTests(): void {
     assert.ok(times[20]! < 250 && crowd < 3000, 'far beyond what this takes, even on a machine that does other things');
   });
 }
+
+/** Module text: prints the address that the resolver there has for the name, or its error's code. */
+const resolving = (name: string, server: string): string => `
+import { Resolver } from 'node:dns/promises';
+const resolver = new Resolver({ timeout: 1000, tries: 1 });
+resolver.setServers(['${server}']);
+console.log((await resolver.resolve4('${name}').catch((error) => [error.code])).join());`;
 
 function trafficTests(): void {
   const scope = new AsyncDisposableStack();
@@ -202,11 +234,7 @@ function trafficTests(): void {
   });
 
   test('a Pod resolves Pod names and the API server', async () => {
-    const script = (name: string) => `
-import { Resolver } from 'node:dns/promises';
-const resolver = new Resolver({ timeout: 1000, tries: 1 });
-resolver.setServers(['${lab.network.hostAddress()}']);
-console.log((await resolver.resolve4('${name}').catch((error) => [error.code])).join());`;
+    const script = (name: string) => resolving(name, lab.network.hostAddress());
     const dashed = addresses[1]!.replaceAll('.', '-');
     assert.equal(await guests[0]!.node(script(`${dashed}.default.pod.cluster.local`)), addresses[1]);
     assert.equal(await guests[0]!.node(script(`${dashed}.other.pod.cluster.local`)), 'ENOTFOUND');

@@ -96,12 +96,18 @@ class BridgeNetwork implements Network {
     await this.#removeStrayTaps(subnet, leases);
     const gateway = formatAddress(gatewayOf(subnet));
     const { allowHostPorts = [], redirectHttpsTo } = this.#options;
-    const rules = { names: this.#names, subnet: formatSubnet(subnet), gateway, allowHostPorts, redirectHttpsTo };
-    const firewall = new Firewall(rules, log);
-    const bindings = leases.all().map((lease) => this.#bindingOf(subnet, lease));
-    await firewall.start(bindings, hostPortRules(mappedPorts(leases)));
-    await openForeignFirewalls(this.#names);
+    // Its port is one of the firewall's rules.
     const resolver = await this.#startResolver(subnet, leases);
+    const rules = { names: this.#names, subnet: formatSubnet(subnet), gateway, allowHostPorts, redirectHttpsTo };
+    const firewall = new Firewall({ ...rules, dnsPort: resolver.port }, log);
+    const bindings = leases.all().map((lease) => this.#bindingOf(subnet, lease));
+    try {
+      await firewall.start(bindings, hostPortRules(mappedPorts(leases)));
+      await openForeignFirewalls(this.#names);
+    } catch (error) {
+      await resolver.close();
+      throw error;
+    }
     void this.#watchForeignFirewalls();
     log.info(
       { bridge: this.#names.bridge, subnet: formatSubnet(subnet), leases: leases.all().length },
@@ -152,6 +158,7 @@ class BridgeNetwork implements Network {
     const { clusterDomain = 'cluster.local', lookupPod, log } = this.#options;
     return createResolver({
       address: formatAddress(gatewayOf(subnet)),
+      elsewhereIfTaken: true,
       clusterDomain,
       isPod: (address, namespace) => leases.ofAddress(parseAddress(address))?.podNamespace === namespace,
       ownsReverse: (address) => contains(subnet, parseAddress(address)),

@@ -19,6 +19,8 @@ export interface FirewallRules {
   allowHostPorts: number[];
   /** Where connections to the gateway's port 443 go (https://kubernetes.default.svc); one of allowHostPorts. */
   redirectHttpsTo?: number;
+  /** Where questions to the gateway's port 53 go, which somebody else has; absent: the resolver listens there itself. */
+  dnsPort?: number;
   /** Rules of the chain of host ports (host-port-rules.ts). */
   hostPortRules?: string[];
 }
@@ -38,7 +40,11 @@ function replaceTable(family: string, table: string, body: string): string {
 export function routingRules(rules: FirewallRules): string {
   const { subnet, gateway } = rules;
   const bridge = rules.names.bridge;
-  const hostPorts = [...new Set([53, ...rules.allowHostPorts])].join(', ');
+  const dnsPort = rules.dnsPort ?? 53;
+  const hostPorts = [...new Set([dnsPort, ...rules.allowHostPorts])].join(', ');
+  // Also of the host itself, whose Pods without a network of their own ask there too.
+  const toResolver =
+    dnsPort === 53 ? '' : `ip daddr ${gateway} meta l4proto { tcp, udp } th dport 53 dnat to ${gateway}:${dnsPort}`;
   const redirect = rules.redirectHttpsTo
     ? `iifname "${bridge}" ip daddr ${gateway} tcp dport 443 redirect to :${rules.redirectHttpsTo}`
     : '';
@@ -52,10 +58,12 @@ export function routingRules(rules: FirewallRules): string {
   chain to_services {
     type nat hook prerouting priority dstnat
     ${redirect}
+    ${toResolver}
     fib daddr type local jump host_ports
   }
   chain from_host {
     type nat hook output priority -100
+    ${toResolver}
     fib daddr type local jump host_ports
   }
   chain nat {
@@ -68,7 +76,7 @@ export function routingRules(rules: FirewallRules): string {
     iifname != { "${bridge}", "lo" } ip daddr ${subnet} drop
     iifname != "${bridge}" accept
     ct state established,related accept
-    ip daddr ${gateway} udp dport 53 accept
+    ip daddr ${gateway} udp dport ${dnsPort} accept
     ip daddr ${gateway} tcp dport { ${hostPorts} } accept
     ip daddr ${gateway} icmp type echo-request accept
     meta l4proto tcp reject with tcp reset

@@ -16,7 +16,7 @@ import {
 } from 'dns-packet';
 import { systemClock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/log.ts';
-import { createResolver } from './resolver.ts';
+import { createResolver, type ResolverOptions } from './resolver.ts';
 import { TcpMessages, tcpFrame } from './tcp-messages.ts';
 
 // An address of this process's own, so that a port free for UDP is free for TCP too.
@@ -57,7 +57,7 @@ async function newUpstream(respond: Respond) {
   return { address: gateway, port, seen, [Symbol.asyncDispose]: close };
 }
 
-async function newResolver(upstreams: { address: string; port: number }[] = []) {
+async function newResolver(upstreams: { address: string; port: number }[] = [], more: Partial<ResolverOptions> = {}) {
   const resolver = await createResolver({
     address: gateway,
     port: 0,
@@ -68,6 +68,7 @@ async function newResolver(upstreams: { address: string; port: number }[] = []) 
     log: silentLogger,
     clock: systemClock,
     upstreams: async () => upstreams,
+    ...more,
   });
   return { port: resolver.port, [Symbol.asyncDispose]: () => resolver.close() };
 }
@@ -241,4 +242,25 @@ test('one client that asks without end gets its share and no more', async () => 
   while (replies.length < 36) await once(socket, 'message', { signal: AbortSignal.timeout(5000) });
   assert.ok(silent.seen.length <= 64, `${silent.seen.length} were forwarded`);
   socket.close();
+});
+
+test('a port that somebody else has: refused with who it is, or another one is taken', async () => {
+  const holder = createServer().listen({ host: gateway, port: 0 });
+  await once(holder, 'listening');
+  const { port } = holder.address() as { port: number };
+  await assert.rejects(newResolver([], { port }), {
+    reason: 'FailedPrecondition',
+    message: new RegExp(`cannot listen on ${gateway}:${port}: \\S+ \\(process ${process.pid}\\) has that address`),
+  });
+  {
+    await using resolver = await newResolver([], { port, elsewhereIfTaken: true });
+    assert.notEqual(resolver.port, port);
+    const question = questionFor('kubernetes.default.svc.cluster.local');
+    assert.deepEqual(addresses(await askUdp(resolver.port, question)), [gateway]);
+    assert.deepEqual(addresses(await askTcp(resolver.port, question)), [gateway]);
+  }
+  holder.close();
+  await once(holder, 'close');
+  await using again = await newResolver([], { port, elsewhereIfTaken: true });
+  assert.equal(again.port, port);
 });

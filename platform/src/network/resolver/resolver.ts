@@ -9,6 +9,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import { portHolder } from '../port-holder.ts';
 import { answerClusterName, type ClusterNames } from './cluster-names.ts';
 import { forward } from './forward.ts';
 import { type Query, type Rcode, rcodes, readQuery, withId, writeError, writeReply } from './message.ts';
@@ -20,6 +21,8 @@ export interface ResolverOptions extends Omit<ClusterNames, 'gateway'> {
   address: string;
   /** Default 53. */
   port?: number;
+  /** Where somebody else has the port, any other is taken, and said: whoever asks is led there by the caller. Default: it fails. */
+  elsewhereIfTaken?: boolean;
   log: Logger;
   clock: Clock;
   /** Whom it listens to; nobody else is answered. Default: everybody, for an address that only Pods can reach. */
@@ -41,8 +44,10 @@ const tcpIdleMs = 10_000;
 const maxTcpQueryBytes = 4096;
 /** Answers that a TCP client has asked for and does not read. */
 const maxUnreadBytes = 256 << 10;
+/** A port that is free for UDP may be taken for TCP. */
+const elsewhereTries = 8;
 
-/** Throws FailedPrecondition when the port is taken. */
+/** Throws FailedPrecondition, naming who has the port, when it is taken. */
 export async function createResolver(options: ResolverOptions): Promise<Resolver> {
   const server = new DnsServer(options);
   await server.listen();
@@ -53,8 +58,8 @@ class DnsServer implements Resolver {
   readonly #options: ResolverOptions;
   readonly #names: ClusterNames;
   readonly #upstreams: () => Promise<Upstream[]>;
-  readonly #udp: UdpSocket = createSocket('udp4');
-  readonly #tcp: Server = createServer((socket) => this.#serveTcp(socket));
+  #udp: UdpSocket | undefined;
+  #tcp: Server | undefined;
   readonly #stop = new AbortController();
   readonly #underWay = new Counter(maxUnderWay, maxUnderWayPerClient);
   readonly #connections = new Counter(maxTcpConnections, maxTcpConnectionsPerClient);
@@ -68,25 +73,57 @@ class DnsServer implements Resolver {
   }
 
   get port(): number {
-    return this.#udp.address().port;
+    return this.#udp!.address().port;
   }
 
   async listen(): Promise<void> {
-    const { address, port = 53, log } = this.#options;
+    const { address, port = 53, elsewhereIfTaken = false, log } = this.#options;
     try {
-      await listening(this.#udp, () => this.#udp.bind({ address, port }));
-      await listening(this.#tcp, () => this.#tcp.listen({ host: address, port: this.port }));
+      await this.#open(port);
     } catch (error) {
-      await this.close();
-      const message = `the Pods' resolver cannot listen on ${address}:${port}: ${messageOf(error)}; another DNS server there has to leave that address`;
-      throw new SampanError('FailedPrecondition', message, {}, { cause: error });
+      const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      const holder = isTaken ? ((await portHolder(address, port)) ?? 'another process') : undefined;
+      const why = holder ? `${holder} has that address` : messageOf(error);
+      if (!isTaken || !elsewhereIfTaken) {
+        const message = `the Pods' resolver cannot listen on ${address}:${port}: ${why}${holder ? ' and has to leave it' : ''}`;
+        throw new SampanError('FailedPrecondition', message, {}, { cause: error });
+      }
+      await this.#openElsewhere();
+      log.warn({ holder, wanted: `${address}:${port}`, port: this.port }, "the Pods' resolver listens on another port");
     }
-    this.#udp.on('error', (error) => log.warn({ error: messageOf(error) }, 'resolver socket'));
-    this.#udp.on('message', (message, from) => void this.#serveUdp(message, from));
-    this.#tcp.on('error', (error) => log.warn({ error: messageOf(error) }, 'resolver socket'));
   }
 
-  async #serveUdp(message: Buffer, from: RemoteInfo): Promise<void> {
+  async #openElsewhere(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#open(0);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || tries === elsewhereTries) throw error;
+      }
+    }
+  }
+
+  /** Both sockets, or none. */
+  async #open(port: number): Promise<void> {
+    const { address, log } = this.#options;
+    const udp = createSocket('udp4');
+    const tcp = createServer((socket) => this.#serveTcp(socket));
+    try {
+      await listening(udp, () => udp.bind({ address, port }));
+      await listening(tcp, () => tcp.listen({ host: address, port: udp.address().port }));
+    } catch (error) {
+      udp.close();
+      tcp.close();
+      throw error;
+    }
+    udp.on('error', (error) => log.warn({ error: messageOf(error) }, 'resolver socket'));
+    udp.on('message', (message, from) => void this.#serveUdp(udp, message, from));
+    tcp.on('error', (error) => log.warn({ error: messageOf(error) }, 'resolver socket'));
+    this.#udp = udp;
+    this.#tcp = tcp;
+  }
+
+  async #serveUdp(udp: UdpSocket, message: Buffer, from: RemoteInfo): Promise<void> {
     const query = this.#serves(from.address) ? readQuery(message) : undefined;
     if (query === undefined) return;
     let reply = await this.#replyTo(message, query, { client: from.address, overTcp: false });
@@ -94,7 +131,7 @@ class DnsServer implements Resolver {
     if (reply.length > limit && typeof query !== 'number') {
       reply = writeReply(query, { rcode: rcodes.noError, truncated: true });
     }
-    if (!this.#stop.signal.aborted) this.#udp.send(reply, from.port, from.address, () => {});
+    if (!this.#stop.signal.aborted) udp.send(reply, from.port, from.address, () => {});
   }
 
   readonly #serves = (client: string): boolean => this.#options.serves?.(client) ?? true;
@@ -147,8 +184,9 @@ class DnsServer implements Resolver {
     if (this.#stop.signal.aborted) return;
     this.#stop.abort();
     for (const socket of this.#sockets) socket.destroy();
-    await new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
-    await new Promise<void>((resolve) => this.#udp.close(() => resolve()));
+    const [udp, tcp] = [this.#udp, this.#tcp];
+    if (tcp) await new Promise<void>((resolve) => tcp.close(() => resolve()));
+    if (udp) await new Promise<void>((resolve) => udp.close(() => resolve()));
   }
 }
 
