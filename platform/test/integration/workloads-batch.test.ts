@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type KubeObject, resources } from '@sampan/api/client.ts';
+import { isReason } from '@sampan/api/errors.ts';
 import type { CronJob, Job } from 'kubernetes-types/batch/v1.js';
 import { type BatchLab, image, needsKubectl, startBatchLab } from './batch-lab.ts';
 import { until } from './support/wait.ts';
@@ -114,8 +115,11 @@ describe('Jobs', needsKubectl, () => {
 
   test('a finished Job goes when its time to live is over', async () => {
     await ok(['apply', '-f', '-'], manifest('brief', { ttlSecondsAfterFinished: 1 }));
-    await ok(['wait', '--for=condition=complete', '--timeout=15s', 'job/brief']);
-    await ok(['wait', '--for=delete', '--timeout=15s', 'job/brief']);
+    await until('it is gone', async () => isReason(await lab.jobOf('brief').catch((error) => error), 'NotFound'));
+    await ok(['apply', '-f', '-'], manifest('kept', { ttlSecondsAfterFinished: 1000 }));
+    await ok(['wait', '--for=condition=complete', '--timeout=15s', 'job/kept']);
+    await ok(['patch', 'job', 'kept', '-p', '{"spec":{"ttlSecondsAfterFinished":1}}']);
+    await until('it is gone too', async () => isReason(await lab.jobOf('kept').catch((error) => error), 'NotFound'));
   });
 
   test('Pods go with their Job, and those it leaves behind wait for nobody', async () => {
