@@ -2,8 +2,9 @@
 //! mount(8) and umount(8) for each step took longer than everything else a container's start does on the host.
 //!
 //!   share PATH           PATH becomes a mount point of shared propagation
-//!   bind SOURCE TARGET   the tree at SOURCE, with what is mounted in it, appears at TARGET and goes on to whoever follows the share; what the
-//!                        host mounts below SOURCE later comes along, and nothing goes back
+//!   bind SOURCE TARGET ACCESS
+//!                        the tree at SOURCE, with what is mounted in it, appears at TARGET and goes on to whoever follows the share; what the
+//!                        host mounts below SOURCE later comes along, and nothing goes back. ACCESS: rw; r, read-only; rr, with all that is mounted in it
 //!   release PATH         unmounts everything at and below PATH and removes it
 //!
 //! One request a line on stdin, fields separated by tabs, with %25, %09 and %0A for what cannot stand in a line; each is answered by one line,
@@ -38,9 +39,9 @@ fn execute(fields: &[PathBuf]) -> Result<(), String> {
     let words: Vec<&Path> = fields.iter().map(PathBuf::as_path).collect();
     match words.as_slice() {
         [call, path] if call.as_os_str() == "share" => share(path),
-        [call, source, target] if call.as_os_str() == "bind" => bind(source, target),
+        [call, source, target, access] if call.as_os_str() == "bind" => bind(source, target, &access.to_string_lossy()),
         [call, path] if call.as_os_str() == "release" => release(path),
-        _ => Err("wanted share PATH, bind SOURCE TARGET or release PATH".into()),
+        _ => Err("wanted share PATH, bind SOURCE TARGET ACCESS or release PATH".into()),
     }
 }
 
@@ -77,7 +78,13 @@ fn share(path: &Path) -> Result<(), String> {
 }
 
 /// Its propagation is set while the tree has no name yet: there is no moment in which unmounting it would unmount the host's own.
-fn bind(source: &Path, target: &Path) -> Result<(), String> {
+fn bind(source: &Path, target: &Path, access: &str) -> Result<(), String> {
+    let read_only = match access {
+        "rw" => None,
+        "r" => Some(0),
+        "rr" => Some(mount::AT_RECURSIVE),
+        _ => return Err(format!("{:?} is no access: wanted rw, r or rr", access)),
+    };
     let tree = mount::open_tree(source)?;
     let is_directory = fs::metadata(format!("/proc/self/fd/{}", tree.as_raw_fd()))
         .map_err(|error| format!("{}: {}", source.display(), error))?
@@ -88,6 +95,9 @@ fn bind(source: &Path, target: &Path) -> Result<(), String> {
     }
     mount::set_attributes(&tree, mount::AT_RECURSIVE, 0, libc::MS_SLAVE)?;
     mount::set_attributes(&tree, mount::AT_RECURSIVE, 0, libc::MS_SHARED)?;
+    if let Some(depth) = read_only {
+        mount::set_attributes(&tree, depth, mount::MOUNT_ATTR_RDONLY, 0)?;
+    }
     attach(&tree, target)
 }
 
@@ -173,5 +183,6 @@ mod tests {
     fn what_it_does_not_know_is_refused() {
         assert!(execute(&[PathBuf::from("unshare"), PathBuf::from("/")]).is_err());
         assert!(execute(&[PathBuf::from("bind"), PathBuf::from("/")]).is_err());
+        assert!(execute(&["bind", "/", "/no/such/place", "x"].map(PathBuf::from)).is_err());
     }
 }

@@ -27,7 +27,7 @@ pub struct ShareMount {
 
 const AT_EMPTY_PATH: libc::c_uint = 0x1000;
 pub const AT_RECURSIVE: libc::c_uint = 0x8000;
-const MOUNT_ATTR_RDONLY: u64 = 1;
+pub const MOUNT_ATTR_RDONLY: u64 = 1;
 const MOUNT_ATTR_NODEV: u64 = 4;
 // The same numbers on every architecture.
 const SYS_OPEN_TREE: libc::c_long = 428;

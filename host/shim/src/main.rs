@@ -5,6 +5,7 @@
 //!   delete   has the process give the task up, and prints a DeleteResponse (protobuf)
 //!   -info    prints a RuntimeInfo (protobuf): name and version
 //!   relay    one a node, started by the process itself: holds containerd's connections while that one is away (relay.rs)
+//!   loopback one a node, a child of the process: listens on the loopback of Pods' network namespaces (loopback.rs)
 //!
 //! The first two follow containerd's "Runtime v2" (docs/runtime-v2.md: flags, environment, working directory). The process is found by
 //! <home>/runtime/shim.conf, which it wrote when it last ran; where it is not there any more, it is started anew as that file says.
@@ -12,7 +13,9 @@
 
 mod conf;
 mod control;
+mod holds;
 mod info;
+mod loopback;
 mod options;
 mod relay;
 
@@ -28,20 +31,28 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [verb, directory] = arguments.as_slice() {
-        if verb == "relay" {
-            if let Err(words) = relay::serve(std::path::Path::new(directory)) {
-                eprintln!("containerd-shim-sampan-v2: {}", words);
-                exit(1);
-            }
-            return;
+    if let [verb, path] = arguments.as_slice() {
+        let path = std::path::Path::new(path);
+        let served = match verb.as_str() {
+            "relay" => Some(relay::serve(path)),
+            "loopback" => Some(loopback::serve(path)),
+            _ => None,
+        };
+        match served {
+            Some(Ok(())) => return,
+            Some(Err(words)) => fail(&words),
+            None => {}
         }
     }
     let outcome = Options::from_environment().and_then(|options| carry_out(&options));
     if let Err(words) = outcome {
-        eprintln!("containerd-shim-sampan-v2: {}", words);
-        exit(1);
+        fail(&words);
     }
+}
+
+fn fail(words: &str) -> ! {
+    eprintln!("containerd-shim-sampan-v2: {}", words);
+    exit(1);
 }
 
 fn carry_out(options: &Options) -> Result<(), String> {

@@ -3,8 +3,10 @@
 //! containerd takes a connection that closes for a task that died. So it connects to us: one small process a node, that passes frames of ttrpc between
 //! it and the node-wide process, and when that one ends connects to the next and says again what was not answered. It knows frames, not what they mean.
 //!
-//!   <directory>/relay.sock     open <door>   from now on <door>.sock is listened on, and leads to <door>.inner
-//!                              end           the process stops on purpose: ends us, or while somebody is connected has us start nobody
+//!   <directory>/relay.sock     open DOOR           from now on <door>.sock is listened on, and leads to <door>.inner
+//!                              hold SIDE PATH...   FIFOs of clients stay open, whether the process lives or not (holds.rs); SIDE: output, input
+//!                              release PATH...     they no longer do; words have tabs between them
+//!                              end                 the process stops on purpose: ends us, or while somebody is connected has us start nobody
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,10 +20,13 @@ use std::thread;
 use std::time::Duration;
 
 use crate::conf::Conf;
+use crate::holds::Holds;
 
 const HEADER: usize = 10;
 /// As containerd's ttrpc has it.
 const MOST_BYTES: usize = 4 << 20;
+/// Of a command: three paths, and some more.
+const MOST_WORDS: u64 = 16 * 1024;
 const RESPONSE: u8 = 2;
 const RETRY: Duration = Duration::from_millis(50);
 /// So many tries without an answer, and the process is started anew: a containerd that starts gives tasks up that do not answer in five seconds.
@@ -49,48 +54,57 @@ pub fn serve(directory: &Path) -> Result<(), String> {
     unsafe { signal(SIGCHLD, SIG_IGN) };
     let listener = UnixListener::bind(&place).map_err(|error| format!("listen on {}: {}", place.display(), error))?;
     let doors = Arc::new(Mutex::new(BTreeSet::new()));
+    let holds = Arc::new(Holds::default());
     for stream in listener.incoming().flatten() {
-        let (doors, directory) = (doors.clone(), directory.to_path_buf());
-        thread::spawn(move || command(stream, &directory, &doors));
+        let (doors, holds, directory) = (doors.clone(), holds.clone(), directory.to_path_buf());
+        thread::spawn(move || {
+            let words = match command(&stream, &directory, &doors, &holds) {
+                Ok(()) => "ok\n".to_string(),
+                Err(words) => format!("error {}\n", words),
+            };
+            let _ = (&stream).write_all(words.as_bytes());
+        });
     }
     Ok(())
 }
 
-fn command(stream: UnixStream, directory: &Path, doors: &Mutex<BTreeSet<String>>) {
+fn command(stream: &UnixStream, directory: &Path, doors: &Mutex<BTreeSet<String>>, holds: &Holds) -> Result<(), String> {
     let mut line = String::new();
-    if BufReader::new((&stream).take(1024)).read_line(&mut line).is_err() {
-        return;
-    }
-    let answer = match line.trim().split_once(' ') {
-        Some(("open", door)) if door.len() == 8 && door.chars().all(|c| c.is_ascii_hexdigit()) => {
+    BufReader::new(stream.take(MOST_WORDS)).read_line(&mut line).map_err(|error| error.to_string())?;
+    let words: Vec<&str> = line.trim_end_matches('\n').split('\t').collect();
+    match words.as_slice() {
+        [one] if one.strip_prefix("open ").map_or(false, is_door) => {
+            let door = &one["open ".len()..];
             RESTING.store(false, Ordering::SeqCst);
             let mut doors = doors.lock().expect("nobody panics with it");
-            if doors.contains(door) {
-                Ok(())
-            } else {
-                open(directory, door).map(|()| {
-                    doors.insert(door.to_string());
-                })
+            if !doors.contains(door) {
+                open(directory, door)?;
+                doors.insert(door.to_string());
             }
+            Ok(())
         }
-        None if line.trim() == "end" && CONNECTIONS.load(Ordering::SeqCst) > 0 => {
+        ["hold", side @ ("output" | "input"), paths @ ..] => holds.hold(side, paths),
+        ["release", paths @ ..] => {
+            holds.release(paths);
+            Ok(())
+        }
+        ["end"] if CONNECTIONS.load(Ordering::SeqCst) > 0 => {
             RESTING.store(true, Ordering::SeqCst);
             Ok(())
         }
-        None if line.trim() == "end" => {
+        ["end"] => {
             for door in doors.lock().expect("nobody panics with it").iter() {
                 let _ = fs::remove_file(directory.join(format!("{}.sock", door)));
             }
             let _ = fs::remove_file(directory.join("relay.sock"));
             exit(0);
         }
-        _ => Err("wanted: open DOOR, or end".to_string()),
-    };
-    let words = match answer {
-        Ok(()) => "ok\n".to_string(),
-        Err(words) => format!("error {}\n", words),
-    };
-    let _ = (&stream).write_all(words.as_bytes());
+        _ => Err("wanted: open, hold, release or end".to_string()),
+    }
+}
+
+fn is_door(word: &str) -> bool {
+    word.len() == 8 && word.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 fn open(directory: &Path, door: &str) -> Result<(), String> {

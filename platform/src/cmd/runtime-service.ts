@@ -12,8 +12,10 @@ import { createLogger, type Logger } from '../base/log.ts';
 import { joinNetns } from '../network/cni/join-netns.ts';
 import { serveOci } from '../oci/oci-server.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
-import { createBundleRuntime } from '../runtime/bundles/create-bundle-runtime.ts';
+import type { BundleRuntime, CreateBundleSandbox } from '../runtime/bundles/bundle-runtime.ts';
+import { createBundleRuntime, type NetnsJoiner } from '../runtime/bundles/create-bundle-runtime.ts';
 import { hostShareMounts } from '../runtime/bundles/share-mounts.ts';
+import { PodLoopback } from '../shim/pod-loopback.ts';
 import { relayKeeper } from '../shim/relay-client.ts';
 import { createShimService } from '../shim/shim-service.ts';
 import { closeVmms, launcherPath, openNetwork, openVmms } from './drivers.ts';
@@ -38,11 +40,18 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
   await network.start();
   const onStep = failpointsFromEnvironment();
   const steps = onStep ? { onStep } : {};
-  const bundles = createBundleRuntime({
+  const hostDirectory = process.env.SAMPAN_HOST_DIR;
+  const program = hostDirectory && join(hostDirectory, 'containerd-shim-sampan-v2');
+  const loopback = program
+    ? new PodLoopback({
+        ...{ program, socketPath: join(instance.run, 'shim/loopback.sock'), log: log.child({ part: 'loopback' }) },
+        dial: (id, port) => bundles.dial(id, port),
+      })
+    : undefined;
+  const bundles: BundleRuntime = createBundleRuntime({
     vmms,
     network,
-    // The tap goes with the namespace, which is its maker's to remove.
-    joinNetns: { attach: (request) => joinNetns(request.id, request.netnsPath!), detach: async () => {} },
+    joinNetns: joiner(loopback),
     connectAgent,
     mounts: hostShareMounts(launcherPath()),
     keeper: relayKeeper(join(instance.run, 'shim'), log.child({ part: 'shim' })),
@@ -52,12 +61,11 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
   });
   await bundles.recover();
   const { run } = instance;
-  const hostDirectory = process.env.SAMPAN_HOST_DIR;
   const shim = await createShimService({
     ...{ bundles, run, version, clock: systemClock },
     ...steps,
     canJoinNetns: true,
-    ...(hostDirectory ? { program: join(hostDirectory, 'containerd-shim-sampan-v2') } : {}),
+    ...(program ? { program } : {}),
     log: log.child({ part: 'shim' }),
   });
   await writeShimConf(instance, shim.controlPath);
@@ -67,7 +75,18 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
     await oci.close();
     await shim.close();
     await bundles.close();
+    loopback?.stop();
     await Promise.all([closeVmms(vmms), network.close()]);
+  };
+}
+
+/** The tap goes with the namespace, which is its maker's to remove. */
+function joiner(loopback: PodLoopback | undefined): NetnsJoiner {
+  const open = async ({ id, netnsPath }: CreateBundleSandbox) => loopback?.open(id, netnsPath!);
+  return {
+    attach: async (request) => (await Promise.all([joinNetns(request.id, request.netnsPath!), open(request)]))[0],
+    adopt: open,
+    detach: async (id) => loopback?.close(id),
   };
 }
 

@@ -10,6 +10,7 @@ import {
   type PodSandboxConfig,
   PodSandboxState,
 } from '../../src/runtime/generated/cri.ts';
+import { tcpGreeting } from './network-lab.ts';
 import { criPluginLines } from './support/containerd-cri-config.ts';
 import { ContainerdLab, type ContainerdPrograms, image } from './support/containerd-lab.ts';
 import { type CriClient, clientOf } from './support/cri-lab.ts';
@@ -21,6 +22,7 @@ import { until } from './support/wait.ts';
 const buildMs = 590_000;
 const bridge = `samcri${process.pid % 10_000}`;
 const subnet = `10.${200 + (process.pid % 50)}.${process.pid % 250}`;
+const subnet6 = `fd5a:${(process.pid % 65_536).toString(16)}::`;
 const ownPids = { securityContext: { namespaceOptions: { pid: NamespaceMode.CONTAINER } } };
 
 /** `handlers` are the runtimes of criPluginLines that each test is for. */
@@ -59,13 +61,24 @@ export function podTests(
     });
     test(`a Pod of the runtime ${runtimeHandler} outlives kill -9 of containerd and of our process`, async (t) => {
       if (missing) return t.skip(missing);
-      const { podSandboxId, containerId } = await withCri(lab, (cri) =>
-        startPod(lab, cri, runtimeHandler, 'sleep 1000'),
+      const { podSandboxId, containerId, log } = await withCri(lab, (cri) =>
+        startPod(lab, cri, runtimeHandler, 'i=0; while true; do i=$((i + 1)); echo $i; sleep 0.2; done'),
       );
+      const counted = async () =>
+        [...(await readFile(log, 'utf8')).matchAll(/stdout F (\d+)\n/g)].map(([, digits]) => Number(digits));
+      await until('it counts', async () => (await counted()).length > 2);
       const machines = lab.machines();
       // One after the other: a containerd that starts gives up what does not answer in five seconds, and so may a slow machine's runtime.
       await lab.killService();
       await until('the runtime is there again', async () => lab.servicePids().length === 1, 40_000);
+      const soFar = (await counted()).length;
+      await until('its log goes on', async () => (await counted()).length > soFar + 5, 20_000);
+      const numbers = [...new Set(await counted())];
+      assert.deepEqual(
+        numbers,
+        numbers.map((_, index) => index + 1),
+        'a line is lost',
+      );
       await withCri(lab, async (cri) => {
         const said = await cri.execSync({ containerId, cmd: ['echo', 'back'], timeout: 20n });
         assert.equal(Buffer.from(said.stdout ?? []).toString(), 'back\n');
@@ -123,13 +136,23 @@ async function startPod(lab: ContainerdLab, cri: CriClient, runtimeHandler: stri
   return { podSandboxId: podSandboxId!, containerId: containerId!, log: join(logDirectory, 'main.log'), config };
 }
 
+/** What somebody says who listens on a port of the namespace's loopback. */
+async function saidIn(netns: string, port: number): Promise<string> {
+  const script = ['--input-type=module', '-e', tcpGreeting('127.0.0.1', port)];
+  const { code, stdout, stderr } = await command('nsenter', [`--net=${netns}`, process.execPath, ...script]);
+  if (code !== 0) throw new Error(stderr);
+  return stdout.trim();
+}
+
 async function removePod(cri: CriClient, podSandboxId: string): Promise<void> {
   await cri.stopPodSandbox({ podSandboxId });
   await cri.removePodSandbox({ podSandboxId });
 }
 
 async function lifeOfPod(lab: ContainerdLab, cri: CriClient, runtimeHandler: string): Promise<void> {
-  const script = `ping -c 1 -W 5 ${subnet}.1; ip -o addr show eth0; cat /etc/resolv.conf; echo done; sleep 1000`;
+  const pings = `ping -c 1 -W 5 ${subnet}.1; ping -6 -c 1 -W 5 ${subnet6}1`;
+  const serve = 'nc -ll -p 7070 -e echo from inside';
+  const script = `${serve} & ${pings}; ip -o addr show eth0; cat /etc/resolv.conf; echo done; sleep 1000`;
   const { podSandboxId, containerId, log: logPath, config } = await startPod(lab, cri, runtimeHandler, script);
   const { status } = await cri.podSandboxStatus({ podSandboxId });
   assert.ok(status?.network?.ip?.startsWith(`${subnet}.`), JSON.stringify(status?.network));
@@ -145,9 +168,21 @@ async function lifeOfPod(lab: ContainerdLab, cri: CriClient, runtimeHandler: str
   assert.equal(Buffer.from(said.stdout ?? []).toString(), 'in-a-vm\n');
   const log = () => readFile(logPath, 'utf8');
   await until('the container has spoken', async () => (await log()).includes('stdout F done'));
-  assert.match(await log(), /1 packets received/);
+  assert.match(await log(), /1 packets received[\s\S]*1 packets received/);
   assert.ok((await log()).includes(`inet ${status?.network?.ip}/24`));
+  const [six] = status?.network?.additionalIps ?? [];
+  assert.ok(
+    six?.ip?.startsWith(subnet6) && (await log()).includes(`inet6 ${six.ip}/64`),
+    `${six?.ip} in ${await log()}`,
+  );
   assert.match(await log(), /search example\.test\n.*nameserver 192\.0\.2\.53/);
+
+  const { info } = await cri.podSandboxStatus({ podSandboxId, verbose: true });
+  const [netns] = /\/(?:var\/)?run\/netns\/[\w-]+/.exec(info?.info ?? '') ?? [];
+  assert.ok(netns, info?.info);
+  // As the plugin does it to forward a port.
+  assert.equal(await saidIn(netns, 7070), 'from inside');
+  assert.equal(await saidIn(netns, 7071), 'refused');
 
   const before = lab.processes();
   const { containerId: second } = await cri.createContainer({
@@ -172,8 +207,8 @@ async function writeNetwork(directory: string): Promise<void> {
   await mkdir(directory);
   const ipam = {
     type: 'host-local',
-    ranges: [[{ subnet: `${subnet}.0/24` }]],
-    routes: [{ dst: '0.0.0.0/0' }],
+    ranges: [[{ subnet: `${subnet}.0/24` }], [{ subnet: `${subnet6}/64` }]],
+    routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
     dataDir: join(directory, 'leases'),
   };
   const plugins = [{ type: 'bridge', bridge, isGateway: true, ipMasq: false, ipam }];

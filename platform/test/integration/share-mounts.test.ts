@@ -40,7 +40,7 @@ describe("the host's side of shares", { skip }, () => {
     await mounts.prepare(share());
     await mounts.prepare(share());
     const part = join(share(), 'c1');
-    const carried = [{ name: 'mount0', source: join(source, 'file'), readOnly: false, destination: '/etc/file' }];
+    const carried = [{ name: 'mount0', source: join(source, 'file'), access: 'rw' as const, destination: '/etc/file' }];
     await mounts.bind(part, source, carried);
     await mounts.bind(part, source, carried);
     assert.equal(mountsBelow(part).length, 2, 'asked twice, mounted once');
@@ -51,6 +51,24 @@ describe("the host's side of shares", { skip }, () => {
     await mounts.release(part);
     assert.ok(existsSync(join(source, 'below/late')), "the host's own mount is untouched");
     assert.deepEqual([existsSync(part), mountsBelow(part)], [false, []]);
+    execFileSync('umount', [join(source, 'below')]);
+  });
+
+  test('what is read-only is so on the host, whatever a guest does: with what is mounted below it, or without', async () => {
+    const source = join(root, 'source');
+    await mounts.prepare(share());
+    mount('-t', 'tmpfs', 'none', join(source, 'below'));
+    const part = join(share(), 'c3');
+    const of = (name: string, access: 'r' | 'rr') => ({ name, source, access, destination: `/${name}` });
+    await mounts.bind(part, source, [of('some', 'r'), of('all', 'rr')]);
+    const write = (place: string) => () => writeFileSync(join(part, place), 'x');
+    assert.throws(write('some/file'), { code: 'EROFS' });
+    assert.throws(write('all/file'), { code: 'EROFS' });
+    assert.throws(write('all/below/file'), { code: 'EROFS' });
+    write('some/below/file')();
+    write('rootfs/file')();
+    await mounts.release(part);
+    writeFileSync(join(source, 'file'), 'hello');
     execFileSync('umount', [join(source, 'below')]);
   });
 
@@ -67,7 +85,7 @@ describe("the host's side of shares", { skip }, () => {
     await mounts.prepare(share());
     const part = join(share(), 'c3');
     await assert.rejects(mounts.bind(part, join(root, 'nothing'), []), /bind: open .*nothing/);
-    const socket = [{ name: 'mount0', source: '/dev/null', readOnly: false, destination: '/dev/null' }];
+    const socket = [{ name: 'mount0', source: '/dev/null', access: 'rw' as const, destination: '/dev/null' }];
     await assert.rejects(mounts.bind(part, join(root, 'source'), socket), /neither a file nor a directory/);
     await mounts.bind(part, join(root, 'source'), []);
     await mounts.release(share());

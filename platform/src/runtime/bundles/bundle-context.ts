@@ -1,6 +1,6 @@
 /** What the calls of the bundle runtime work with: the seams below, records' places, what it holds, the order of events. */
 import { availableParallelism } from 'node:os';
-import { SampanError } from '@sampan/api/errors.ts';
+import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
@@ -43,6 +43,8 @@ export interface BundleRuntimeOptions {
 /** A tap in a namespace that a CNI has filled, with the addresses that were there. */
 export interface NetnsJoiner {
   attach(request: CreateBundleSandbox): Promise<Attachment>;
+  /** The sandbox was found again: what the process before this one did for it is done anew. */
+  adopt(request: CreateBundleSandbox): Promise<void>;
   /** Idempotent; the namespace may be gone. */
   detach(sandboxId: string): Promise<void>;
 }
@@ -101,6 +103,20 @@ export class BundleContext {
 
   async step(name: string): Promise<void> {
     await this.options.onStep(name);
+  }
+
+  /**
+   * Keeps what would be found out again after a crash: where there is no room for it, that is no reason to say that it has not happened. False when it is not
+   * kept.
+   */
+  async note(id: string, save: () => Promise<void>): Promise<boolean> {
+    try {
+      await save();
+      return true;
+    } catch (error) {
+      this.options.log.error({ id, error: messageOf(error) }, 'a record is not kept');
+      return false;
+    }
   }
 
   nowNanos(): bigint {

@@ -57,7 +57,11 @@ class World implements AsyncDisposable {
     this.runtime = createBundleRuntime({
       vmms: { vm: new FakeVmm(this.host) },
       network,
-      joinNetns: { attach: async ({ id }) => ({ sandboxId: id, tapName: 'tap0', ...joined }), detach: async () => {} },
+      joinNetns: {
+        attach: async ({ id }) => ({ sandboxId: id, tapName: 'tap0', ...joined }),
+        adopt: async () => {},
+        detach: async () => {},
+      },
       connectAgent: this.agents.connect,
       run: this.directory,
       log: silentLogger,

@@ -14,6 +14,8 @@
  * (something in config.json that cannot be kept, by name), Invalid.
  */
 
+import type { GuestSession } from '../agent/agent.ts';
+
 export type SandboxHandler = 'vm' | 'namespace';
 
 export interface CreateBundleSandbox {
@@ -188,6 +190,8 @@ export interface BundleRuntime {
   stopSandbox(id: string): Promise<void>;
   /** Stops it and forgets it with its containers. Idempotent. */
   deleteSandbox(id: string): Promise<void>;
+  /** Connects to a port of the guest's loopback. Throws FailedPrecondition when the sandbox is not ready, ServiceUnavailable when nobody listens. */
+  dial(sandboxId: string, port: number): Promise<GuestSession>;
 
   /** Reads and translates config.json and opens the stdio. Nothing runs yet. Throws AlreadyExists. */
   createContainer(request: CreateBundleContainer): Promise<BundleContainer>;

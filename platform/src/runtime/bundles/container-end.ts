@@ -62,7 +62,7 @@ export async function reconcile(context: BundleContext, sandbox: LiveSandbox, ag
       record.state = 'running';
       record.startedAtNanos = status.startedAtUnixNanos;
       record.guestPid = status.pid;
-      await saveBundleContainer(context.paths, record);
+      await context.note(record.id, () => saveBundleContainer(context.paths, record));
     } else if (!status && (record.state === 'running' || record.state === 'paused'))
       await endContainer(context, container, {
         exitCode: killedExit,

@@ -11,7 +11,15 @@ import { guestConfig } from './guest-config.ts';
 import { HeldStdio } from './held-stdio.ts';
 import { type OciConfig, readOciConfig } from './oci-config.ts';
 import { OutputPump } from './output-pump.ts';
-import { checkId, clearBehind, guestShare, leaveSandbox, shareTag, stopSandbox } from './sandbox-life.ts';
+import {
+  checkId,
+  clearBehind,
+  deleteSandbox,
+  guestShare,
+  leaveSandbox,
+  shareTag,
+  stopSandbox,
+} from './sandbox-life.ts';
 import { openInput, openOutput } from './stdio-ends.ts';
 
 const signals = { kill: 9, term: 15 };
@@ -33,6 +41,7 @@ export async function createContainer(
     ...(sysctls ? { sysctls } : {}),
     mayJoinPids: sharePidNamespace === true || request.pidNamespaceOf !== undefined,
     podFiles: podFiles === true,
+    onHost: sandbox.record.request.handler === 'namespace',
   });
   const container: LiveContainer = {
     record: newRecord(context, request, config),
@@ -138,9 +147,9 @@ export async function openStdio(
     },
     onError: (message) => context.options.log.warn({ container: id }, `its output is lost from here on: ${message}`),
   });
+  container.held.releaseAfter(container.pump.done, context.closing.signal, [stdout.fifo, stderr.fifo]);
 }
 
-  container.held.releaseAfter(container.pump.done, context.closing.signal, [stdout.fifo, stderr.fifo]);
 /** The agent of the container's sandbox, once it is set up. Throws FailedPrecondition when the machine is gone. */
 export async function agentOf(context: BundleContext, { record }: LiveContainer): Promise<Agent> {
   const { link, record: sandbox } = context.sandbox(record.sandboxId);
@@ -165,7 +174,7 @@ export async function startContainer(context: BundleContext, id: string): Promis
     record.startedAtNanos = startedAtUnixNanos;
     // The agent may have told of the end before its answer came.
     if ((record.state as string) !== 'stopped') record.state = 'running';
-    await saveBundleContainer(context.paths, record);
+    await context.note(id, () => saveBundleContainer(context.paths, record));
     context.events.tell({ type: 'started', containerId: id });
     if (container.input) carryInput(context, container, container.input);
   }
@@ -212,9 +221,10 @@ export async function deleteContainer(
     finishedAtUnixNanos,
     message: 'it was deleted',
   });
-  if (sandbox) await leaveSandbox(context, sandbox);
+  const isLeft = sandbox && (await leaveSandbox(context, sandbox));
   await forgetContainer(context, container, { isMounted: !sandbox });
-  if (sandbox) clearBehind(context, sandbox);
+  if (isLeft) clearBehind(context, sandbox);
+  else if (sandbox) await deleteSandbox(context, sandbox.record.id);
   const exit = container.record.exit!;
   context.events.tell({ type: 'deleted', containerId: id, exit });
   return exit;

@@ -16,7 +16,7 @@ import { addExec, deleteExec, describeExec, killExec, startExec } from './exec-l
 import { translateResources } from './guest-config.ts';
 import { nobodyKeeps } from './held-stdio.ts';
 import { recoverBundles } from './recover-bundles.ts';
-import { createSandbox, deleteSandbox, describeSandbox, stopSandbox } from './sandbox-life.ts';
+import { createSandbox, deleteSandbox, describeSandbox, dialSandbox, stopSandbox } from './sandbox-life.ts';
 
 export type { BundleRuntimeOptions, NetnsJoiner } from './bundle-context.ts';
 
@@ -43,6 +43,7 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
     },
     stopSandbox: (id) => stopSandbox(context, id),
     deleteSandbox: (id) => deleteSandbox(context, id),
+    dial: (sandboxId, port) => dialSandbox(context, sandboxId, port),
     createContainer: (request) => locked(request.id, () => createContainer(context, request)),
     start: (id) => locked(id, () => startContainer(context, id)),
     container: (id) => describeContainer(context, context.container(id)),

@@ -35,6 +35,18 @@ test('what names the host goes, what makes the container stays', () => {
   assert.deepEqual(linux.seccomp, { x: 1 });
 });
 
+test('a read-only mount is kept so by the host: the guest would make all below it read-only, too, which only rro asks for', () => {
+  const carry = (onHost: boolean, ...flags: string[]) => {
+    const mounts = [{ destination: '/data', type: 'bind', source: '/srv/data', options: flags }];
+    const { spec, carried } = translate(config({ mounts }), { onHost });
+    return [carried[0]?.access, (spec.mounts as { options: string[] }[])[0]?.options.join()];
+  };
+  assert.deepEqual(carry(false, 'rbind', 'ro'), ['r', 'rbind,rslave']);
+  assert.deepEqual(carry(false, 'rbind', 'rro'), ['rr', 'rbind,ro,rslave']);
+  assert.deepEqual(carry(false, 'rbind', 'ro', 'rw'), ['rw', 'rbind,rw,rslave']);
+  assert.deepEqual(carry(true, 'rbind', 'rro'), ['rr', 'rbind,rro,rslave']);
+});
+
 test('bind mounts are carried by the share, in their place among the others and with their options', () => {
   const mounts = [
     { destination: '/proc', type: 'proc', source: 'proc' },
@@ -43,10 +55,10 @@ test('bind mounts are carried by the share, in their place among the others and 
     { destination: '/dev/shm', type: 'bind', source: '/run/pods/x/shm', options: ['rbind', 'rw'] },
   ];
   const { spec, carried } = translate(config({ mounts }));
-  assert.deepEqual(carried, [{ name: 'mount0', source: '/srv/data', readOnly: true, destination: '/data' }]);
+  assert.deepEqual(carried, [{ name: 'mount0', source: '/srv/data', access: 'r', destination: '/data' }]);
   assert.deepEqual(spec.mounts, [
     mounts[0],
-    { ...mounts[1], source: '/share/web/mount0', options: ['rbind', 'ro', 'noexec', 'rslave'] },
+    { ...mounts[1], source: '/share/web/mount0', options: ['rbind', 'noexec', 'rslave'] },
     mounts[2],
     { ...mounts[3], source: '/run/sampan/shm' },
   ]);

@@ -14,9 +14,12 @@ import type { OciConfig, OciMount } from './oci-config.ts';
 export interface CarriedMount {
   name: string;
   source: string;
-  readOnly: boolean;
+  access: Access;
   destination: string;
 }
+
+/** Of the mount on the host, which a guest cannot change: 'r' is read-only but for what is mounted below it, 'rr' with that. */
+export type Access = 'rw' | 'r' | 'rr';
 
 export interface GuestConfig {
   /** For the agent: without root; carried mounts name their place below `sharePath`. */
@@ -36,6 +39,8 @@ export interface TranslateOptions {
   mayJoinPids?: boolean;
   /** The sandbox's own /etc/hosts, hostname, resolv.conf and /dev/shm, where no mount of the bundle's is. */
   podFiles?: boolean;
+  /** The "guest" is the host's own kernel, whose mounts are what they say. */
+  onHost?: boolean;
 }
 
 /** Throws Unsupported naming the field. */
@@ -114,11 +119,25 @@ function translateMount(mount: OciMount, carried: CarriedMount[], options: Trans
     throw refused(`mounts ${destination}`, `${source} of the host is not carried into a machine`);
   if (!source.startsWith('/')) throw refused(`mounts ${destination}`, `its source "${source}" is not absolute`);
   const name = `mount${carried.length}`;
-  carried.push({ name, source, readOnly: flags.includes('ro'), destination });
+  const hosts = accessOf(flags);
+  carried.push({ name, source, access: hosts, destination });
   // The guest's own mount follows what appears below it on the host, and never the other way.
   const kept = flags.filter((flag) => !/^r?(slave|private|unbindable)$/.test(flag));
-  return { ...mount, type: 'bind', source: `${options.sharePath}/${name}`, options: [...kept, 'rslave'] };
+  const guests = [
+    ...(options.onHost ? kept : [...kept.filter((flag) => !/^r?ro$/.test(flag)), ...guestAccess[hosts]]),
+    'rslave',
+  ];
+  return { ...mount, type: 'bind', source: `${options.sharePath}/${name}`, options: guests };
 }
+
+/** mount(8)'s options; the last word counts. */
+function accessOf(flags: string[]): Access {
+  const last = flags.findLast((flag) => /^r?(ro|rw)$/.test(flag));
+  return last === 'rro' ? 'rr' : last === 'ro' ? 'r' : 'rw';
+}
+
+/** A guest sees one mount in all of a directory: one that was read-only would be so for what is mounted below it on the host. The host keeps it. */
+const guestAccess = { rw: [], r: [], rr: ['ro'] };
 
 function podFiles(config: OciConfig, options: TranslateOptions): OciMount[] {
   if (!options.podFiles) return [];

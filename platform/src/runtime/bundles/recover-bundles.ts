@@ -62,6 +62,7 @@ async function recoverSandbox(context: BundleContext, sandbox: LiveSandbox): Pro
     await reopenExecs(context, container);
   }
   follow(context, sandbox, machine, true);
+  if (record.request.network === 'netns') await context.options.joinNetns?.adopt(record.request);
   // Not before: who carries output asks for the agent at once, and gives up where there is none.
   for (const { made, execs } of context.containersOf(record.id)) {
     made.resolve();
@@ -96,7 +97,7 @@ async function endAll(context: BundleContext, sandbox: LiveSandbox): Promise<voi
   record.endedAtNanos = context.nowNanos();
   record.message = 'the machine ended while the runtime was down';
   await context.vmm(record.request.handler).destroy(context.paths.machine(record.id));
-  await saveBundleSandbox(context.paths, record);
+  await context.note(record.id, () => saveBundleSandbox(context.paths, record));
   for (const container of context.containersOf(record.id))
     await endContainer(context, container, {
       exitCode: 137,

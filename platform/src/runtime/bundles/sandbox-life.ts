@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Attachment } from '../../network/network.ts';
 import type { Machine } from '../../vmm/vmm.ts';
-import type { Agent, SandboxSetup } from '../agent/agent.ts';
+import type { Agent, GuestSession, SandboxSetup } from '../agent/agent.ts';
 import { Deferred } from '../deferred.ts';
 import { AgentLink } from '../sandbox/vm/agent-link.ts';
 import { machineShape } from '../sandbox/vm/machine-shape.ts';
@@ -170,7 +170,7 @@ async function settle(context: BundleContext, sandbox: LiveSandbox, message: str
   sandbox.link?.close(new SampanError('ServiceUnavailable', `sandbox ${record.id}: ${message}`));
   for (const container of context.containersOf(record.id))
     await endContainer(context, container, { exitCode: killedExit, oomKilled: false, finishedAtUnixNanos, message });
-  await saveBundleSandbox(context.paths, record);
+  await context.note(record.id, () => saveBundleSandbox(context.paths, record));
   sandbox.ended.resolve();
 }
 
@@ -195,16 +195,23 @@ async function detach(context: BundleContext, { id, request }: BundleSandboxReco
   if (request.network === 'netns') await context.options.joinNetns?.detach(id);
 }
 
+export async function dialSandbox(context: BundleContext, id: string, port: number): Promise<GuestSession> {
+  const { link, record } = context.sandbox(id);
+  if (!link || record.state !== 'ready')
+    throw new SampanError('FailedPrecondition', `sandbox ${id} is not ready: ${record.message}`);
+  return (await link.ready()).dial(port);
+}
+
 export async function deleteSandbox(context: BundleContext, id: string): Promise<void> {
   await context.leaving.get(id);
   if (context.sandboxes.has(id)) await clearAway(context, id);
 }
 
-/** It counts as gone from now on, whatever happens. */
-export async function leaveSandbox(context: BundleContext, sandbox: LiveSandbox): Promise<void> {
+/** It counts as gone from now on, whatever happens. False when a crash would forget that. */
+export async function leaveSandbox(context: BundleContext, sandbox: LiveSandbox): Promise<boolean> {
   sandbox.stopping = true;
   sandbox.record.state = 'deleting';
-  await saveBundleSandbox(context.paths, sandbox.record);
+  return context.note(sandbox.record.id, () => saveBundleSandbox(context.paths, sandbox.record));
 }
 
 /** A sandbox that counts as gone is cleared away behind its caller's back. */

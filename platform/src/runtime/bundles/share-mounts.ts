@@ -27,8 +27,8 @@ export function hostShareMounts(launcherPath: string): ShareMounts {
     prepare: (share) => binds.ask('share', share),
     async bind(part, rootfs, carried) {
       for (const { name, source, destination } of carried) await checkKind(name, source, destination);
-      const all = [{ name: 'rootfs', source: rootfs }, ...carried];
-      await Promise.all(all.map(({ name, source }) => binds.ask('bind', source, join(part, name))));
+      const all = [{ name: 'rootfs', source: rootfs, access: 'rw' }, ...carried];
+      await Promise.all(all.map(({ name, source, access }) => binds.ask('bind', source, join(part, name), access)));
     },
     release: (path) => binds.ask('release', path),
     close: () => binds.close(),

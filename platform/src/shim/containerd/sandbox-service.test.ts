@@ -52,6 +52,7 @@ class World implements AsyncDisposable {
           ipv4: { address: '10.88.0.2', prefixLength: 16 },
           nameservers: [],
         }),
+        adopt: async () => {},
         detach: async () => {},
       },
       connectAgent: new FakeAgents().connect,

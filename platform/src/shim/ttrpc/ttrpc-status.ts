@@ -16,7 +16,11 @@ const codes: Partial<Record<Reason, number>> = {
 };
 const internal = 13;
 
+/** A full disk, or a full quota (errno(3)). */
+const isFull = (error: unknown): boolean => /^(ENOSPC|EDQUOT)$/.test((error as { code?: string }).code ?? '');
+
 export function statusOf(error: unknown): { code: number; message: string } {
-  const code = error instanceof SampanError ? (codes[error.reason] ?? internal) : internal;
+  const reason = error instanceof SampanError ? error.reason : isFull(error) ? 'ResourceExhausted' : 'InternalError';
+  const code = codes[reason] ?? internal;
   return { code, message: messageOf(error).slice(0, 8192) };
 }
