@@ -123,10 +123,10 @@ function runs(context: BundleContext, exec: LiveExec, guestPid: number): void {
     id: record.id,
     agent: () => agentOf(context, context.container(containerId)),
     isOver: () => record.state === 'stopped',
-  });
-}
     held: exec.held,
     stdin: record.request.stdio.stdin,
+  });
+}
 
 /** What the agent tells of its end. False when it is no exec of this container's. */
 export function execEnded(context: BundleContext, containers: LiveContainer[], id: string, exit: ExitInfo): boolean {
@@ -201,9 +201,9 @@ export async function forgetExec(context: BundleContext, container: LiveContaine
   if (record.state === 'running') await end(context, exec, exitNow(context, killedExit, 'it went with its container'));
   exec.made.promise.catch(() => {});
   await Promise.all([exec.pump?.stop(), exec.input?.close()]);
+  await exec.held.release();
   exec.made.reject(new SampanError('NotFound', `process ${record.request.execId} was given up`));
   await deleteBundleExec(context.paths, record.id);
-  await exec.held.release();
   container.execs.delete(record.request.execId);
 }
 
@@ -231,9 +231,9 @@ export async function recoverExecs(context: BundleContext): Promise<void> {
     const { containerId, execId } = record.request;
     const container = context.containers.get(containerId);
     if (!container) {
+      await live(context, record).held.release();
       await deleteBundleExec(context.paths, record.id);
       continue;
-      await live(context, record).held.release();
     }
     const exec = live(context, record);
     if (record.exit) exec.exited.resolve(record.exit);
@@ -249,9 +249,9 @@ export async function reopenExecs(context: BundleContext, container: LiveContain
     } catch (error) {
       const { id } = exec.record;
       context.options.log.debug({ exec: id }, `its stdio cannot be opened again: ${messageOf(error)}`);
+      await exec.held.release();
     }
 }
-      await exec.held.release();
 
 /** Compares with what the agent knows, on each new connection; takes out of `known` what is an exec's. */
 export async function reconcileExecs(
