@@ -1,5 +1,6 @@
 /** `sampan doctor`: prints what the checks found. Exit code 1 when something stops Pods from running. */
-import { allChecks, type Finding } from '../doctor/checks.ts';
+import { allChecks } from '../doctor/checks.ts';
+import type { Finding } from '../doctor/finding.ts';
 import { currentInstance } from '../instance.ts';
 import { type NetworkOptions, networkEnvironment } from '../setup/network-options.ts';
 

@@ -1,7 +1,7 @@
 /** Which control groups the host has: what bounds machines, and whether containers on the host can have their own. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Finding } from './checks.ts';
+import type { Finding } from './finding.ts';
 
 export async function checkCgroups(): Promise<Finding> {
   const mounts = await readFile('/proc/mounts', 'utf8');

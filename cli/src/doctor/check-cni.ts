@@ -2,7 +2,7 @@
 import { access, constants, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Finding } from './checks.ts';
+import type { Finding } from './finding.ts';
 
 const plugin = z.looseObject({
   type: z.string().max(128),

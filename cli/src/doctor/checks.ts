@@ -10,18 +10,11 @@ import { type CliInstance, runningServer } from '../instance.ts';
 import { missingPackages, type PackageNeed, runtimePackages, testPackages } from '../setup/packages.ts';
 import { checkCgroups } from './check-cgroups.ts';
 import { checkCni, checkMacvlan } from './check-cni.ts';
+import type { Finding } from './finding.ts';
 
 const exec = promisify(execFile);
 const mib = 1024 * 1024;
 const gib = 1024 * mib;
-
-export interface Finding {
-  check: string;
-  /** 'warn': it works, but less well; 'fail': Pods cannot run until it is mended. */
-  state: 'ok' | 'warn' | 'fail';
-  found: string;
-  mend?: string;
-}
 
 export function allChecks(instance: CliInstance): (() => Promise<Finding>)[] {
   return [
