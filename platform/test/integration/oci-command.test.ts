@@ -4,7 +4,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { silentLogger } from '../../src/base/log.ts';
 import { type OciServer, serveOci } from '../../src/oci/oci-server.ts';
 import { createProcessBundles, type ProcessBundles } from '../fixtures/oci/process-bundles.ts';
@@ -113,11 +112,14 @@ test('the holder is as small as a process can be', async () => {
 });
 
 test('signals sent to the holder reach the container, and a killed holder takes it along', async () => {
-  const held = await create('c', await bundle('c', 'trap "echo caught" USR1; while :; do sleep 0.05; done'));
+  const held = await create(
+    'c',
+    await bundle('c', 'trap "echo caught" USR1; echo ready; while :; do sleep 0.05; done'),
+  );
   await call(['start', 'c']);
-  await delay(200);
+  await until('it listens', async () => held.output.stdout === 'ready\n', 5_000);
   process.kill(held.pid, 'SIGUSR1');
-  await until('the signal', async () => held.output.stdout === 'caught\n', 5_000);
+  await until('the signal', async () => held.output.stdout === 'ready\ncaught\n', 5_000);
   process.kill(held.pid, 'SIGKILL');
   await until('the end', async () => (await stateOf('c')).status === 'stopped', 5_000);
 });
