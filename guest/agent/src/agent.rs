@@ -44,6 +44,8 @@ pub struct Agent {
     /// Counts SYNCs: an answer to an older connection's call is dropped.
     pub connection: u32,
     pub next_key: Key,
+    /// Containers to be made ready at the end of the turn.
+    pub unready: Vec<Key>,
     /// What is read from pipes and sockets passes through here.
     pub buffer: Box<[u8]>,
     pub resting: Resting,
@@ -71,6 +73,7 @@ impl Agent {
             partial: BTreeMap::new(),
             connection: 0,
             next_key: 1,
+            unready: Vec::new(),
             buffer: vec![0; LARGEST_PIECE].into_boxed_slice(),
             resting: Resting::default(),
             starved: false,
@@ -134,6 +137,7 @@ impl Agent {
         self.wake_rested();
         self.check_alone();
         self.send();
+        self.make_ready();
     }
 
     /// The port tells "nobody is there" by a queue of its own, which may lag behind the data of a host that has just come: only when it

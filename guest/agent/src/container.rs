@@ -1,7 +1,8 @@
 //! A container's life, and the table of them.
 //!
 //!   created ──start──▶ starting ──crun is done──▶ running ──first process ends──▶ exited
-//!                          └──────crun fails───────────────────────────────────▶ exited (StartError)
+//!      │                   └─────crun fails───────────────────────────────────▶ exited (StartError)
+//!      └─made ready─▶ starting ──crun is done──▶ held ──start──▶ running
 //!
 //! Preparing it is create.rs, running crun and what follows is start.rs, its stdio is stdio.rs.
 
@@ -38,6 +39,8 @@ pub enum State {
     Created,
     /// crun's process, and who waits for it.
     Starting { crun_pid: i32, callers: Vec<Caller> },
+    /// Made ready: its process waits to be let go, or crun has said why there is none.
+    Held { failure: Option<String> },
     Running,
     Exited(Exit),
 }
@@ -53,6 +56,8 @@ pub struct Container {
     pub state: State,
     pub tty: bool,
     pub wants_stdin: bool,
+    /// crun makes its process before anybody asks for its start (ready.rs).
+    pub is_readied: bool,
     /// `process` of the spec, from which exec makes its own.
     pub process: Value,
     pub device_rules: Rules,
@@ -94,6 +99,7 @@ impl Container {
             state: State::Created,
             tty: false,
             wants_stdin: false,
+            is_readied: false,
             process: Value::Null,
             device_rules: Rules::Other,
             door: Door::Crun,
@@ -136,7 +142,7 @@ impl Container {
 
     pub fn state_name(&self) -> &'static str {
         match self.state {
-            State::Created | State::Starting { .. } => "created",
+            State::Created | State::Starting { .. } | State::Held { .. } => "created",
             State::Running => "running",
             State::Exited(_) => "exited",
         }
@@ -191,7 +197,7 @@ impl Agent {
         }
         let container = self.containers.get_mut(&key).expect("found above");
         match container.state {
-            State::Created => Err(Failure::precondition(format!("container {} has not been started", container.id))),
+            State::Created | State::Held { .. } => Err(Failure::precondition(format!("container {} has not been started", container.id))),
             State::Starting { .. } => {
                 container.held_signals.push((signal as i32, all));
                 Ok(Answer::Done)

@@ -41,6 +41,9 @@ impl Agent {
         let key = self.next_key;
         self.next_key += 1;
         self.containers.insert(key, container);
+        if params::flag(request, "ready") {
+            self.unready.push(key);
+        }
         let mut answer = json!({ "timingMicros": watch.parts() });
         if let Some(User { uid, gid, groups, .. }) = user {
             answer["user"] = json!({ "uid": uid, "gid": gid, "groups": groups });

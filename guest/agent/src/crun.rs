@@ -1,7 +1,8 @@
 //! Running crun: its arguments, and its words when it fails. One exec of it starts a container; nothing else ever runs it but exec.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::io::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -55,7 +56,11 @@ pub fn spawn(files: &Files, tty: bool, arguments: &[&str], stdio: Stdio3) -> io:
     // With this crun starts itself anew from a read-only mount of its own making, unless it stands on one already, as here: it looks for itself.
     command.env_clear().env("PATH", "/usr/bin").env("_LIBCONTAINER_CLONED_BINARY", "1").current_dir("/");
     command.args(["--root", STATE, "--cgroup-manager", "cgroupfs", "--log-format", "json", "--log"]).arg(&files.log);
-    command.arg(arguments[0]).arg("--detach").arg("--pid-file").arg(&files.pid);
+    command.arg(arguments[0]);
+    if arguments[0] != "create" {
+        command.arg("--detach");
+    }
+    command.arg("--pid-file").arg(&files.pid);
     if tty {
         command.arg("--console-socket").arg(&files.console);
     }
@@ -63,6 +68,14 @@ pub fn spawn(files: &Files, tty: bool, arguments: &[&str], stdio: Stdio3) -> io:
     let [stdin, stdout, stderr] = stdio.map(|end| end.map_or_else(Stdio::null, Stdio::from));
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     Ok(command.spawn()?.id() as i32)
+}
+
+/// The process that `crun create` has made goes on: as `crun start` does it, without another run of crun.
+pub fn let_go(id: &str) -> io::Result<()> {
+    let fifo = Path::new(STATE).join(id).join("exec.fifo");
+    let mut waiting = fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&fifo)?;
+    fs::remove_file(&fifo)?;
+    waiting.write_all(&[0])
 }
 
 impl Files {

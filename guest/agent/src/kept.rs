@@ -39,8 +39,10 @@ impl Agent {
         entry.wants_stdin = params::flag(call, "stdin");
         entry.size = params::optional_number(call, "columns")?.zip(params::optional_number(call, "rows")?);
         entry.process = process_of(&owner.process, call, entry.tty)?;
-        let directory = entry.directory();
-        fs::create_dir_all(&directory).context(|| format!("make {}", directory.display()))?;
+        // Otherwise it is made for crun alone, where crun is needed.
+        if entry.tty {
+            entry.make_directory()?;
+        }
         let key = self.next_key;
         self.next_key += 1;
         self.containers.insert(key, entry);
@@ -57,6 +59,7 @@ impl Agent {
             self.containers.get_mut(&key).expect("the caller has it").report = Some(report);
             return Ok(pid);
         }
+        entry.make_directory()?;
         let description = entry.directory().join(PROCESS);
         fs::write(&description, entry.process.to_string()).context(|| "write the process's description".into())?;
         let arguments = ["exec", "--process", description.to_str().unwrap_or_default(), owner_id];
@@ -126,6 +129,9 @@ impl Agent {
         if let Some(report) = entry.report.take() {
             self.reactor.forget(report.fd());
         }
+        if !directory.exists() {
+            return self.forget_container(key, Ok(()));
+        }
         self.workers.run(move || {
             let _ = fs::remove_dir_all(&directory);
             Box::new(move |agent: &mut Agent| agent.forget_container(key, Ok(())))
@@ -137,6 +143,11 @@ impl Container {
     /// An exec whose process has ended.
     pub fn is_over(&self) -> bool {
         self.exec_of.is_some() && matches!(self.state, State::Exited(_))
+    }
+
+    fn make_directory(&self) -> Outcome<()> {
+        let directory = self.directory();
+        fs::create_dir_all(&directory).context(|| format!("make {}", directory.display()))
     }
 
     /// SIGKILL to an exec's process and to its group, if it leads one (with a terminal it does).

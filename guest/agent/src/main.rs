@@ -29,6 +29,7 @@ mod pace;
 mod params;
 mod pause;
 mod reactor;
+mod ready;
 mod ring;
 mod session;
 mod setup;

@@ -1,4 +1,4 @@
-//! Starting a container with one run of crun, and what its end brings: exit status, OOM, removal.
+//! Starting a container with one run of crun (or before it is asked for: ready.rs), and what its end brings: exit status, OOM, removal.
 
 use std::fs;
 use std::os::unix::io::AsRawFd;
@@ -35,19 +35,13 @@ impl Agent {
                 callers.push(caller);
                 return Ok(Answer::Later);
             }
+            State::Held { .. } => return self.let_go(key),
             State::Exited(exit) if exit.reason == "StartError" => return Err(Failure::internal(exit.message.clone())),
             State::Running | State::Exited(_) => return Ok(started(container)),
         }
         match self.spawn_container(key) {
             Ok(crun_pid) => {
-                self.containers.get_mut(&key).expect("found above").state = State::Starting { crun_pid, callers: vec![caller] };
-                if self.containers[&key].report.is_some() {
-                    return Ok(Answer::Later);
-                }
-                // crun may have ended already; then its end waits among the strays.
-                if let Some(ended) = self.children.expect(crun_pid, Job::ContainerStart(key)) {
-                    self.container_started(key, ended);
-                }
+                self.crun_begun(key, crun_pid, vec![caller]);
                 Ok(Answer::Later)
             }
             Err(failure) => {
@@ -57,7 +51,19 @@ impl Agent {
         }
     }
 
-    fn spawn_container(&mut self, key: Key) -> Outcome<i32> {
+    pub fn crun_begun(&mut self, key: Key, crun_pid: i32, callers: Vec<Caller>) {
+        let container = self.containers.get_mut(&key).expect("the caller has it");
+        container.state = State::Starting { crun_pid, callers };
+        if container.report.is_some() {
+            return;
+        }
+        // crun may have ended already; then its end waits among the strays.
+        if let Some(ended) = self.children.expect(crun_pid, Job::ContainerStart(key)) {
+            self.container_started(key, ended);
+        }
+    }
+
+    pub fn spawn_container(&mut self, key: Key) -> Outcome<i32> {
         let container = self.containers.get_mut(&key).expect("the caller has it");
         if let (Rules::Usual, Some(filter)) = (container.device_rules, &self.device_filter) {
             filter.attach(&cgroup::path(&container.cgroup())).context(|| "filter the devices".into())?;
@@ -88,7 +94,8 @@ impl Agent {
             return self.spawn_exec(key, &owner_id, stdio);
         }
         let bundle = container.directory();
-        let arguments = ["run", "--no-new-keyring", "--bundle", bundle.to_str().unwrap_or_default(), &container.id];
+        let verb = if container.is_readied { "create" } else { "run" };
+        let arguments = [verb, "--no-new-keyring", "--bundle", bundle.to_str().unwrap_or_default(), &container.id];
         crun::spawn(&files, container.tty, &arguments, stdio).context(|| "run crun".into())
     }
 
@@ -104,11 +111,15 @@ impl Agent {
             Some(pid) => pid,
             None => {
                 let words = files.words();
-                return self.start_failed(key, words);
+                return self.not_made(key, words);
             }
         };
         files.remove();
-        self.container_runs(key, pid, crun.time);
+        if container.is_readied {
+            self.made_ready(key, pid);
+        } else {
+            self.container_runs(key, pid, crun.time);
+        }
         if let Some(ended) = self.children.expect(pid, Job::Container(key)) {
             self.container_exited(key, ended);
         }
@@ -187,6 +198,8 @@ impl Agent {
                     self.reactor.forget(pipe.as_raw_fd());
                 }
             }
+            // Who reads its output learns of it at the end of the turn.
+            self.starved = true;
         }
         let event = json!({ "type": "exited", "containerId": container.id, "exit": exit_value(&exit, container.started_at) });
         container.state = State::Exited(exit);
@@ -232,7 +245,8 @@ impl Agent {
             return Ok(Answer::Later);
         }
         match container.state {
-            State::Created | State::Exited(_) => self.clean_up(key),
+            State::Created | State::Exited(_) | State::Held { failure: Some(_) } => self.clean_up(key),
+            State::Held { failure: None } => cgroup::signal_all(&container.cgroup(), libc::SIGKILL)?,
             State::Running if container.exec_of.is_some() => container.kill_exec(),
             State::Running => cgroup::signal_all(&container.cgroup(), libc::SIGKILL)?,
             State::Starting { crun_pid, .. } => {
@@ -295,6 +309,6 @@ impl Agent {
     }
 }
 
-fn started(container: &Container) -> Answer {
+pub fn started(container: &Container) -> Answer {
     Answer::With(json!({ "startedAtUnixNanos": container.started_at.to_string(), "pid": container.pid }))
 }

@@ -1,7 +1,7 @@
 //! The way to the node's runtime service: one JSON value a line in both directions over a unix socket (platform/src/oci/oci-server.ts).
 //!
-//! HOME/oci.json, which the service writes, says where it listens and how it is started; HOME is SAMPAN_HOME, or /var/lib/sampan. A service
-//! that is not there is started, by one caller at a time.
+//! HOME/oci.json, which the service writes, says where it listens and how it is started; HOME is SAMPAN_HOME, or the directory of this program where that
+//! file stands beside it, or /var/lib/sampan. A service that is not there is started, by one caller at a time.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -129,8 +129,16 @@ pub fn socket_path() -> Option<PathBuf> {
     read_file(&home())?["socket"].as_str().map(PathBuf::from)
 }
 
+/// Podman and conmon pass no environment on: an instance that is not the usual one has a copy of this program in its home.
 fn home() -> PathBuf {
-    PathBuf::from(std::env::var_os("SAMPAN_HOME").filter(|home| !home.is_empty()).unwrap_or_else(|| "/var/lib/sampan".into()))
+    let named = std::env::var_os("SAMPAN_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    named.or_else(own_directory).unwrap_or_else(|| "/var/lib/sampan".into())
+}
+
+/// Where this program stands, if that is a home.
+fn own_directory() -> Option<PathBuf> {
+    let directory = std::env::current_exe().ok()?.parent()?.to_path_buf();
+    directory.join("oci.json").exists().then_some(directory)
 }
 
 fn read_file(home: &Path) -> Option<Value> {

@@ -3,11 +3,12 @@
  * after it, so that nothing is forgotten.
  */
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
-import { writeFileAtomic } from '../base/files.ts';
+import { writeVolatileFile } from '../base/files.ts';
 
 const recordSchema = z.object({
   /** The container's id at the bundle runtime: of any length and root, a name of fixed form. */
@@ -54,11 +55,11 @@ export async function openContainerRecords(directory: string): Promise<Container
       return record;
     },
     async put(record) {
-      await writeFileAtomic(pathOf(record.key), JSON.stringify(record), { mode: 0o600, durable: false });
+      writeVolatileFile(pathOf(record.key), JSON.stringify(record), 0o600);
       records.set(record.key, record);
     },
     async remove(key) {
-      await rm(pathOf(key), { force: true });
+      rmSync(pathOf(key), { force: true });
       records.delete(key);
     },
   };

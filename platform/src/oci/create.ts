@@ -64,6 +64,7 @@ async function make(
         id: record.key,
         sandboxId: record.sandboxId,
         bundle: record.bundle,
+        config,
         rootfs: record.rootfs,
         stdio,
         tty: config.process.terminal ?? false,

@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Agent } from '../../src/runtime/agent/agent.ts';
 import { agentSuite } from '../../src/runtime/agent/agent-suite.ts';
 import { encodeFrame, frameType } from '../../src/runtime/agent/frames.ts';
 import type { Machine } from '../../src/vmm/vmm.ts';
 import { container, GuestLab, homely, missing, nothing, run, start, textOf } from './guest-lab.ts';
+import { until } from './support/wait.ts';
 
 describe('the guest agent', { skip: missing() }, () => {
   let lab: GuestLab;
@@ -76,6 +78,38 @@ describe('the guest agent', { skip: missing() }, () => {
       "crun's own filter",
     );
     assert.doesNotMatch(await withRules([{ allow: true, access: 'rwm' }]), /not permitted/, 'privileged');
+  });
+
+  test('a container made ready has its process, which waits for its start; what crun complains of waits too', async () => {
+    const ready = container(['/bin/sh', '-c', 'cat /proc/self/comm; date +%s'], { ready: true });
+    const bad = container(['/bin/nosuchprogram'], { ready: true });
+    for (const one of [ready, bad]) await agent.createContainer(one);
+    const process = async () => (await agent.listContainers()).find(({ id }) => id === ready.id)!;
+    await until('its process is there', async () => (await process()).pid > 0);
+    await delay(2_100);
+    assert.deepEqual([(await process()).state, (await process()).exit], ['created', undefined]);
+    const begun = Math.floor(Date.now() / 1000);
+    const { pid } = await agent.startContainer(ready.id);
+    assert.equal(pid, (await process()).pid, 'crun was not run again');
+    const [name, time] = (await textOf(agent, ready.id)).split('\n');
+    assert.equal(name, 'cat');
+    assert.ok(Number(time) >= begun - 1, 'it began when it was started');
+    assert.equal((await agent.listContainers()).find(({ id }) => id === bad.id)?.state, 'created');
+    await assert.rejects(agent.startContainer(bad.id), /nosuchprogram/);
+  });
+
+  test('one that was made ready and is not wanted goes with its process', async () => {
+    const unwanted = container(['/bin/sleep', '1000'], { ready: true });
+    await agent.createContainer(unwanted);
+    const status = async () => (await agent.listContainers()).find(({ id }) => id === unwanted.id);
+    await until('its process is there', async () => ((await status())?.pid ?? 0) > 0);
+    await agent.removeContainer(unwanted.id);
+    assert.equal(await status(), undefined);
+    // Its control group, which holds processes, would not be there anew.
+    await agent.createContainer({ ...unwanted, ready: false });
+    await agent.startContainer(unwanted.id);
+    assert.equal((await agent.processes(unwanted.id)).length, 1);
+    await agent.removeContainer(unwanted.id);
   });
 
   test('output waits for its reader: nothing is lost and the container blocks meanwhile', async () => {

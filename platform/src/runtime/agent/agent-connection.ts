@@ -66,6 +66,7 @@ export class AgentConnection {
   #replyBytes = 0;
   #lastCall = 0;
   #lastStream = 0;
+  #corked = false;
   #closed: Error | undefined;
 
   constructor(options: AgentConnectionOptions, firstBytes: Buffer) {
@@ -107,8 +108,22 @@ export class AgentConnection {
     this.#streams.delete(id);
   }
 
+  /** What is sent in one turn goes in one write: a guest that is woken costs more than what it is told. */
   send(frame: { type: number; part?: number; id?: number }, payload: Uint8Array = Buffer.alloc(0)): void {
-    if (!this.#closed) this.#options.channel.socket.write(encodeFrame(frame, payload));
+    if (this.#closed) return;
+    const { socket } = this.#options.channel;
+    if (!this.#corked) {
+      this.#corked = true;
+      socket.cork();
+      process.nextTick(() => this.#uncork());
+    }
+    socket.write(encodeFrame(frame, payload));
+  }
+
+  #uncork(): void {
+    if (!this.#corked) return;
+    this.#corked = false;
+    this.#options.channel.socket.uncork();
   }
 
   close(): void {
@@ -124,6 +139,7 @@ export class AgentConnection {
   #close(error: Error): void {
     if (this.#closed) return;
     this.#closed = error;
+    this.#uncork();
     this.#options.channel.socket.destroy();
     for (const call of this.#calls.values()) call.reject(error);
     this.#calls.clear();

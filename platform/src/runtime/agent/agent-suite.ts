@@ -101,6 +101,22 @@ export function agentSuite(options: AgentSuiteOptions): void {
       await agent.removeContainer(container.id);
     });
 
+    test('a container that is made ready starts, fails and goes as any other', async () => {
+      const ready = { ready: true };
+      const id = await start(['/bin/echo', 'hello'], ready);
+      assert.equal((await outputOf(agent, id)).text, 'hello\n');
+      assert.deepEqual([(await exitOf(id)).exitCode, (await find(id))?.state], [0, 'exited']);
+      const bad = request(['/bin/nosuchprogram'], ready);
+      await agent.createContainer(bad);
+      await assert.rejects(agent.startContainer(bad.id), /nosuchprogram/);
+      assert.deepEqual((await find(bad.id))?.exit?.reason, 'StartError');
+      const unwanted = request(['/bin/sleep', '1000'], ready);
+      await agent.createContainer(unwanted);
+      assert.equal((await find(unwanted.id))?.state, 'created');
+      for (const one of [id, bad.id, unwanted.id]) await agent.removeContainer(one);
+      assert.equal(await find(unwanted.id), undefined);
+    });
+
     test('every call may be repeated', async () => {
       const container = request(['/bin/sleep', '1000']);
       await Promise.all([agent.createContainer(container), agent.createContainer(container)]);
@@ -229,6 +245,26 @@ export function agentSuite(options: AgentSuiteOptions): void {
         (await agent.listContainers()).filter(({ id }) => id.startsWith('kept-')),
         [],
       );
+    });
+
+    test('output of what cannot be started ends for whoever reads it already', async () => {
+      const containerId = await start(['/bin/sleep', '1000']);
+      const reading = async (id: string, args: string[]) => {
+        await agent.createExec({ id, containerId, args, tty: false, stdin: false });
+        const output = outputOf(agent, id);
+        await agent.listContainers();
+        await assert.rejects(agent.startContainer(id));
+        const late = new Promise<never>((_, reject) => {
+          AbortSignal.timeout(5_000).addEventListener('abort', () => reject(new Error('its output has no end')));
+        });
+        assert.equal((await Promise.race([output, late])).text, '');
+        await agent.removeContainer(id);
+      };
+      await reading('not-there', ['/bin/nosuchprogram']);
+      await agent.freeze(containerId, true);
+      await reading('not-let-in', ['/bin/true']);
+      await agent.freeze(containerId, false);
+      await agent.removeContainer(containerId);
     });
 
     test('a second connection finds the containers of the first, and their output', async () => {

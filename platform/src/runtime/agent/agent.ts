@@ -126,6 +126,11 @@ export interface CreateContainer {
   stdin: boolean;
   stdinOnce: boolean;
   /**
+   * crun makes the container's process at once, behind the caller's back: startContainer then only lets it go. What crun complains of is the start's failure
+   * all the same, but for a program that is found and cannot be executed: that is an exit code then.
+   */
+  ready?: boolean;
+  /**
    * Resolve this user ("name", "uid", "name:group", "uid:gid") in the image's /etc/passwd and /etc/group; and put its HOME in env. Groups that the image
    * says the user is in are added to the supplemental ones, unless `strictGroups`.
    */

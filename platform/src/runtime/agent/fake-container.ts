@@ -31,6 +31,7 @@ export class FakeContainer {
   execOf: string | undefined;
   terminal: { columns: number; rows: number } | undefined;
   ended: Promise<void> = Promise.resolve();
+  #owner: FakeContainer | undefined;
   readonly #guest: FakeGuest;
   readonly #killed = new AbortController();
   readonly #stdin = new TransformStream<Uint8Array, Uint8Array>({}, { highWaterMark: Number.POSITIVE_INFINITY });
@@ -48,8 +49,10 @@ export class FakeContainer {
     if (this.state !== 'created') return { startedAtUnixNanos: this.startedAt, pid: 42 };
     const process = this.#process();
     const program = this.#find(process.args);
-    if (!program) {
-      const message = `executable file \`${process.args[0]}\` not found in $PATH: No such file or directory`;
+    if (!program || this.#owner?.frozen) {
+      const message = this.#owner?.frozen
+        ? `the container \`${this.execOf}\` is paused`
+        : `executable file \`${process.args[0]}\` not found in $PATH: No such file or directory`;
       this.#finish({ exitCode: 128, signal: 0 }, 'StartError', message);
       throw new SampanError('InternalError', message);
     }
@@ -110,6 +113,7 @@ export class FakeContainer {
     const container = { id, spec, mounts, readOnlyRootfs: false, tty, stdin, stdinOnce: false };
     const exec = new FakeContainer(this.#guest, container);
     exec.execOf = this.request.id;
+    exec.#owner = this;
     return exec;
   }
 

@@ -3,15 +3,16 @@
  *
  *   sandboxes/<id>.json    written before anything is made for the sandbox, the last thing to go
  *   containers/<id>.json   the same for a container
+ *   execs/<id>.json        the same for an exec process (exec-records.ts)
  *   shares/<sandbox>/      the directory that the machine sees; <container>/rootfs and <container>/mount<n> are mounted below it
  */
 
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readTextIfExists, writeFileAtomic } from '../../base/files.ts';
-import { SerialByKey } from '../../base/serial.ts';
+import { readTextIfExists, writeVolatileFile } from '../../base/files.ts';
 import type { Attachment } from '../../network/network.ts';
 import type { MachineShape } from '../../vmm/vmm.ts';
 import { decodeRecord, encodeRecord } from '../records/record-json.ts';
@@ -70,6 +71,7 @@ export class BundlePaths {
   root = () => join(this.run, 'bundles');
   sandboxes = () => join(this.root(), 'sandboxes');
   containers = () => join(this.root(), 'containers');
+  execs = () => join(this.root(), 'execs');
   shares = () => join(this.root(), 'shares');
   share = (sandboxId: string) => join(this.shares(), sandboxId);
   /** A container's part of the share. */
@@ -78,7 +80,7 @@ export class BundlePaths {
   machine = (sandboxId: string) => join(this.run, 'vm', machineNameOf(sandboxId));
 
   async make(): Promise<void> {
-    for (const directory of [this.sandboxes(), this.containers(), this.shares()])
+    for (const directory of [this.sandboxes(), this.containers(), this.execs(), this.shares()])
       await mkdir(directory, { recursive: true, mode: 0o700 });
   }
 }
@@ -87,18 +89,14 @@ export class BundlePaths {
 export const machineNameOf = (sandboxId: string): string =>
   createHash('sha256').update(`bundle ${sandboxId}`).digest('hex').slice(0, 24);
 
-/** Writes of one record one after the other, each with the state of its own moment. */
-const writes = new SerialByKey();
+/** Written, and gone, by the time these return: records of one thing never overtake each other. */
+export async function saveRecord(directory: string, record: { id: string }): Promise<void> {
+  writeVolatileFile(join(directory, `${record.id}.json`), encodeRecord(record), 0o600);
+}
 
-const save = (directory: string, record: { id: string }): Promise<void> => {
-  const file = join(directory, `${record.id}.json`);
-  return writes.run(file, () => writeFileAtomic(file, encodeRecord(record), { mode: 0o600, durable: false }));
-};
-
-const remove = (directory: string, id: string): Promise<void> => {
-  const file = join(directory, `${id}.json`);
-  return writes.run(file, () => rm(file, { force: true }));
-};
+export async function removeRecord(directory: string, id: string): Promise<void> {
+  rmSync(join(directory, `${id}.json`), { force: true });
+}
 
 /** Whole records only; torn ones were never answered. */
 async function load<T>(directory: string, schema: z.ZodType): Promise<T[]> {
@@ -116,11 +114,12 @@ async function load<T>(directory: string, schema: z.ZodType): Promise<T[]> {
   return records;
 }
 
-export const saveBundleSandbox = (paths: BundlePaths, record: BundleSandboxRecord) => save(paths.sandboxes(), record);
+export const saveBundleSandbox = (paths: BundlePaths, record: BundleSandboxRecord) =>
+  saveRecord(paths.sandboxes(), record);
 export const saveBundleContainer = (paths: BundlePaths, record: BundleContainerRecord) =>
-  save(paths.containers(), record);
-export const deleteBundleSandbox = (paths: BundlePaths, id: string) => remove(paths.sandboxes(), id);
-export const deleteBundleContainer = (paths: BundlePaths, id: string) => remove(paths.containers(), id);
+  saveRecord(paths.containers(), record);
+export const deleteBundleSandbox = (paths: BundlePaths, id: string) => removeRecord(paths.sandboxes(), id);
+export const deleteBundleContainer = (paths: BundlePaths, id: string) => removeRecord(paths.containers(), id);
 export const loadBundleSandboxes = (paths: BundlePaths) =>
   load<BundleSandboxRecord>(paths.sandboxes(), sandboxEnvelope);
 export const loadBundleContainers = (paths: BundlePaths) =>

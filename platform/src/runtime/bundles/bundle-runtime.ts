@@ -15,6 +15,7 @@
  */
 
 import type { GuestSession } from '../agent/agent.ts';
+import type { OciConfig } from './oci-config.ts';
 
 export type SandboxHandler = 'vm' | 'namespace';
 
@@ -74,6 +75,8 @@ export interface CreateBundleContainer {
   sandboxId: string;
   /** Directory with config.json (OCI runtime-spec 1.x, at most 4 MiB). */
   bundle: string;
+  /** Its config.json, by a caller who has read it already. */
+  config?: OciConfig;
   /** The container's root: a directory on the host that stays there until delete. */
   rootfs: string;
   stdio: BundleStdio;

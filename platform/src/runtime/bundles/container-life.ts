@@ -34,7 +34,7 @@ export async function createContainer(
   if (context.containers.has(request.id))
     throw new SampanError('AlreadyExists', `container ${request.id} exists already`);
   const sandbox = context.sandbox(request.sandboxId);
-  const config = await readOciConfig(request.bundle);
+  const config = request.config ?? (await readOciConfig(request.bundle));
   const { sysctls, sharePidNamespace, podFiles } = sandbox.record.request;
   const guest = guestConfig(config, {
     sharePath: `${guestShare}/${request.id}`,
@@ -70,8 +70,10 @@ export async function createContainer(
       mounts: [],
       readOnlyRootfs: guest.readOnlyRootfs,
       tty: request.tty,
-      stdin: Boolean(request.stdio.stdin),
+      stdin: container.input !== undefined,
       stdinOnce: true,
+      // Callers of ours do something of their own between a container's creation and its start.
+      ready: true,
       ...(guest.joinsPids && request.pidNamespaceOf ? { pidNamespaceOf: request.pidNamespaceOf } : {}),
       ...(sharePidNamespace && !guest.joinsPids ? { ownPidNamespace: true } : {}),
     });
@@ -207,7 +209,8 @@ export async function deleteContainer(
     throw new SampanError('FailedPrecondition', `container ${id} is ${record.state}; kill it first`);
   const isAlive = context.sandboxes.get(record.sandboxId)?.record.state === 'ready';
   const agent = isAlive ? await agentOf(context, container).catch(() => undefined) : undefined;
-  if (record.state === 'stopped' && agent && container.pump)
+  // What never ran has nothing to say.
+  if (record.state === 'stopped' && record.startedAtNanos > 0n && agent && container.pump)
     await Promise.race([container.pump.done, context.options.clock.sleep(drainMs)]);
   await context.step('bundle-delete');
   const sandbox = withSandbox ? context.sandboxes.get(record.sandboxId) : undefined;

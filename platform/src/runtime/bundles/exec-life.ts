@@ -84,9 +84,11 @@ async function start(context: BundleContext, exec: LiveExec): Promise<void> {
   try {
     const agent = await agentOf(context, context.container(containerId));
     await context.step('bundle-exec-start');
-    // The agent carries them out in this order: no need to wait in between.
+    // The agent carries them out in this order, and what it says is asked for last: no need to wait in between.
     const created = agent.createExec(guestRequest(exec));
-    const [made, begun] = await Promise.allSettled([created, agent.startContainer(record.id)]);
+    const starting = agent.startContainer(record.id);
+    exec.made.resolve();
+    const [made, begun] = await Promise.allSettled([created, starting]);
     if (made.status === 'rejected') throw made.reason;
     if (begun.status === 'rejected') {
       await agent.removeContainer(record.id).catch(() => {});

@@ -32,6 +32,9 @@ export interface OutputEnd {
 
 const nothing: OutputEnd = { write: async () => true, close: async () => {} };
 
+/** 1, 3. */
+const nullDevice = 0x103;
+
 /** How long a FIFO's reader may take to come. */
 const readerMs = 5_000;
 
@@ -79,7 +82,7 @@ async function readerOf(path: string, clock: Clock): Promise<number | undefined>
 }
 
 /**
- * Opens for reading; undefined for an empty path. Throws FailedPrecondition naming the path. A named FIFO is held open until finish(): one client's
+ * Opens for reading; undefined for an empty path and for /dev/null. Throws FailedPrecondition naming the path. A named FIFO is held open until finish(): one client's
  * leaving is not its end, the next may come, unless the options say otherwise.
  */
 export async function openInput(path: string | undefined, options: InputOptions = {}): Promise<InputEnd | undefined> {
@@ -87,6 +90,8 @@ export async function openInput(path: string | undefined, options: InputOptions 
   try {
     const kind = await stat(path);
     if (kind.isFIFO()) return (await lstat(path)).isFIFO() ? namedFifoInput(path, options) : openFifoInput(path);
+    // The process gets one of its own.
+    if (kind.isCharacterDevice() && kind.rdev === nullDevice) return undefined;
     if (kind.isCharacterDevice()) {
       const fd = descriptor(path, O_RDWR | O_NONBLOCK | O_NOCTTY);
       if (isatty(fd)) return streamInput(new TtyReader(fd));

@@ -112,7 +112,7 @@ class TaskService {
         await bundles.createSandbox({ id, ...plan.sandbox });
       const { stdin, stdout, stderr, terminal, bundle } = request;
       const { pid } = await bundles.createContainer({
-        ...{ id, sandboxId, bundle, rootfs },
+        ...{ id, sandboxId, bundle, config, rootfs },
         stdio: { stdin, stdout, stderr },
         tty: terminal,
         // Of a Pod that the sandbox API made, the machine itself keeps the namespace.

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { instanceFromEnvironment } from '../../../src/base/config.ts';
 import { type CommandResult, command } from './command.ts';
@@ -34,7 +34,7 @@ export function missingForPodman(): string | undefined {
 
 export class PodmanLab implements AsyncDisposable {
   readonly home: string;
-  /** A script that calls sampan-runtime with this lab's home: conmon passes no environment on. */
+  /** A copy of sampan-runtime, which finds this lab by where it stands: conmon passes no environment on. */
   readonly runtime: string;
   readonly env: NodeJS.ProcessEnv;
   readonly #storage: string[];
@@ -59,8 +59,7 @@ export class PodmanLab implements AsyncDisposable {
   static async open(name: string): Promise<PodmanLab> {
     const home = await mkdtemp(`/var/tmp/sampan-${name}-`);
     const lab = new PodmanLab(home, await labEnvironment(home));
-    const program = join(lab.env.SAMPAN_HOST_DIR!, 'sampan-runtime');
-    await writeFile(lab.runtime, `#!/bin/sh\nSAMPAN_HOME=${home} exec ${program} "$@"\n`, { mode: 0o755 });
+    await copyFile(join(lab.env.SAMPAN_HOST_DIR!, 'sampan-runtime'), lab.runtime);
     await leaveOciService(home, lab.env);
     const loaded = await lab.podman(['load', '-q', '-i', await demoArchive()]);
     if (loaded.code !== 0) throw new Error(`podman load: ${loaded.stderr}`);
