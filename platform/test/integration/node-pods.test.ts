@@ -19,12 +19,13 @@ describe('the node keeps Pods in real machines', () => {
   const log = async (name: string, ...more: string[]) => (await instance.sampan(['logs', name, ...more])).stdout;
 
   test('http and tcp probes go to the Pod’s own address; a failing one makes it unready, not restarted', async () => {
-    const script = 'mkdir /www; echo fine > /www/healthy; httpd -f -p 8080 -h /www & sleep 4; rm /www/healthy; wait';
+    const script = 'mkdir /www; echo fine > /www/healthy; httpd -f -p 8080 -h /www; sleep 1000';
     const readinessProbe = { httpGet: { path: '/healthy', port: 'web' }, periodSeconds: 1, failureThreshold: 1 };
     const livenessProbe = { tcpSocket: { port: 8080 }, periodSeconds: 1 };
     const ports = [{ name: 'web', containerPort: 8080 }];
     await createPod(instance.client, shellPod('probed', script, {}, { readinessProbe, livenessProbe, ports }));
     await isReady(instance.client, 'probed');
+    await instance.sampan(['exec', 'probed', '--', 'rm', '/www/healthy']);
     const pod = await podWhere(instance.client, 'probed', 'unready', (one) => !containerStatus(one).ready);
     assert.equal(containerStatus(pod).restartCount, 0);
     assert.ok(containerStatus(pod).state?.running);
