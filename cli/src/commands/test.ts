@@ -13,11 +13,10 @@ const unitTests = ['api/**/*.test.ts', 'platform/src/**/*.test.ts', 'cli/**/*.te
 const integrationTests = ['platform/test/**/*.test.ts'];
 
 /**
- * Of these, those that need no machine and nothing that a host has once (networks, mounts, control groups, another instance's time of day): two files at a time,
- * as the unit tests; all others one after another.
+ * Of these, those that need no machine and nothing that a host has once (networks, mounts, control groups): two files at a time, as the unit tests; all others
+ * one after another.
  */
-const besideOthers =
-  /\/(simulation\/|integration\/(api|client|controller|etcd|kubectl|streaming|workloads)-)/;
+const besideOthers = /\/(simulation\/|integration\/(api|client|controller|etcd|kubectl|streaming|workloads)-)/;
 
 /** A failure's words may come between a run's counts and its end. */
 const tailBytes = 1 << 20;
@@ -93,7 +92,8 @@ async function runLane(root: string, env: NodeJS.ProcessEnv, files: string[], at
     stdio: ['inherit', 'pipe', 'inherit'],
   });
   let tail = '';
-  child.stdout.on('data', (chunk: Buffer) => {
+  child.stdout.setEncoding('utf8');
+  child.stdout.on('data', (chunk: string) => {
     process.stdout.write(chunk);
     tail = (tail + chunk).slice(-tailBytes);
   });
