@@ -1,7 +1,7 @@
 /** hostPath volumes of Pods, from the API to the files: the node checks what a type promises, the Pod's machine shares it, Pod Security keeps it from tenants. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type KubeObject, resources } from '@sampan/api/client.ts';
@@ -60,8 +60,9 @@ describe('a path of the node in a Pod', { skip: missingParts() }, () => {
       const words = `MountVolume.SetUp failed for volume "v" : hostPath type check failed: ${path} is not a directory`;
       return items.some(({ reason, message }) => reason === 'FailedMount' && message?.includes(words));
     });
-    await mkdir(path);
-    await writeFile(join(path, 'word'), 'came\n');
+    await mkdir(`${path}-new`);
+    await writeFile(join(`${path}-new`, 'word'), 'came\n');
+    await rename(`${path}-new`, path);
     await podWhere(client, 'waits', 'ended', ({ status }) => status?.phase === 'Succeeded');
     await deletePod(client, 'waits');
   });
