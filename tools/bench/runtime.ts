@@ -29,6 +29,8 @@ const [criRounds, criSamples] = [runs < 5 ? 1 : 2, Math.min(5, runs)];
 const throughputMib = 64;
 /** Between two runs: what one leaves behind (a pool filling up again) must not be paid by the next. */
 const settleMs = 1_000;
+/** Before an exec: what the one before it, or a flood, leaves to be cleared away is not its own. */
+const calmMs = 200;
 /** Of a way: one may be the machine's fault. */
 const mostFailures = 3;
 
@@ -70,7 +72,10 @@ async function running(recorder: Recorder, podman: PodmanLab): Promise<boolean> 
     for (const inside of open) await inside.exec();
     const accelerated = isAccelerated(podman);
     for (const _round of recorder.rounds('inside', runs, 0.25)) {
-      for (const inside of open) recorder.note(`exec: ${inside.name}`, 'ms', await inside.exec());
+      for (const inside of open) {
+        await delay(calmMs);
+        recorder.note(`exec: ${inside.name}`, 'ms', await inside.exec());
+      }
       for (const inside of open) {
         recorder.note(`of an exec, command and runtime: ${inside.name}`, 'ms', await inside.ask('state'));
         recorder.note(`of an exec, and one word with its guest: ${inside.name}`, 'ms', await inside.ask('ps'));
@@ -121,7 +126,10 @@ async function execThroughCri(recorder: Recorder, peers: CriPeer[]): Promise<voi
     for (const peer of peers) open.push({ name: peer.name, ...cleanUp.use(await openCriExec(peer)) });
     for (const { exec } of open) await exec();
     for (const _round of recorder.rounds('exec through CRI', runs, 0.1))
-      for (const { name, exec } of open) recorder.note(`exec through CRI: ${name}`, 'ms', await exec());
+      for (const { name, exec } of open) {
+        await delay(calmMs);
+        recorder.note(`exec through CRI: ${name}`, 'ms', await exec());
+      }
   });
 }
 
