@@ -84,7 +84,7 @@ const test: PackageNeed[] = [
   },
 ];
 
-/** On top of these. Debian 12's cargo would clone the whole index of crates.io; its own packages hold the very crates of our Cargo.lock. */
+/** On top of these. Debian 12's cargo would clone the whole index of the crates' registry; its own packages hold the very crates of our Cargo.lock. */
 const debian12: PackageLists = {
   runtime: [
     { name: 'librust-libc-dev', reason: 'a crate of both', probe: '/usr/share/cargo/registry/libc-0.2.139' },

@@ -12,7 +12,7 @@ use crate::calls::{Answer, Caller};
 use crate::children::{Ended, Job};
 use crate::container::State;
 use crate::crun;
-use crate::entry::{enter, Entered, Report, Told};
+use crate::entry::{self, enter, Entered};
 use crate::failure::{Context, Failure, Outcome};
 use crate::input::{Input, InputKind};
 use crate::reactor::{Key, Source, READ};
@@ -79,24 +79,21 @@ impl Agent {
             Some(session) => session,
             None => return,
         };
-        let told = match session.report.as_ref().map(Report::read) {
-            None | Some(Told::NotYet) => return,
+        let told = match entry::told(&mut session.report, &mut self.reactor) {
             Some(told) => told,
+            None => return,
         };
-        if let Some(report) = session.report.take() {
-            self.reactor.forget(report.fd());
-        }
         let pid = match session.kind {
             Kind::Process { pid, .. } => pid,
             Kind::Connection => return,
         };
         let caller = session.opening.take();
         let answer = match told {
-            Told::Failed(words) => {
+            Err(words) => {
                 self.close_session(stream);
                 Err(Failure::internal(words))
             }
-            _ => Ok(Answer::With(json!({ "pid": pid }))),
+            Ok(()) => Ok(Answer::With(json!({ "pid": pid }))),
         };
         if let Some(caller) = caller {
             self.reply(caller, answer);

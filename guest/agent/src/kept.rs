@@ -10,7 +10,7 @@ use crate::calls::Answer;
 use crate::children::{Ended, Job};
 use crate::container::{Container, Exit, State};
 use crate::crun;
-use crate::entry::{enter, Entered, Report, Told};
+use crate::entry::{self, enter, Entered};
 use crate::exec::process_of;
 use crate::failure::{Context, Failure, Outcome};
 use crate::params;
@@ -72,20 +72,17 @@ impl Agent {
             Some(entry) => entry,
             None => return,
         };
-        let told = match entry.report.as_ref().map(Report::read) {
-            None | Some(Told::NotYet) => return,
+        let told = match entry::told(&mut entry.report, &mut self.reactor) {
             Some(told) => told,
+            None => return,
         };
-        if let Some(report) = entry.report.take() {
-            self.reactor.forget(report.fd());
-        }
         let pid = match entry.state {
             State::Starting { crun_pid, .. } => crun_pid,
             _ => return,
         };
         match told {
-            Told::Failed(words) => self.start_failed(key, words),
-            _ => self.container_runs(key, pid, sys::wall_nanos()),
+            Err(words) => self.start_failed(key, words),
+            Ok(()) => self.container_runs(key, pid, sys::wall_nanos()),
         }
     }
 

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::container::Container;
 use crate::crun::Stdio3;
 use crate::failure::{Failure, Outcome};
+use crate::reactor::Reactor;
 use crate::{cgroup, freeze, sys};
 pub use door::Door;
 use plan::Plan;
@@ -34,10 +35,13 @@ pub struct Report {
     directory: String,
 }
 
-pub enum Told {
-    Runs,
-    Failed(String),
-    NotYet,
+/// How a process on its way has ended up: its program runs, or the words why it never will; None as long as nobody knows. Who has told is let go.
+pub fn told(report: &mut Option<Report>, reactor: &mut Reactor) -> Option<Result<(), String>> {
+    let told = report.as_ref()?.read()?;
+    if let Some(report) = report.take() {
+        reactor.forget(report.fd());
+    }
+    Some(told)
 }
 
 /// Starts `process` (runtime-spec) in `owner`. None: crun has to do it.
@@ -87,13 +91,13 @@ impl Report {
         self.pipe.as_raw_fd()
     }
 
-    pub fn read(&self) -> Told {
+    fn read(&self) -> Option<Result<(), String>> {
         let mut said = [0u8; child::REPORT_BYTES];
         match sys::read(self.fd(), &mut said) {
-            Ok(0) => Told::Runs,
-            Ok(got) if got == said.len() => Told::Failed(self.words(child::decode(said))),
-            Err(error) if sys::would_block(&error) || error.kind() == io::ErrorKind::Interrupted => Told::NotYet,
-            _ => Told::Failed("a process on its way into the container broke off".into()),
+            Ok(0) => Some(Ok(())),
+            Ok(got) if got == said.len() => Some(Err(self.words(child::decode(said)))),
+            Err(error) if sys::would_block(&error) || error.kind() == io::ErrorKind::Interrupted => None,
+            _ => Some(Err("a process on its way into the container broke off".into())),
         }
     }
 
