@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import * as cri from '../../src/runtime/generated/cri.ts';
 import { missingForCri } from './support/cri-lab.ts';
-import { FaultyCri, PodLife } from './support/faulty-cri.ts';
+import { endsTheSilent, FaultyCri, PodLife } from './support/faulty-cri.ts';
 import { vmmPids } from './support/instance.ts';
 import { until } from './support/wait.ts';
 
@@ -134,6 +134,9 @@ describe('CRI over parts that die, sandboxes on the host', { skip: missingForCri
     assert.equal((await containerOf(pod)).state, CONTAINER_RUNNING);
     await removed(pod);
   });
+
+  it('containers of an agent that hangs are stopped and removed all the same', () =>
+    endsTheSilent(faulty, () => vmmPids(faulty.swept)));
 
   it('crun that is killed in the middle of a start fails it with words; the container has ended with 128', async () => {
     const pod = new PodLife(faulty, 'crun-killed');

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import * as cri from '../../src/runtime/generated/cri.ts';
 import { missingForCri } from './support/cri-lab.ts';
-import { FaultyCri, PodLife } from './support/faulty-cri.ts';
+import { endsTheSilent, FaultyCri, PodLife } from './support/faulty-cri.ts';
 import { vmmPids } from './support/instance.ts';
 import { until } from './support/wait.ts';
 
@@ -74,6 +74,9 @@ describe('CRI over a process and machines that are killed', { skip: missingForCr
     await pod.removeSandbox();
     await faulty.sweep();
   });
+
+  it('containers of a guest that hangs are stopped and removed all the same', () =>
+    endsTheSilent(faulty, () => vmmPids(faulty.swept)));
 
   it('a file server that is killed ends its machine, which says why', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'sampan-shared-'));

@@ -125,22 +125,25 @@ async function limit(context: QemuContext, record: MachineRecord, spec: MachineS
   const { cgroups, profile } = context;
   const servers = (spec.shares?.length ?? 0) * shareServerMib;
   const memoryMib = spec.shape.memoryMib + profile.overheadMib + servers + (await tmpfsMib(spec.disks));
-  const bytes = memoryMib * 1024 * 1024;
-  if (spec.cgroupParent !== undefined) await warnOfParent(context, record, bytes);
+  if (spec.cgroupParent !== undefined) await warnOfParent(context, record);
   await Promise.all([
     cgroups.setWeight(record.cgroups, record.cpuLimit.millicores),
-    cgroups.setMemoryLimit(record.cgroups, bytes),
+    cgroups.setMemoryLimit(record.cgroups, memoryMib * 1024 * 1024),
     cgroups.setPidsLimit(record.cgroups, maxThreads),
   ]);
 }
 
 /** Its maker counted the Pod's containers and not the machine: kubelet does where no RuntimeClass tells it of an overhead. */
-async function warnOfParent({ cgroups, log }: QemuContext, record: MachineRecord, mostBytes: number): Promise<void> {
-  const parentBytes = await cgroups.memoryAbove(record.cgroups);
-  if (parentBytes !== undefined && parentBytes < mostBytes)
+async function warnOfParent(
+  { cgroups, log }: QemuContext,
+  { id, shape, cgroups: paths }: MachineRecord,
+): Promise<void> {
+  const parentBytes = await cgroups.memoryAbove(paths);
+  const guestBytes = shape.memoryMib * 1024 * 1024;
+  if (parentBytes !== undefined && parentBytes < guestBytes)
     log.warn(
-      { machine: record.id, parentBytes, mostBytes },
-      "the machine may need more memory than its cgroup parent has, and would be killed; a RuntimeClass's overhead.podFixed is what the parent is made larger by",
+      { machine: id, parentBytes, guestBytes },
+      "the machine's guest may use more memory than its cgroup parent has, and would be killed; a RuntimeClass's overhead.podFixed is what the parent is made larger by",
     );
 }
 

@@ -10,11 +10,14 @@ export class CgroupTree implements AsyncDisposable {
   /** As the group is named to a runtime or a kubelet. */
   readonly path: string;
   readonly #roots: string[];
+  /** kubelet makes groups also in a version 2 that stands beside version 1. */
+  readonly #beside: string[];
 
-  private constructor(path: string, { version, roots }: ReturnType<typeof hierarchiesOf>) {
+  private constructor(path: string, { version, roots, unified }: ReturnType<typeof hierarchiesOf>) {
     this.path = path;
     this.version = version;
     this.#roots = roots;
+    this.#beside = unified && !roots.includes(unified) ? [unified] : [];
   }
 
   static async make(): Promise<CgroupTree> {
@@ -58,7 +61,7 @@ export class CgroupTree implements AsyncDisposable {
             .filter((entry) => entry.isDirectory())
             .flatMap(({ name }) => [name, ...below(join(place, name)).map((one) => join(name, one))])
         : [];
-    return [...new Set(this.#roots.flatMap((root) => below(join(root, path))))].sort();
+    return [...new Set([...this.#roots, ...this.#beside].flatMap((root) => below(join(root, path))))].sort();
   }
 
   /** Processes in a group or below it. */
@@ -70,7 +73,7 @@ export class CgroupTree implements AsyncDisposable {
 
   /** Nothing may live in it any more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const root of this.#roots) {
+    for (const root of [...this.#roots, ...this.#beside]) {
       const places = [this.path, ...this.groups().map((one) => join(this.path, one))];
       for (const place of places.reverse()) if (existsSync(join(root, place))) await rmdir(join(root, place));
     }

@@ -254,3 +254,42 @@ async function refused(call: Promise<void>, code: status, word: string): Promise
     return true;
   });
 }
+
+/**
+ * Two Pods whose agents are stopped in their tracks, one asked for the end of its container and the other for the container's removal: both are done in our
+ * own time, with the machines. `pids` are those of the machines there are.
+ */
+export async function endsTheSilent(faulty: FaultyCri, pids: () => number[]): Promise<void> {
+  const { client } = faulty;
+  const [stopped, removed] = await Promise.all(
+    ['silent-stop', 'silent-remove'].map(async (name) => {
+      const pod = new PodLife(faulty, name);
+      await pod.run();
+      await pod.create();
+      await pod.start();
+      await pod.speaks();
+      return pod;
+    }),
+  );
+  for (const pid of pids()) process.kill(pid, 'SIGSTOP');
+  const began = performance.now();
+  await Promise.all([client.stopContainer({ containerId: stopped!.containerId, timeout: 1n }), removed!.remove()]);
+  const tookMs = performance.now() - began;
+  assert.ok(tookMs < 60_000, `it took ${tookMs} ms`);
+  assert.deepEqual(pids(), [], 'the machines are gone');
+  const { status: ended } = await client.containerStatus({ containerId: stopped!.containerId });
+  assert.deepEqual([ended?.state, ended?.exitCode], [cri.ContainerState.CONTAINER_EXITED, 137]);
+  assert.match(ended?.message ?? '', /did not answer/);
+  const { containers = [] } = await client.listContainers({});
+  assert.deepEqual(
+    containers.map(({ id }) => id),
+    [stopped!.containerId],
+  );
+  const { items = [] } = await client.listPodSandbox({});
+  assert.ok(items.every(({ state }) => state === cri.PodSandboxState.SANDBOX_NOTREADY));
+  for (const pod of [stopped!, removed!]) {
+    await pod.stopSandbox();
+    await pod.removeSandbox();
+  }
+  await faulty.sweep();
+}
