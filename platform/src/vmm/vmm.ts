@@ -19,7 +19,7 @@ export interface MachineShape {
 
 /** A guest's disk slot. Slots are fixed in a template: the guest knows them by name before it knows what is in them. */
 export interface DiskAttachment {
-  /** 'scratch' (writable, ext4) or 'image0'..'image7' (read-only EROFS) or 'volume0'..'volume3'. */
+  /** 'scratch' (writable, ext4) or 'image0'..'image7' (read-only EROFS). */
   slot: string;
   /** A file on the host (raw). */
   path: string;

@@ -11,9 +11,12 @@ const common = {
   program: '/usr/bin/qemu-system-x86_64',
   programArguments: ['-M', 'microvm'],
 };
-const environment = ['PATH=/usr/bin:/bin', 'MALLOC_ARENA_MAX=1', 'MALLOC_TRIM_THRESHOLD_=131072'].flatMap(
-  (variable) => ['--env', variable],
-);
+const environment = [
+  'PATH=/usr/bin:/bin',
+  'MALLOC_ARENA_MAX=1',
+  'G_SLICE=always-malloc',
+  'MALLOC_TRIM_THRESHOLD_=131072',
+].flatMap((variable) => ['--env', variable]);
 const sockets = ['--huge-pages', 'no'].concat(
   ['10:/run/x/m/qmp', '11:/run/x/m/pass', '12:/run/x/m/agent'].flatMap((value) => ['--listen', value]),
 );
@@ -76,7 +79,7 @@ test('a share is a connection to a server that the launcher starts', () => {
   const actual = launcherArguments({ ...common, mode: 'run', deviceNodes: [], disks: [], shares });
   const from = actual.indexOf('--share-server');
   assert.deepEqual(actual.slice(from, from + 6), [
-    ...['--share-server', '/usr/lib/qemu/virtiofsd', '--share', '34:rw:/run/p/shared', '--share', '35:r:/srv'],
+    ...['--share-server', '/usr/lib/qemu/virtiofsd', '--share', '30:rw:/run/p/shared', '--share', '31:r:/srv'],
   ]);
 });
 

