@@ -5,14 +5,25 @@ import { isJsonObject } from '../json.ts';
 import type { ScalePaths } from '../kind.ts';
 import { formatLabelSelector } from '../selectors/label-selector.ts';
 import { nonNegative } from './apps/workload-validation.ts';
+import { ageCell, ageColumn, column, nameCell, nameColumn } from './columns.ts';
 import { defineKind } from './define.ts';
 
 /** Its structure and validation; the resource is named for errors alone. */
 export const scaleKind = defineKind<Scale>({
   ref: { group: 'autoscaling', version: 'v1', resource: 'scales', namespaced: true },
   kind: 'Scale',
-  columns: [],
-  row: () => [],
+  columns: [
+    nameColumn,
+    column('Desired', 'Replicas there should be.', { type: 'integer' }),
+    column('Available', 'Replicas there are.', { type: 'integer' }),
+    ageColumn,
+  ],
+  row: (scale, nowMs) => [
+    nameCell(scale),
+    scale.spec?.replicas ?? 0,
+    scale.status?.replicas ?? 0,
+    ageCell(scale, nowMs),
+  ],
   defaults(scale) {
     scale.spec ??= {};
     scale.spec.replicas ??= 0;

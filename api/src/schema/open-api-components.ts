@@ -1,7 +1,8 @@
 /** The schemas of an OpenAPI document: types of generated/schemas.json with their words from generated/descriptions.json. */
 import { listStrategy } from '../patch/merge-keys.ts';
 import type { Descriptions } from './descriptions.ts';
-import { type FieldType, type Scalar, structType } from './schema.ts';
+import type { GroupVersionKind } from './open-api-operation.ts';
+import { type FieldType, hasStructType, type Scalar, structType, typeNameOf } from './schema.ts';
 
 const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1';
 const quantity = 'io.k8s.apimachinery.pkg.api.resource.Quantity';
@@ -47,12 +48,6 @@ const scalarSchemas: Record<Scalar, object> = {
   any: { type: 'object' },
 };
 
-interface GroupVersionKind {
-  group: string;
-  version: string;
-  kind: string;
-}
-
 /** Collects the schemas that a document refers to. */
 export class SchemaComponents {
   readonly schemas: Record<string, object> = { ...scalarComponents };
@@ -62,8 +57,15 @@ export class SchemaComponents {
     this.#words = words;
   }
 
-  addKind(typeName: string, gvk: GroupVersionKind): void {
-    const name = this.#addStruct(typeName);
+  addKind(gvk: GroupVersionKind): void {
+    const { group, version, kind } = gvk;
+    const typeName = typeNameOf(group, version, kind);
+    const name = componentName(typeName);
+    if (hasStructType(typeName)) this.#addStruct(typeName);
+    else {
+      // An early version, served for old clients in the form that became v1.
+      this.schemas[name] = { ...this.schemas[this.#addStruct(typeNameOf(group, 'v1', kind))] };
+    }
     Object.assign(this.schemas[name]!, { 'x-kubernetes-group-version-kind': [gvk] });
   }
 

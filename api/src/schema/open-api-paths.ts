@@ -1,59 +1,9 @@
-/** The paths of an OpenAPI document: the operations on each kind, with the parameters clients look for. */
+/** The paths of an OpenAPI document: what can be asked of each kind, of its subresources, and of what can only be posted. */
 import type { Kind } from '../kind.ts';
-import { reference } from './open-api-components.ts';
-
-interface Operation {
-  description: string;
-  operationId: string;
-  tags: string[];
-  parameters: object[];
-  requestBody?: object;
-  responses: Record<string, object>;
-  'x-kubernetes-action': string;
-  'x-kubernetes-group-version-kind': object;
-}
-
-const query = (name: string, description: string, type = 'string') => ({
-  name,
-  in: 'query',
-  description,
-  schema: { type, uniqueItems: true },
-});
-
-const inPath = (name: string, description: string) => ({
-  name,
-  in: 'path',
-  required: true,
-  description,
-  schema: { type: 'string', uniqueItems: true },
-});
-
-const writeParameters = [
-  query('dryRun', 'With All, the request is answered as if it had been done, and nothing is stored.'),
-  query('fieldManager', 'Who makes the change.'),
-  query(
-    'fieldValidation',
-    'What becomes of unknown fields: Ignore drops them, Warn drops them and says so, Strict refuses the request.',
-  ),
-];
-
-const listParameters = [
-  query('labelSelector', 'Only objects whose labels match.'),
-  query('fieldSelector', 'Only objects whose fields match.'),
-  query('limit', 'The most objects one answer holds.', 'integer'),
-  query('continue', 'Where a longer list goes on.'),
-  query('resourceVersion', 'How fresh the answer has to be.'),
-  query('resourceVersionMatch', 'How resourceVersion is meant.'),
-  query('sendInitialEvents', 'Whether a watch begins with what is there.', 'boolean'),
-  query('timeoutSeconds', 'How long a watch lasts.', 'integer'),
-  query('watch', 'Follow changes instead of listing.', 'boolean'),
-];
-
-const deleteParameters = [
-  query('dryRun', 'With All, nothing is deleted.'),
-  query('gracePeriodSeconds', 'Seconds until the end; 0: at once.', 'integer'),
-  query('propagationPolicy', 'What becomes of dependents.'),
-];
+import { componentName } from './open-api-components.ts';
+import { type Action, type GroupVersionKind, operation, type Subject } from './open-api-operation.ts';
+import { deleteParameters, inPath, listParameters, patchParameters, writeParameters } from './open-api-parameters.ts';
+import { typeNameOf } from './schema.ts';
 
 const patchTypes = [
   'application/json-patch+json',
@@ -67,58 +17,93 @@ function patchTypesOf({ openApiSchema }: Kind): string[] {
   return openApiSchema ? patchTypes.filter((type) => !type.includes('strategic')) : patchTypes;
 }
 
+/** What is posted and answered without being kept: reviews, bindings, evictions, tokens. */
+export interface Posted {
+  /** Where: `pods` and `eviction`, or `tokenreviews` and ''. */
+  group: string;
+  version: string;
+  resource: string;
+  subresource: string;
+  namespaced: boolean;
+  /** What. */
+  kind: GroupVersionKind;
+}
+
+/** What the scale subresource of every kind shows. */
+export const scaleKind: GroupVersionKind = { group: 'autoscaling', version: 'v1', kind: 'Scale' };
+
+export const componentOfKind = ({ group, version, kind }: GroupVersionKind): string =>
+  componentName(typeNameOf(group, version, kind));
+
+type Paths = Record<string, object>;
+
 /** Path to its operations; `component` is the kind's schema. */
-export function operationsOf(kind: Kind, component: string): Record<string, object> {
+export function operationsOf(kind: Kind, component: string): Paths {
   const { group, version, resource, namespaced } = kind.ref;
-  const root = group ? `/apis/${group}/${version}` : `/api/${version}`;
-  const base = namespaced ? `${root}/namespaces/{namespace}/${resource}` : `${root}/${resource}`;
-  const name = inPath('name', `name of the ${kind.kind}`);
-  const scope = namespaced ? [inPath('namespace', 'the namespace')] : [];
-  const make = maker(kind, component);
-  const paths: Record<string, object> = {
+  const { base, scope } = placeOf(kind.ref);
+  const gvk = { group, version, kind: kind.kind };
+  const scoped = namespaced ? `Namespaced${kind.kind}` : kind.kind;
+  const subject = { group, version, gvk, component, patchTypes: patchTypesOf(kind), name: scoped };
+  const named = [inPath('name', `name of the ${kind.kind}`), ...scope];
+  const paths: Paths = {
     [base]: {
-      get: make('list', listParameters, 'List'),
-      post: make('post', writeParameters),
-      delete: make('deletecollection', [...deleteParameters, ...listParameters]),
+      get: operation(subject, 'list', listParameters),
+      post: operation(subject, 'post', writeParameters),
+      delete: operation(subject, 'deletecollection', [...deleteParameters, ...listParameters]),
       parameters: scope,
     },
     [`${base}/{name}`]: {
-      get: make('get', []),
-      put: make('put', writeParameters),
-      patch: make('patch', [
-        ...writeParameters,
-        query('force', 'With apply: take fields over from other managers.', 'boolean'),
-      ]),
-      delete: make('delete', deleteParameters),
-      parameters: [name, ...scope],
+      ...viewOf(subject),
+      delete: operation(subject, 'delete', deleteParameters),
+      parameters: named,
     },
   };
-  if (namespaced) paths[`${root}/${resource}`] = { get: make('list', listParameters, 'List', 'ForAllNamespaces') };
+  for (const view of kind.subresources) {
+    const shown = view === 'scale' ? { gvk: scaleKind, component: componentOfKind(scaleKind) } : {};
+    const of = { ...subject, ...shown, name: scoped + wordOf(view) };
+    paths[`${base}/{name}/${view}`] =
+      view === 'finalize'
+        ? { put: operation(of, 'put', writeParameters), parameters: named }
+        : { ...viewOf(of), parameters: named };
+  }
+  if (namespaced) {
+    const everywhere = { ...subject, name: `${kind.kind}ForAllNamespaces` };
+    paths[`${rootOf(kind.ref)}/${resource}`] = { get: operation(everywhere, 'list', listParameters) };
+  }
   return paths;
 }
 
-function maker(kind: Kind, component: string) {
-  const { group, version } = kind.ref;
-  const label = `${group ? group.split('.')[0] : 'core'}_${version}`;
-  const gvk = { group, version, kind: kind.kind };
-  return (action: string, parameters: object[], suffix = '', idSuffix = ''): Operation => {
-    const schema = reference(`${component}${suffix}`);
-    const types = action === 'patch' ? patchTypesOf(kind) : ['application/json'];
-    const hasBody = ['post', 'put', 'patch'].includes(action);
-    return {
-      description: `${action} ${kind.kind}`,
-      operationId: `${action}_${label}_${kind.kind}${idSuffix}`,
-      tags: [label],
-      parameters,
-      ...(hasBody && {
-        requestBody: {
-          required: true,
-          content: Object.fromEntries(types.map((type) => [type, { schema: action === 'patch' ? {} : schema }])),
-        },
-      }),
-      responses: { '200': { description: 'OK', content: { 'application/json': { schema } } } },
-      'x-kubernetes-action': action,
-      'x-kubernetes-group-version-kind': gvk,
-    };
+/** Read, replaced and patched under its name. */
+function viewOf(subject: Subject): { [method in Action]?: object } {
+  return {
+    get: operation(subject, 'get'),
+    put: operation(subject, 'put', writeParameters),
+    patch: operation(subject, 'patch', patchParameters),
   };
 }
+
+/** Of something that is posted, to a collection or to a subresource of an object. */
+export function operationsOfPosted(posted: Posted, owner: string): Paths {
+  const { group, version, subresource, namespaced, kind: gvk } = posted;
+  const { base, scope } = placeOf(posted);
+  const what = subresource ? `${owner}${wordOf(subresource)}` : gvk.kind;
+  const name = `${namespaced ? 'Namespaced' : ''}${what}`;
+  const subject = { group, version, gvk, component: componentOfKind(gvk), patchTypes: [], name };
+  const parameters = subresource ? [inPath('name', `name of the ${owner}`), ...scope] : scope;
+  const path = subresource ? `${base}/{name}/${subresource}` : base;
+  return { [path]: { post: operation(subject, 'post', writeParameters), parameters } };
+}
+
+type Place = Pick<Posted, 'group' | 'version' | 'resource' | 'namespaced'>;
+
+const rootOf = ({ group, version }: Pick<Place, 'group' | 'version'>) =>
+  group ? `/apis/${group}/${version}` : `/api/${version}`;
+
+function placeOf(place: Place): { base: string; scope: object[] } {
+  const root = rootOf(place);
+  return place.namespaced
+    ? { base: `${root}/namespaces/{namespace}/${place.resource}`, scope: [inPath('namespace', 'the namespace')] }
+    : { base: `${root}/${place.resource}`, scope: [] };
+}
+
+const wordOf = (subresource: string) => subresource.slice(0, 1).toUpperCase() + subresource.slice(1);

@@ -5,7 +5,8 @@
 import type { Kind } from '../kind.ts';
 import { readDescriptions } from './descriptions.ts';
 import { componentName, SchemaComponents } from './open-api-components.ts';
-import { operationsOf } from './open-api-paths.ts';
+import { operationsOf, operationsOfPosted, type Posted, scaleKind } from './open-api-paths.ts';
+import { podLogPath } from './open-api-pod-log.ts';
 import { typeNameOf } from './schema.ts';
 
 export interface OpenApiDocument {
@@ -15,8 +16,16 @@ export interface OpenApiDocument {
   components: { schemas: Record<string, object> };
 }
 
-/** Of the kinds of one group version, of which there is at least one. Reads the types' descriptions when it is first called. */
-export async function openApiV3(kinds: readonly Kind[], serverVersion = '1.33'): Promise<OpenApiDocument> {
+/** What one document describes: all that is served under one group version. */
+export interface Described {
+  kinds: readonly Kind[];
+  posted?: readonly Posted[];
+}
+
+const serverVersion = '1.33';
+
+/** Reads the types' descriptions when it is first called. */
+export async function openApiV3({ kinds, posted = [] }: Described): Promise<OpenApiDocument> {
   const components = new SchemaComponents(await readDescriptions());
   const paths: Record<string, object> = {};
   for (const kind of kinds) {
@@ -24,9 +33,16 @@ export async function openApiV3(kinds: readonly Kind[], serverVersion = '1.33'):
     const component = componentOf(kind);
     const gvk = { group, version, kind: kind.kind };
     if (kind.openApiSchema) components.addCustom(component, kind.openApiSchema, gvk);
-    else components.addKind(typeNameOf(group, version, kind.kind), gvk);
+    else components.addKind(gvk);
     components.addList(component, gvk);
+    if (kind.subresources.includes('scale')) components.addKind(scaleKind);
     Object.assign(paths, operationsOf(kind, component));
+    if (group === '' && kind.ref.resource === 'pods') Object.assign(paths, podLogPath);
+  }
+  for (const one of posted) {
+    components.addKind(one.kind);
+    const owner = kinds.find(({ ref }) => ref.resource === one.resource)?.kind ?? '';
+    Object.assign(paths, operationsOfPosted(one, owner));
   }
   return {
     openapi: '3.0.0',

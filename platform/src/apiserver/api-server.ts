@@ -127,7 +127,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const virtualKinds = metricsKinds(new UsageSource({ gateway: options.gateway, clock }));
   const discovery = new Discovery(kinds, actions, virtualKinds);
   const parts = { context, authorizer, actions, virtualKinds };
-  const paths = createPaths({ context, discovery, version: versionDocument(options.version), keySet: tokens.keySet });
+  const version = versionDocument(options.version);
+  const paths = createPaths({ context, discovery, version, actions, keySet: tokens.keySet });
   const { localNode, kubeletAuthority, streaming, maxWatches } = options;
   const authority = kubeletAuthority ? { kubeletAuthority } : {};
   const gateway = nodeGateways({ local: options.gateway, localNode, ...authority, context, pki, clock, log });

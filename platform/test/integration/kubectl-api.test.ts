@@ -78,6 +78,19 @@ for (const kubectl of kubectls) {
       assert.equal(await ok(['get', '--raw', '/readyz']), 'ok');
     });
 
+    test('explains what can only be posted, whole and field by field', async () => {
+      const reviews = (await ok(['api-resources', '--verbs=create', '-o', 'name'])).trim().split('\n');
+      const listed = new Set((await ok(['api-resources', '--verbs=list', '-o', 'name'])).trim().split('\n'));
+      const posted = reviews.filter((name) => !listed.has(name));
+      assert.ok(posted.includes('selfsubjectaccessreviews.authorization.k8s.io'), `${posted}`);
+      for (const name of posted) assert.match(await ok(['explain', name]), /^KIND: +\w+$/m);
+      assert.match(
+        await ok(['explain', 'selfsubjectaccessreviews.spec.resourceAttributes.verb']),
+        /FIELD: verb <string>.*verb is a kubernetes/s,
+      );
+      assert.match(await ok(['explain', 'tokenreviews', '--recursive']), /audiences\t<\[\]string>/);
+    });
+
     test('apply creates, changes and sees that nothing changed', async () => {
       const same = await ok(['apply', '-f', '-'], { input: manifest('registry.example/web:1') });
       assert.match(same, /pod\/web unchanged\nconfigmap\/settings unchanged/);

@@ -102,6 +102,10 @@ for (const kubectl of kubectls) {
       await ok(['patch', 'ct', 'changed', '--type=json', '-p', '[{"op":"add","path":"/spec/note","value":null}]']);
       await fails(['patch', 'ct', 'changed', '-p', '{"spec":{}}'], /UnsupportedMediaType|not supported|unknown format/);
       await ok(['scale', 'ct/changed', '--replicas=5']);
+      assert.match(
+        await ok(['get', 'ct/changed', '--subresource=scale']),
+        /^NAME +DESIRED +AVAILABLE +AGE\nchanged +5 +\d+ +\d+s\n$/,
+      );
       await ok(['label', 'ct', 'changed', 'tier=front']);
       await ok([
         'patch',

@@ -8,7 +8,7 @@ import { schemaV2 } from './openapi-v2-schema.ts';
 import { WireReader } from './wire-reader.ts';
 
 const core = allKinds.filter(({ ref }) => ref.group === '');
-const document = openApiV2([await openApiV3(core)]);
+const document = openApiV2([await openApiV3({ kinds: core })]);
 
 test('references, required fields and extensions survive the way to version 2', () => {
   const pod = document.definitions['io.k8s.api.core.v1.Pod'];

@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
-import type { Kind } from '@sampan/api/kind.ts';
-import { openApiV3 } from '@sampan/api/schema/open-api.ts';
+import { type Described, openApiV3 } from '@sampan/api/schema/open-api.ts';
+import type { Action } from '../meta/action.ts';
 import type { KindTable } from '../meta/kinds.ts';
 import { type Exchange, send, sendBytes, sendGzipped } from './exchange.ts';
 import { formatOf, notAcceptable, parseAccept } from './negotiate.ts';
@@ -24,17 +24,20 @@ interface Document {
 
 export class OpenApi {
   readonly #kinds: KindTable;
-  readonly #made = new Map<string, { of: readonly Kind[]; document: Promise<Document> }>();
-  #index: { version: number; groupVersions: Map<string, Kind[]> } | undefined;
+  readonly #actions: readonly Action[];
+  readonly #made = new Map<string, { of: Described; document: Promise<Document> }>();
+  #index: { version: number; groupVersions: Map<string, Described> } | undefined;
 
-  constructor(kinds: KindTable) {
+  constructor(kinds: KindTable, actions: readonly Action[]) {
     this.#kinds = kinds;
+    this.#actions = actions;
   }
 
-  /** `api/v1` or `apis/<group>/<version>` to the kinds its document describes. */
-  get #groupVersions(): ReadonlyMap<string, Kind[]> {
+  /** `api/v1` or `apis/<group>/<version>` to what its document describes. */
+  get #groupVersions(): ReadonlyMap<string, Described> {
     const { version, all } = this.#kinds;
-    if (this.#index?.version !== version) this.#index = { version, groupVersions: byGroupVersion(all) };
+    if (this.#index?.version !== version)
+      this.#index = { version, groupVersions: byGroupVersion({ kinds: all, posted: this.#actions }) };
     return this.#index.groupVersions;
   }
 
@@ -48,7 +51,7 @@ export class OpenApi {
 
   /** Not kept: clients do, and only old ones ask. */
   async #answerV2(exchange: Exchange): Promise<void> {
-    const documents = await Promise.all([...this.#groupVersions.values()].map((kinds) => openApiV3(kinds)));
+    const documents = await Promise.all([...this.#groupVersions.values()].map((one) => openApiV3(one)));
     const types = parseAccept(exchange.request.headers.accept).map(({ type }) => type);
     const wanted = types.find((type) => formatOf(type) === 'json' || isProtobufV2(type));
     if (!wanted) throw notAcceptable();
@@ -83,33 +86,33 @@ export class OpenApi {
   }
 
   #document(name: string): Promise<Document> {
-    const kinds = this.#groupVersions.get(name) ?? [];
+    const of = this.#groupVersions.get(name) ?? { kinds: [] };
     const before = this.#made.get(name);
-    const isCurrent = before?.of.length === kinds.length && before.of.every((kind, i) => kind === kinds[i]);
+    const isCurrent =
+      before?.of.kinds.length === of.kinds.length && before.of.kinds.every((kind, i) => kind === of.kinds[i]);
     if (before && isCurrent) return before.document;
-    const document = this.#make(kinds);
-    this.#made.set(name, { of: kinds, document });
+    const document = this.#make(of);
+    this.#made.set(name, { of, document });
     for (const old of this.#made.keys()) if (!this.#groupVersions.has(old)) this.#made.delete(old);
     return document;
   }
 
-  async #make(kinds: readonly Kind[]): Promise<Document> {
-    const text = JSON.stringify(await openApiV3(kinds));
+  async #make(of: Described): Promise<Document> {
+    const text = JSON.stringify(await openApiV3(of));
     const hash = createHash('sha512').update(text).digest('hex').toUpperCase();
     return { hash, gzipped: await compress(text) };
   }
 }
 
-function byGroupVersion(kinds: readonly Kind[]): Map<string, Kind[]> {
-  const found = new Map<string, Kind[]>();
-  for (const kind of kinds) {
-    const { group, version } = kind.ref;
-    const name = group ? `apis/${group}/${version}` : `api/${version}`;
-    const list = found.get(name);
-    if (list) list.push(kind);
-    else found.set(name, [kind]);
-  }
-  return found;
+function byGroupVersion({ kinds, posted = [] }: Described): Map<string, Described> {
+  const nameOf = ({ group, version }: { group: string; version: string }) =>
+    group ? `apis/${group}/${version}` : `api/${version}`;
+  const kindsOf = Map.groupBy(kinds, ({ ref }) => nameOf(ref));
+  const postedOf = Map.groupBy(posted, nameOf);
+  const names = new Set([...kindsOf.keys(), ...postedOf.keys()]);
+  return new Map(
+    [...names].map((name) => [name, { kinds: kindsOf.get(name) ?? [], posted: postedOf.get(name) ?? [] }]),
+  );
 }
 
 function isProtobufV2(type: string): boolean {

@@ -1,6 +1,7 @@
 /** The paths that are no resources: discovery, OpenAPI, health, version, the token issuer's keys. */
 import { createHash } from 'node:crypto';
 import { issuer } from '../auth/service-account-tokens.ts';
+import type { Action } from '../meta/action.ts';
 import { badRequest } from '../meta/failures.ts';
 import type { VerbContext } from '../verbs/context.ts';
 import type { Discovery } from './discovery.ts';
@@ -14,12 +15,13 @@ export interface PathsOptions {
   context: VerbContext;
   discovery: Discovery;
   version: object;
+  actions: readonly Action[];
   /** The service accounts' public keys, as a JSON Web Key Set. */
   keySet(): Promise<object>;
 }
 
-export function createPaths({ context, discovery, version, keySet }: PathsOptions): PathHandler {
-  const openApi = new OpenApi(context.kinds);
+export function createPaths({ context, discovery, version, actions, keySet }: PathsOptions): PathHandler {
+  const openApi = new OpenApi(context.kinds, actions);
   const served: Record<string, (exchange: Exchange) => Promise<void>> = {
     '/api': (exchange) =>
       showDiscovery(exchange, {

@@ -1,5 +1,6 @@
 /** Resource requests: authorised, then handed to the verb they name. Nothing here depends on which kind it is. */
 import type { Kind, Target } from '@sampan/api/kind.ts';
+import { scaleKind } from '@sampan/api/kinds/scale.ts';
 import { type Attributes, type Authorizer, demand, namedBy } from '../auth/authorizer.ts';
 import { type Action, decodeAction } from '../meta/action.ts';
 import { badRequest, methodNotAllowed, unknownPath } from '../meta/failures.ts';
@@ -93,7 +94,7 @@ async function handleView(call: Call, kind: Kind): Promise<void> {
 }
 
 async function handleScale(call: Call, kind: Kind): Promise<void> {
-  const { info, exchange, context, shown } = call;
+  const { info, exchange, context } = call;
   const place = placeOf(kind, info);
   const answer = async () => {
     if (info.verb === 'get') return getScale(context, place);
@@ -109,7 +110,7 @@ async function handleScale(call: Call, kind: Kind): Promise<void> {
     const patch = await parseBody(await readBody(exchange.request, context.clock), 'application/json');
     return patchScale(context, { place, caller, type, patch });
   };
-  await send(exchange, 200, await answer(), shown.format);
+  await show(call, scaleKind, await answer());
 }
 
 async function handleObject(call: Call, kind: Kind): Promise<void> {
