@@ -2,8 +2,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import type { Clock } from '../../base/clock.ts';
 import type { UserInfo } from '../auth/user.ts';
 import type { Status } from '../meta/status.ts';
+import { readAway } from './read-away.ts';
 import { isTrue } from './request-info.ts';
 
 export interface Exchange {
@@ -77,12 +79,18 @@ export function sendGzipped({ request, response }: Exchange, gzipped: Buffer): v
   response.end(request.method === 'HEAD' ? undefined : gzipped);
 }
 
-export async function sendStatus(exchange: Exchange, status: Status): Promise<void> {
+export async function sendStatus(exchange: Exchange, status: Status, clock: Clock): Promise<void> {
   const { response, request } = exchange;
   if (status.details?.retryAfterSeconds) response.setHeader('Retry-After', status.details.retryAfterSeconds);
+  if (request.complete) return send(exchange, status.code, status);
   // What is left of a refused body must not be read as the next request.
-  if (!request.complete) response.setHeader('Connection', 'close');
-  await send(exchange, status.code, status);
+  response.setHeader('Connection', 'close');
+  setHead(exchange, status.code, 'application/json');
+  const body = Buffer.from(JSON.stringify(status));
+  response.setHeader('Content-Length', body.length);
+  response.write(body);
+  await readAway(request, clock);
+  response.end();
 }
 
 /** As kube-apiserver: up to here warnings are sent whole. */

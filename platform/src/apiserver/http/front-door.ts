@@ -132,7 +132,7 @@ export class FrontDoor {
     if (status.code >= 500) this.#options.log.error({ ...fields, stack: (error as Error).stack }, 'request failed');
     else this.#options.log.debug(fields, 'request refused');
     if (response.headersSent) response.destroy();
-    else await sendStatus(exchange, status).catch(() => response.destroy());
+    else await sendStatus(exchange, status, this.#options.context.clock).catch(() => response.destroy());
   }
 
   async #answer(exchange: Exchange): Promise<void> {
