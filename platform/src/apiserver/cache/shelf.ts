@@ -29,8 +29,8 @@ export class Shelf {
   }
 
   /** To be called about once a second: what has not been read for some time is made smaller. */
-  rest(): void {
-    this.slabs.rest();
+  async rest(): Promise<void> {
+    await this.slabs.rest();
   }
 
   /** The item is in use: it stays parsed for this generation and the next. */

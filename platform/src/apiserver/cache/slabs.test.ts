@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as othersTurn } from 'node:timers/promises';
 import { type Place, Slabs } from './slabs.ts';
 
 const place = (): Place => ({ slab: undefined, start: 0, length: 0 });
@@ -14,10 +15,11 @@ function numbers(seed: number): (bound: number) => number {
   };
 }
 
-test('every value reads as it was put, through any order of puts and drops', () => {
+test('every value reads as it was put, through any order of puts and drops', async () => {
   const slabs = new Slabs();
   const next = numbers(7);
   const held = new Map<Place, string>();
+  let resting = Promise.resolve();
   for (let i = 0; i < 20_000; i++) {
     const isLong = next(500) === 0;
     const text = `${i}-é-${'x'.repeat(next(isLong ? 600_000 : 900))}`;
@@ -30,8 +32,11 @@ test('every value reads as it was put, through any order of puts and drops', () 
       slabs.drop(old);
       assert.equal(slabs.bytesOf(old), undefined);
     }
-    if (next(10) === 0) slabs.rest();
+    // Goes on while it rests.
+    if (i % 100 === 0) resting = resting.then(() => slabs.rest());
+    if (next(10) === 0) await othersTurn();
   }
+  await resting;
   for (const [at, text] of held) assert.ok(textOf(slabs, at) === text);
 });
 
@@ -66,7 +71,7 @@ test('giving back twice is giving back once', () => {
   assert.equal(two.slab?.live, 3);
 });
 
-test('what rests is packed, what is read is not, and both read as they were put', () => {
+test('what rests is packed, what is read is not, and both read as they were put', async () => {
   const slabs = new Slabs();
   const all = Array.from({ length: 4000 }, (_, i) => {
     const at = place();
@@ -76,25 +81,27 @@ test('what rests is packed, what is read is not, and both read as they were put'
   const unpacked = () => new Set(all.filter(({ slab }) => slab?.bytes).map(({ slab }) => slab)).size;
   const before = unpacked();
   assert.ok(before >= 8);
-  slabs.rest();
+  const resting = slabs.rest();
+  assert.equal(unpacked(), before - 1, 'one block, and then it is the turn of others');
+  await resting;
   assert.equal(unpacked(), 1, 'only the open block is as it was');
   for (const [i, at] of all.entries()) assert.ok(textOf(slabs, at)?.startsWith(`${i} text`));
   assert.equal(unpacked(), before);
-  slabs.rest();
+  await slabs.rest();
   assert.equal(unpacked(), before, 'just read');
   for (let turn = 0; turn < 20; turn++) {
-    slabs.rest();
+    await slabs.rest();
     textOf(slabs, all[0]!);
   }
   assert.equal(unpacked(), 2, 'the open one and the one that is read');
 });
 
-test('what does not become smaller is left as it is', () => {
+test('what does not become smaller is left as it is', async () => {
   const slabs = new Slabs();
   const next = numbers(3);
   const at = place();
   slabs.put(at, Array.from({ length: 100_000 }, () => String.fromCharCode(32 + next(95))).join(''));
   const was = at.slab?.bytes;
-  for (let turn = 0; turn < 50; turn++) slabs.rest();
+  for (let turn = 0; turn < 50; turn++) await slabs.rest();
   assert.equal(at.slab?.bytes, was);
 });

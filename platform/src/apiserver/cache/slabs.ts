@@ -7,6 +7,7 @@
  *
  * It owns where bytes stand; who holds a value may read it by `bytesOf` until he gives it back, and must not keep what he is shown.
  */
+import { setImmediate as othersTurn } from 'node:timers/promises';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
 /** One value's place. Made by its holder, filled in by `put`. */
@@ -37,7 +38,7 @@ const aloneBytes = slabBytes / 4;
 const maxSpare = 8;
 /** Turns after which a block that was read is packed. What was written and never read need not wait. */
 const restTurns = 15;
-/** A turn takes no longer than packing so many blocks: some ten milliseconds. */
+/** A turn takes no more than packing so many blocks: some ten milliseconds. */
 const packedATurn = 16;
 /** Packing has to be worth it. */
 const mostPacked = 0.7;
@@ -70,8 +71,11 @@ export class Slabs {
     if (slab !== this.#open && isSparse(slab)) this.#vacate(slab);
   }
 
-  /** A turn: packs some of what was not read for several of them. */
-  rest(): void {
+  /**
+   * A turn: packs some of what was not read for several of them. Whatever else is to be done is done between one block and the next: a block
+   * is half a millisecond or more, and whoever waits for an event waits for it. Not to be called again before it has resolved.
+   */
+  async rest(): Promise<void> {
     this.#turn += 1;
     let left = packedATurn;
     for (const slab of this.#sealed) {
@@ -79,6 +83,7 @@ export class Slabs {
       if (!slab.bytes || this.#turn - slab.readIn < restTurns) continue;
       this.#pack(slab);
       left -= 1;
+      await othersTurn();
     }
   }
 

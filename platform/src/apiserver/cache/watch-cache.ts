@@ -130,8 +130,8 @@ export class WatchCache {
   }
 
   /** To be called about once a second: makes what is not read smaller. */
-  rest(): void {
-    this.#shelf.rest();
+  async rest(): Promise<void> {
+    await this.#shelf.rest();
   }
 
   async close(): Promise<void> {
