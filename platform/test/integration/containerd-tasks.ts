@@ -161,6 +161,22 @@ export function taskTests(programs: () => Promise<{ programs?: ContainerdProgram
     },
   );
 
+  check(
+    'a client that is attached goes on over kill -9 of our own process, and loses nothing of what it reads and writes',
+    async () => {
+      const count = 'i=0; while [ $i -lt 40 ]; do i=$((i + 1)); echo $i; sleep 0.1; done; echo "$(cat)"; exit 3';
+      const client = lab.attach('counts', ['sh', '-c', count]);
+      await until('it counts', async () => client.stdout().includes('\n5\n'), 40_000);
+      await lab.killService();
+      client.write('written while nobody was there\n');
+      await until('the runtime is there again', async () => lab.servicePids().length === 1, 40_000);
+      client.end('and after');
+      assert.equal(await client.exited, 3);
+      const numbers = Array.from({ length: 40 }, (_, index) => `${index + 1}\n`).join('');
+      assert.equal(client.stdout(), `${numbers}written while nobody was there\nand after\n`);
+    },
+  );
+
   check('a task that has ended keeps its exit code for a containerd that was killed meanwhile', async () => {
     assert.equal((await lab.run('ended', ['sh', '-c', 'exit 7'], ['-d'])).code, 0);
     await until('it has ended', async () => (await lab.state('ended')) === 'STOPPED');
@@ -183,7 +199,11 @@ export function taskTests(programs: () => Promise<{ programs?: ContainerdProgram
 
   check('what happens to a task is told in order', async () => {
     const events = lab.events();
-    await delay(300);
+    let asked = 0;
+    await until('they are heard', async () => {
+      await lab.ctr(['namespaces', 'label', 'default', `asked=${asked++}`]);
+      return events.text().includes('/namespaces/update');
+    });
     assert.equal((await lab.run('told', ['sh', '-c', 'exit 4'], ['--rm'])).code, 4);
     await until('its end is told', async () => events.text().includes('/tasks/delete'));
     await events.stop();

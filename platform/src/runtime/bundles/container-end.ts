@@ -75,15 +75,15 @@ export async function reconcile(context: BundleContext, sandbox: LiveSandbox, ag
   for (const id of known.keys()) if (!context.containers.has(id)) await agent.removeContainer(id);
 }
 
-/** Lets go of everything a container holds on the host, but for mounts that go with its sandbox. Idempotent. */
+/** Lets go of everything a container holds on the host, but for mounts that go with its sandbox, and FIFOs where the same client asks again. Idempotent. */
 export async function forgetContainer(
   context: BundleContext,
   container: LiveContainer,
-  { isMounted = true } = {},
+  { isMounted = true, isHeld = true } = {},
 ): Promise<void> {
   const { id, sandboxId } = container.record;
   await Promise.all([container.pump?.stop(), container.input?.close()]);
-  await container.held.release();
+  if (isHeld) await container.held.release();
   for (const exec of [...container.execs.values()]) await forgetExec(context, container, exec);
   await context.step('bundle-unmount');
   if (isMounted) await context.options.mounts.release(context.paths.part(sandboxId, id));

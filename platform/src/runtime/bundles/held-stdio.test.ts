@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { FakeClock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/log.ts';
 import { FakeNetwork, newFakeNetworkState } from '../../network/fake/fake-network.ts';
 import { FakeHost } from '../../vmm/fake/fake-host.ts';
@@ -41,6 +42,10 @@ class FakeKeeper implements StdioKeeper {
 class World implements AsyncDisposable {
   readonly directory: string;
   readonly keeper = new FakeKeeper();
+  readonly clock = new FakeClock();
+  /** The step at which nothing goes on. */
+  diesAt: string | undefined;
+  died!: Promise<void>;
   readonly host = new FakeHost();
   readonly #agents = new FakeAgents();
   readonly #network = newFakeNetworkState();
@@ -61,6 +66,13 @@ class World implements AsyncDisposable {
   async open(): Promise<void> {
     const network = new FakeNetwork({ state: this.#network });
     await network.start();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.died = promise;
+    const dies = (step: string) => {
+      if (step !== this.diesAt) return;
+      resolve();
+      return new Promise<void>(() => {});
+    };
     this.runtime = createBundleRuntime({
       vmms: { vm: new FakeVmm(this.host) },
       network,
@@ -68,6 +80,8 @@ class World implements AsyncDisposable {
       run: this.directory,
       log: silentLogger,
       keeper: this.keeper,
+      clock: this.clock,
+      onStep: dies,
       mounts: {
         prepare: async (share) => void (await mkdir(share, { recursive: true })),
         bind: async () => {},
@@ -85,7 +99,7 @@ class World implements AsyncDisposable {
 
   async start(id: string, args: string[], stdio: BundleStdio): Promise<void> {
     const bundle = join(this.directory, `bundle-${id}`);
-    await mkdir(bundle);
+    await mkdir(bundle, { recursive: true });
     const config = {
       ociVersion: '1.0.2',
       process: { args, cwd: '/' },
@@ -169,6 +183,30 @@ test('a client that reads meets no end when the process dies, and reads on what 
   await first.until('before after end');
   await second.until('before after end');
   assert.deepEqual([...world.keeper.open.keys()], []);
+});
+
+test('a client whose container was half made when the process died meets no end before it asks again, or half a minute is over', async () => {
+  await using world = await World.create();
+  for (const asksAgain of [true, false]) {
+    const id = `half-${asksAgain}`;
+    const stdout = world.fifo(`${id}-out`);
+    using client = new Client(stdout);
+    world.diesAt = 'bundle-made';
+    const making = world.start(id, ['cat'], { stdout });
+    await world.died;
+    await world.restart();
+    await client.until('');
+    assert.ok(world.keeper.open.has(stdout));
+    making.catch(() => {});
+    world.diesAt = undefined;
+    if (asksAgain) {
+      await world.start(id, ['echo', 'hello'], { stdout });
+      await client.until('hello\n end');
+    } else {
+      await world.clock.advance(31_000);
+      await client.until(' end');
+    }
+  }
 });
 
 test('an exec is held, too, and nothing stays held of what is deleted, was never made whole, or lost its machine', async () => {

@@ -50,7 +50,7 @@ async function recoverSandbox(context: BundleContext, sandbox: LiveSandbox): Pro
   // Never answered: whoever asked will ask again. Or answered as gone.
   if (record.state === 'creating' || record.state === 'deleting') return deleteSandbox(context, record.id);
   for (const container of context.containersOf(record.id))
-    if (container.record.state === 'creating') await forgetContainer(context, container);
+    if (container.record.state === 'creating') await forgetUnanswered(context, container);
   if (record.state === 'notready') {
     await releaseAll(context, sandbox);
     return sandbox.ended.resolve();
@@ -68,6 +68,20 @@ async function recoverSandbox(context: BundleContext, sandbox: LiveSandbox): Pro
     made.resolve();
     for (const exec of execs.values()) if (exec.record.state !== 'created') exec.made.resolve();
   }
+}
+
+/** How long one who was not answered may take to ask again. */
+const graceMs = 30_000;
+
+/** Its client still reads, and would be gone if it met the end of its FIFOs before it is asked for again. */
+async function forgetUnanswered(context: BundleContext, container: LiveContainer): Promise<void> {
+  const { id } = container.record;
+  await forgetContainer(context, container, { isHeld: false });
+  const { clock } = context.options;
+  void clock.sleep(graceMs, context.closing.signal).then(
+    () => (context.containers.has(id) ? undefined : container.held.release()),
+    () => {},
+  );
 }
 
 /** Nobody will carry anything to the clients of what was in it. */

@@ -24,6 +24,15 @@ export interface ContainerdPrograms {
 }
 export const debians: ContainerdPrograms = { containerd: 'containerd', ctr: 'ctr', major: 1 };
 
+export interface AttachedClient {
+  /** All of it so far. */
+  stdout(): string;
+  write(data: string): void;
+  end(data: string): void;
+  /** Its exit code. */
+  exited: Promise<number>;
+}
+
 /** Plugins that a containerd of ours is better without: two of a machine would meet in NRI's socket. */
 const needless = { 1: [], 2: ['io.containerd.nri.v1.nri'] };
 const criPlugins = {
@@ -125,6 +134,23 @@ export class ContainerdLab {
 
   run(id: string, args: string[], flags: string[] = [], runtime = 'io.containerd.sampan.v2'): Promise<CommandResult> {
     return this.ctr(['run', ...flags, '--runtime', runtime, image, id, ...args]);
+  }
+
+  /** `ctr run` with its terminal's three streams as pipes of ours. */
+  attach(id: string, args: string[]): AttachedClient {
+    const run = ['run', '--rm', '--runtime', 'io.containerd.sampan.v2', image, id, ...args];
+    const child = spawn(this.programs.ctr, ['-a', this.socket, ...run], { env: this.env });
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk;
+    });
+    child.stdin.on('error', () => {});
+    return {
+      stdout: () => text,
+      write: (data) => child.stdin.write(data),
+      end: (data) => child.stdin.end(data),
+      exited: new Promise((resolve) => child.once('close', (code) => resolve(code ?? -1))),
+    };
   }
 
   /** What `ctr events` tells from now on. */
