@@ -1,8 +1,8 @@
 /** Carries a client's stdin to its process. The guest's pipe sets the pace; what the client closes is closed inside. */
 import { messageOf } from '@sampan/api/errors.ts';
 import type { Agent } from '../agent/agent.ts';
+import { agentOf } from './agent-of.ts';
 import type { BundleContext, LiveContainer } from './bundle-context.ts';
-import { agentOf } from './container-life.ts';
 import type { HeldStdio } from './held-stdio.ts';
 import type { InputEnd } from './stdio-ends.ts';
 

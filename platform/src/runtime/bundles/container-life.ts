@@ -1,7 +1,7 @@
 /** Containers of bundles: create, start, kill, delete. Each call runs under the container's lock; how they end is container-end.ts. */
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
-import type { Agent } from '../agent/agent.ts';
 import { Deferred } from '../deferred.ts';
+import { agentOf } from './agent-of.ts';
 import type { BundleContext, LiveContainer } from './bundle-context.ts';
 import { type BundleContainerRecord, saveBundleContainer } from './bundle-records.ts';
 import type { BundleContainer, BundleExit, CreateBundleContainer, DeleteBundleContainer } from './bundle-runtime.ts';
@@ -150,14 +150,6 @@ export async function openStdio(
     onError: (message) => context.options.log.warn({ container: id }, `its output is lost from here on: ${message}`),
   });
   container.held.releaseAfter(container.pump.done, context.closing.signal, [stdout.fifo, stderr.fifo]);
-}
-
-/** The agent of the container's sandbox, once it is set up. Throws FailedPrecondition when the machine is gone. */
-export async function agentOf(context: BundleContext, { record }: LiveContainer): Promise<Agent> {
-  const { link, record: sandbox } = context.sandbox(record.sandboxId);
-  if (!link || sandbox.state === 'notready' || sandbox.state === 'deleting')
-    throw new SampanError('FailedPrecondition', `sandbox ${record.sandboxId} is not ready: ${sandbox.message}`);
-  return link.ready();
 }
 
 export async function startContainer(context: BundleContext, id: string): Promise<BundleContainer> {

@@ -1,11 +1,11 @@
 /** Puts the bundle runtime together: calls, one lock a container, and finding everything again. */
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { systemClock } from '../../base/clock.ts';
+import { agentOf } from './agent-of.ts';
 import { BundleContext, type BundleRuntimeOptions } from './bundle-context.ts';
 import { saveBundleContainer } from './bundle-records.ts';
 import type { BundleRuntime, BundleUsage, ProcessRef } from './bundle-runtime.ts';
 import {
-  agentOf,
   createContainer,
   deleteContainer,
   describeContainer,

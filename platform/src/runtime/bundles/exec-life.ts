@@ -5,10 +5,10 @@
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Agent, ExitInfo, GuestContainerStatus } from '../agent/agent.ts';
 import { Deferred } from '../deferred.ts';
+import { agentOf } from './agent-of.ts';
 import type { BundleContext, LiveContainer, LiveExec } from './bundle-context.ts';
 import type { BundleExec, BundleExit, StartBundleExec } from './bundle-runtime.ts';
 import { carryInputTo } from './carry-input.ts';
-import { agentOf } from './container-life.ts';
 import { type BundleExecRecord, deleteBundleExec, guestIdOf, loadBundleExecs, saveBundleExec } from './exec-records.ts';
 import { HeldStdio } from './held-stdio.ts';
 import { OutputPump } from './output-pump.ts';
