@@ -112,12 +112,23 @@ fn become_server(launch: &Launch, server: &Server, log: OwnedFd, go: OwnedFd, st
 fn command(launch: &Launch, server: &Server) -> Vec<String> {
     let program = launch.share_server.clone().unwrap_or_default();
     let source = format!("source={}", server.path);
-    let fixed = ["sandbox=namespace", "cache=auto", "announce_submounts", "xattr", "modcaps=-mknod", "log_level=warn"];
+    let fixed = ["sandbox=namespace", "announce_submounts", "xattr", "modcaps=-mknod", "log_level=warn"];
     let mut words = vec![program, format!("--fd={}", LISTENER), "-f".into(), "--rlimit-nofile=0".into()];
-    for option in fixed.into_iter().chain([source.as_str()]) {
+    let options: Vec<&str> = fixed.iter().chain(remembering(&words[0])).copied().chain([source.as_str()]).collect();
+    for option in options {
         words.extend(["-o".to_string(), option.to_string()]);
     }
     words
+}
+
+/// How long the guest remembers: everything for a second, and what it has read for as long as the file's time says that it has not changed. Without the latter
+/// each start of a program reads the program anew. Only the virtiofsd that comes with QEMU can be told both.
+fn remembering(program: &str) -> &'static [&'static str] {
+    if program.contains("/qemu/") {
+        &["cache=always", "timeout=1"]
+    } else {
+        &["cache=auto"]
+    }
 }
 
 /// What is mounted below a writable share later comes in from the host, and nothing goes out. A read-only one stays as it is now, so that nothing
