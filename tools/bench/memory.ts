@@ -6,19 +6,18 @@ export interface VmmMemory {
   guestPrivate: number;
   /** Its share of guest memory that all clones map, MiB. */
   guestShared: number;
-  /** TCG's code cache and tables, MiB; 0 with KVM. */
+  /** TCG's code cache, MiB; its tables too once `withoutTranslations` has told them from the rest. 0 with KVM. */
   tcg: number;
-  /** Everything else: heap, libraries, stacks, MiB. */
+  /** Everything else: heap and other anonymous memory, libraries, stacks, MiB. */
   own: number;
-  /** The heap's part of `own`, MiB. */
-  heap: number;
+  /** Of `own`, what no file stands behind: heap and anonymous mappings, MiB. */
+  anonymous: number;
   total: number;
 }
 
 interface Mapping {
   path: string;
   permissions: string;
-  sizeKib: number;
   pssKib: number;
   privateKib: number;
 }
@@ -27,42 +26,45 @@ const mib = 1024;
 
 /**
  * Guest memory is the mapping of the template's memory file (or memfd). TCG's code cache is the one anonymous mapping that is executable (or
- * the memfd behind a split one); its tables are the large anonymous mappings QEMU makes beside it, taken as those of at least 1 MiB.
+ * the memfd behind a split one).
  */
 export function vmmMemory(pid: number, guestMemoryPath: RegExp): VmmMemory {
-  const sums = { guestPrivate: 0, guestShared: 0, tcg: 0, own: 0, heap: 0 };
+  const sums = { guestPrivate: 0, guestShared: 0, tcg: 0, own: 0, anonymous: 0 };
   for (const mapping of mappings(readFileSync(`/proc/${pid}/smaps`, 'utf8'))) {
     if (guestMemoryPath.test(mapping.path)) {
       sums.guestPrivate += mapping.privateKib;
       sums.guestShared += mapping.pssKib - mapping.privateKib;
     } else if (isTcg(mapping)) sums.tcg += mapping.pssKib;
     else sums.own += mapping.pssKib;
-    if (mapping.path === '[heap]') sums.heap += mapping.pssKib;
+    if (!isTcg(mapping) && (mapping.path === '' || mapping.path === '[heap]')) sums.anonymous += mapping.pssKib;
   }
-  const { guestPrivate, guestShared, tcg, own, heap } = sums;
+  const { guestPrivate, guestShared, tcg, own, anonymous } = sums;
   return {
     guestPrivate: guestPrivate / mib,
     guestShared: guestShared / mib,
     tcg: tcg / mib,
     own: own / mib,
-    heap: heap / mib,
+    anonymous: anonymous / mib,
     total: (guestPrivate + guestShared + tcg + own) / mib,
   };
 }
 
+/** With which TCG's table of blocks begins, MiB: 8,192 buckets of 64 bytes, made before the guest runs (QEMU, tcg: CODE_GEN_HTABLE_SIZE; util/qht.c). */
+const firstTable = 0.5;
+
 /**
- * TCG also keeps a tree node and list entries on the heap for each block it translated, which no mapping tells apart. What the heap of a VMM grew by since
- * its guest was resumed is taken to be that: `fresh` is a VMM of the same shape that has run next to nothing.
+ * TCG also keeps tables and, for each block it translated, a tree node, in memory that no mapping tells apart: neighbouring mappings become one, so neither
+ * size nor number says whose they are. What a VMM's anonymous memory grew by since its guest was resumed is taken to be that, and the table it began
+ * with: `fresh` is a VMM of the same shape that has run next to nothing.
  */
 export function withoutTranslations(memory: VmmMemory, fresh: VmmMemory): VmmMemory {
-  const grown = memory.tcg > 0 ? Math.max(0, memory.heap - fresh.heap) : 0;
-  return { ...memory, own: memory.own - grown, tcg: memory.tcg + grown, heap: memory.heap - grown };
+  if (memory.tcg === 0) return memory;
+  const tables = Math.max(0, memory.anonymous - fresh.anonymous) + firstTable;
+  return { ...memory, own: memory.own - tables, tcg: memory.tcg + tables, anonymous: memory.anonymous - tables };
 }
 
-function isTcg({ path, permissions, sizeKib }: Mapping): boolean {
-  if (path.includes('tcg-jit')) return true;
-  if (path !== '') return false;
-  return permissions.includes('x') || sizeKib >= mib;
+function isTcg({ path, permissions }: Mapping): boolean {
+  return path.includes('tcg-jit') || (path === '' && permissions.includes('x'));
 }
 
 export function mappings(smaps: string): Mapping[] {
@@ -70,8 +72,7 @@ export function mappings(smaps: string): Mapping[] {
   for (const line of smaps.split('\n')) {
     const head = /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)$/.exec(line);
     if (head) {
-      const sizeKib = (Number.parseInt(head[2]!, 16) - Number.parseInt(head[1]!, 16)) / 1024;
-      found.push({ path: head[4]!, permissions: head[3]!, sizeKib, pssKib: 0, privateKib: 0 });
+      found.push({ path: head[4]!, permissions: head[3]!, pssKib: 0, privateKib: 0 });
       continue;
     }
     const field = /^(Pss|Private_Clean|Private_Dirty):\s+(\d+)/.exec(line);

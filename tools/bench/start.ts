@@ -250,7 +250,7 @@ async function touchMemory(mib: number): Promise<void> {
 }
 
 /**
- * Clones that were resumed and asked nothing: what a VMM is before its guest does anything. The one with the smallest heap of several, because
+ * Clones that were resumed and asked nothing: what a VMM is before its guest does anything. The one with the least anonymous memory of several, because
  * reading the template's state leaves more or less free space on it, which translations take up later.
  */
 async function freshMemory(vmm: Vmm, run: string): Promise<VmmMemory> {
@@ -265,7 +265,7 @@ async function freshMemory(vmm: Vmm, run: string): Promise<VmmMemory> {
       await vmm.destroy(directory);
     }
   }
-  return measured.reduce((least, one) => (one.heap < least.heap ? one : least));
+  return measured.reduce((least, one) => (one.anonymous < least.anonymous ? one : least));
 }
 
 async function demoBlockImage(instance: TestInstance): Promise<string> {
