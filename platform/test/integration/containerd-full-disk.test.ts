@@ -4,9 +4,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { command } from './support/command.ts';
 import { ContainerdLab } from './support/containerd-lab.ts';
 import { missingForCri } from './support/cri-lab.ts';
-import { command } from './support/instance.ts';
 import { holdings, lastingLeaks } from './support/leak-sweep.ts';
 import { until } from './support/wait.ts';
 

@@ -11,11 +11,11 @@ import {
   PodSandboxState,
 } from '../../src/runtime/generated/cri.ts';
 import { tcpGreeting } from './network-lab.ts';
+import { command } from './support/command.ts';
 import { criPluginLines } from './support/containerd-cri-config.ts';
 import { ContainerdLab, type ContainerdPrograms, image } from './support/containerd-lab.ts';
 import { type CriClient, clientOf } from './support/cri-lab.ts';
 import { demoArchive } from './support/demo-image.ts';
-import { command } from './support/instance.ts';
 import { pauseArchive, pauseImage } from './support/pause-image.ts';
 import { until } from './support/wait.ts';
 

@@ -18,9 +18,6 @@ import { type CommandResult, command } from './command.ts';
 import { cgroups } from './leak-sweep.ts';
 import { labEnvironment, ownProgram, tearDown } from './own-process.ts';
 
-// For containerd-pods.ts, until it asks there itself.
-export { command };
-
 const root = join(import.meta.dirname, '../../../..');
 
 export class TestInstance {
