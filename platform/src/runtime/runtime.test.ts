@@ -45,6 +45,18 @@ test('a Pod runs from sandbox to removal and leaves nothing behind', async () =>
   await assert.rejects(async () => runtime.podSandboxStatus({ podSandboxId }), { reason: 'NotFound' });
 });
 
+test('a container that ends at once was running until its end is dealt with, and is started once', async () => {
+  await using world = await TestWorld.create();
+  const dealtWith = Promise.withResolvers<void>();
+  world.onStep = (step) => (step === 'container-exit' ? dealtWith.promise : undefined);
+  const containerId = await world.started(await world.sandbox(), ['say', 'hello']);
+  assert.equal((await world.status(containerId)).state, CONTAINER_RUNNING);
+  await assert.rejects(world.runtime.startContainer({ containerId }), { reason: 'FailedPrecondition' });
+  dealtWith.resolve();
+  assert.equal((await world.exited(containerId)).exitCode, 0);
+  assert.deepEqual(await log(world), ['stdout F hello']);
+});
+
 test('the guest is told who it is', async () => {
   await using world = await TestWorld.create();
   const dnsConfig = { servers: ['10.0.0.10'], searches: ['default.svc'], options: ['ndots:5'] };

@@ -35,9 +35,9 @@ async function start(context: Context, sandbox: Sandbox, container: Container): 
   try {
     await context.step('container-start');
     const { startedAtUnixNanos } = await agent.startContainer(container.id).finally(leave);
-    // It may have ended in the meantime.
     record.startedAtNanos = startedAtUnixNanos;
-    if (!container.finishing) record.state = 'running';
+    // It may have ended in the meantime; until that is dealt with it is no longer one that waits to be started.
+    if (record.state === 'created') record.state = 'running';
   } catch (error) {
     leave();
     const finishedAtNanos = context.nowNanos();
