@@ -14,17 +14,15 @@ export const registryNames = ['registry.k8s.io', 'gcr.io'];
 const address = '127.0.91.1';
 const inside = 'SAMPAN_CRITEST_INSIDE';
 
-/** Runs this program again in a mount namespace of its own and ends as that does; returns at once when it is in one. */
+/**
+ * Runs this program again in a mount namespace of its own and ends as that does; returns at once when it is in one. Its mounts are shared among themselves, as a
+ * host's are: what is unmounted goes wherever it was bound to.
+ */
 export function enterMountNamespace(): void {
   if (process.env[inside]) return;
-  const command = [
-    '--mount',
-    '--propagation',
-    'slave',
-    process.execPath,
-    ...process.execArgv,
-    ...process.argv.slice(1),
-  ];
+  const shared = 'mount --make-rshared / && exec "$@"';
+  const script = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const command = ['--mount', '--propagation', 'slave', 'sh', '-c', shared, 'sh', ...script];
   const { status, error } = spawnSync('unshare', command, { stdio: 'inherit', env: { ...process.env, [inside]: '1' } });
   if (error) throw error;
   process.exit(status ?? 1);
