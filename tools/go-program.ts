@@ -34,8 +34,9 @@ const once = 'path=$1; shift; [ -e "$path" ] || { rm -f "$path.fresh"; "$@" && m
 export async function buildGoProgram(program: GoProgram, limitMs = longestMs): Promise<string> {
   const path = cachedProgram(program.file);
   if (existsSync(path)) return path;
+  const what = program.package === '.' ? program.file : program.package;
   await mkdir(cache, { recursive: true });
-  console.log(`building ${program.package} from its Go modules, once; it takes some minutes`);
+  console.log(`building ${what} from its Go modules, once; it takes some minutes`);
   const go = ['go', ...program.args, '-o', `${path}.fresh`, program.package];
   const inTurn = ['flock', `${path}.lock`, 'nice', '-n', '19', 'sh', '-c', once, 'sh', path, ...go];
   const child = spawn('timeout', [String(Math.ceil(limitMs / 1000)), ...inTurn], {
@@ -57,6 +58,6 @@ export async function buildGoProgram(program: GoProgram, limitMs = longestMs): P
   });
   process.off('exit', end);
   if (code === 0) return path;
-  if (code === 127) throw new Error(`${program.package} is not built: there is no go on this machine`);
-  throw new Error(`${program.package} ${code === 124 ? 'was not built in time' : `does not build: ${words}`}`);
+  if (code === 127) throw new Error(`${what} is not built: there is no go on this machine`);
+  throw new Error(`${what} ${code === 124 ? 'was not built in time' : `does not build: ${words}`}`);
 }

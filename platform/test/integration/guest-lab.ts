@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { silentLogger } from '../../src/base/log.ts';
 import type { Agent, CreateContainer, OutputChunk, SandboxSetup } from '../../src/runtime/agent/agent.ts';
 import { connectAgent } from '../../src/runtime/agent/agent-client.ts';
+import { containerRequest } from '../../src/runtime/agent/agent-suite.ts';
 import { findGuestArtifacts } from '../../src/vmm/guest-artifacts.ts';
 import { createQemuVmm } from '../../src/vmm/qemu/qemu-vmm.ts';
 import type { Machine, Vmm } from '../../src/vmm/vmm.ts';
@@ -136,20 +137,8 @@ export async function agentOf(
 
 let lastId = 0;
 
-export function container(args: string[], more: Partial<CreateContainer> = {}, spec: object = {}): CreateContainer {
-  const process = { args, cwd: '/', env: ['PATH=/bin'] };
-  return {
-    id: `t${++lastId}`,
-    ...(more.rootfs ? {} : { imageSlot: 'image0' }),
-    spec: { ociVersion: '1.0.2', ...homely, process, ...spec },
-    mounts: [],
-    readOnlyRootfs: false,
-    tty: false,
-    stdin: false,
-    stdinOnce: false,
-    ...more,
-  };
-}
+export const container = (args: string[], more: Partial<CreateContainer> = {}, spec: object = {}): CreateContainer =>
+  containerRequest(`t${++lastId}`, args, more, { ...homely, ...spec });
 
 export async function start(agent: Agent, request: CreateContainer): Promise<string> {
   await agent.createContainer(request);

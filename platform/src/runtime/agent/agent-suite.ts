@@ -26,21 +26,32 @@ async function outputOf(agent: Agent, id: string, from = nothing): Promise<{ tex
   return { text: Buffer.concat(chunks.map((chunk) => chunk.data)).toString(), chunks };
 }
 
+/** A container of the image in slot image0, as tests ask for one. `spec` goes on top of what every container's says. */
+export function containerRequest(
+  id: string,
+  args: string[],
+  more: Partial<CreateContainer> = {},
+  spec: object = {},
+): CreateContainer {
+  return {
+    id,
+    ...(more.rootfs ? {} : { imageSlot: 'image0' }),
+    spec: { ociVersion: '1.0.2', process: { args, cwd: '/', env: ['PATH=/bin'] }, ...spec },
+    mounts: [],
+    readOnlyRootfs: false,
+    tty: false,
+    stdin: false,
+    stdinOnce: false,
+    ...more,
+  };
+}
+
 export function agentSuite(options: AgentSuiteOptions): void {
   describe(options.name, { skip: options.skip ?? false }, () => {
     let agent: Agent;
     let lastId = 0;
-    const request = (args: string[], more: Partial<CreateContainer> = {}): CreateContainer => ({
-      id: `c${++lastId}`,
-      imageSlot: 'image0',
-      spec: { ociVersion: '1.0.2', ...options.spec, process: { args, cwd: '/', env: ['PATH=/bin'] } },
-      mounts: [],
-      readOnlyRootfs: false,
-      tty: false,
-      stdin: false,
-      stdinOnce: false,
-      ...more,
-    });
+    const request = (args: string[], more: Partial<CreateContainer> = {}): CreateContainer =>
+      containerRequest(`c${++lastId}`, args, more, options.spec);
     const start = async (args: string[], more: Partial<CreateContainer> = {}) => {
       const container = request(args, more);
       await agent.createContainer(container);
