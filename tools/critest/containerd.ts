@@ -89,10 +89,10 @@ async function runThrough(name: string): Promise<void> {
 }
 
 /** As ginkgo's regular expressions. */
-const notPassed = (results: Results): string[] =>
-  Object.entries(results)
-    .filter(([, { outcome }]) => outcome === 'failed')
-    .map(([spec]) => spec.replaceAll(/[^A-Za-z0-9 ]/g, '.'));
+function notPassed(results: Results): string[] {
+  const failed = Object.entries(results).filter(([, { outcome }]) => outcome === 'failed');
+  return failed.map(([spec]) => spec.replaceAll(/[^A-Za-z0-9 ]/g, '.'));
+}
 
 async function outcomesThrough(name: string, focus: string[]): Promise<Results> {
   const { major, runtime } = setups[name]!;

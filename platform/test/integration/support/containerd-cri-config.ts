@@ -8,7 +8,7 @@ export interface CriPluginOptions {
   registries?: string;
 }
 
-/** Runtimes by name: `sampan` and `sampan-namespace`; for containerd 2 also `sampan-pod`, whose Pods are sandboxes of the sandbox API. */
+/** Runtimes by name: `sampan`, `sampan-namespace`, and `runc` to compare with; for containerd 2 also `sampan-pod`, whose Pods are sandboxes of the sandbox API. */
 export function criPluginLines({ major, cni, pauseImage, registries }: CriPluginOptions): string[] {
   const images = 'plugins."io.containerd.cri.v1.images"';
   const runtime = major === 2 ? 'plugins."io.containerd.cri.v1.runtime"' : 'plugins."io.containerd.grpc.v1.cri"';
@@ -32,6 +32,7 @@ export function criPluginLines({ major, cni, pauseImage, registries }: CriPlugin
     table(`${runtime}.containerd`, 'default_runtime_name = "sampan"'),
     table(`${runtime}.containerd.runtimes.sampan`, ...of('io.containerd.sampan.v2')),
     table(`${runtime}.containerd.runtimes.sampan-namespace`, ...of('io.containerd.sampan-namespace.v2')),
+    table(`${runtime}.containerd.runtimes.runc`, 'runtime_type = "io.containerd.runc.v2"'),
     ...(major === 2
       ? [
           table(
