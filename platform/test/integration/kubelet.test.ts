@@ -15,10 +15,12 @@ import { PodSandboxState } from '../../src/runtime/generated/cri.ts';
 import { freePort } from '../fixtures/free-port.ts';
 import { buildImage } from '../fixtures/images/build-image.ts';
 import { type Registry, startRegistry } from '../fixtures/images/registry.ts';
+import { CgroupTree } from './support/cgroup-tree.ts';
 import { CriLab, missingForCri } from './support/cri-lab.ts';
 import { startInstance, type TestInstance } from './support/instance.ts';
 import { besideTheHost, Kubelet, type KubeletPod } from './support/kubelet-lab.ts';
 import { bootstrapKubeconfig, fullPod, small } from './support/kubelet-pods.ts';
+import { throughApi } from './support/kubelet-through-api.ts';
 import { isInside, testInside } from './support/own-namespaces.ts';
 import { createPod, isReady, type TestPod } from './support/pods.ts';
 import { until } from './support/wait.ts';
@@ -47,6 +49,8 @@ interface Lab extends AsyncDisposable {
   cri: CriLab;
   registry: Registry;
   image: string;
+  /** kubelet's. */
+  cgroups: CgroupTree;
 }
 
 async function newLab(): Promise<Lab> {
@@ -55,10 +59,12 @@ async function newLab(): Promise<Lab> {
   const registry = await startRegistry();
   const image = await registry.pushImage(await buildImage('busybox'), 'kubelet/busybox:1');
   const cri = await CriLab.open('kubelet-cri');
+  const cgroups = await CgroupTree.make();
   return {
-    ...{ home, cri, registry, image },
+    ...{ home, cri, registry, image, cgroups },
     [Symbol.asyncDispose]: async () => {
       await cri[Symbol.asyncDispose]();
+      await cgroups[Symbol.asyncDispose]();
       await registry.stop();
       await rm(home, { recursive: true, force: true });
     },
@@ -92,8 +98,9 @@ const statusOf = (pod: KubeletPod, name = 'main') => pod.status!.containerStatus
 
 async function alone(t: TestContext): Promise<void> {
   await using lab = await newLab();
-  const { cri, home, image } = lab;
+  const { cri, home, image, cgroups } = lab;
   const kubelet = new Kubelet({
+    cgroupRoot: cgroups.path,
     directory: join(home, 'kubelet'),
     binary,
     criSocket: cri.socketPath,
@@ -156,6 +163,7 @@ async function alone(t: TestContext): Promise<void> {
     assert.match(await kubelet.attach(name, (text) => /tick\d+\n/.test(text)), /tick\d+/);
     assert.match(await kubelet.portForward(name, 80, 'GET / HTTP/1.0\r\n\r\n'), /HTTP\/1\.[01] 200/);
     await summaryTest(kubelet, name);
+    await beneathItsPod(cgroups, first);
 
     // A container that its probe finds dead is made anew, beside one that goes on.
     await kubelet.exec(name, ['touch', '/tmp/sick']);
@@ -187,6 +195,7 @@ async function alone(t: TestContext): Promise<void> {
 
     await kubelet.manifest('web', undefined);
     await stopped(cri);
+    await until("the Pod's control group is gone", async () => podGroups(cgroups).length === 0);
   } catch (error) {
     t.diagnostic(await kubelet.tail());
     throw error;
@@ -194,6 +203,18 @@ async function alone(t: TestContext): Promise<void> {
     await kubelet.stop();
   }
   assert.equal(existsSync(kubelet.directory), false);
+}
+
+/** What kubelet has made for Pods, and what is beneath it. */
+const podGroups = (cgroups: CgroupTree) => cgroups.groups().filter((path) => /(^|\/)pod[0-9a-f]/.test(path));
+
+/** A Pod's processes are in the group that kubelet bounds the Pod by. */
+async function beneathItsPod(cgroups: CgroupTree, { metadata: { uid } }: KubeletPod): Promise<void> {
+  const group = podGroups(cgroups).find((path) => path.endsWith(`/pod${uid}`));
+  assert.ok(group, `kubelet made ${podGroups(cgroups).join(' ')}`);
+  const path = join(cgroups.path, group);
+  assert.ok((await cgroups.members(path)).length > 0);
+  assert.ok((await cgroups.memoryBytes(path)) > 16 * 1024 * 1024, 'what its machine uses counts for the Pod');
 }
 
 /** kubelet collects what is left of sandboxes once a minute; what they held is gone before. */
@@ -229,7 +250,7 @@ async function summaryTest(kubelet: Kubelet, name: string): Promise<void> {
 
 async function asNode(t: TestContext): Promise<void> {
   await using lab = await newLab();
-  const { cri, home, image } = lab;
+  const { cri, home, image, cgroups } = lab;
   process.env.SAMPAN_POOL = '0';
   const instance = await startInstance('kubelet-api');
   const { client } = instance;
@@ -239,12 +260,15 @@ async function asNode(t: TestContext): Promise<void> {
   const [caFile, bootstrap] = [join(instance.home, 'pki/client-ca.crt'), join(home, 'bootstrap.kubeconfig')];
   await bootstrapKubeconfig(instance, authority, bootstrap);
   const kubelet = new Kubelet({
+    cgroupRoot: cgroups.path,
     directory: join(home, 'kubelet'),
     binary,
     criSocket: cri.socketPath,
     port: await freePort(),
     flags: [`--bootstrap-kubeconfig=${bootstrap}`, `--kubeconfig=${join(home, 'kubelet.kubeconfig')}`],
     config: {
+      // Where the API server finds it: the host's own address, as its Node says.
+      address: '0.0.0.0',
       rotateCertificates: true,
       authentication: { anonymous: { enabled: false }, webhook: { enabled: true }, x509: { clientCAFile: caFile } },
       authorization: { mode: 'Webhook' },
@@ -273,6 +297,7 @@ async function asNode(t: TestContext): Promise<void> {
       t.diagnostic(`${handler}: ready after ${Math.round(performance.now() - begin)} ms more`);
       await volumesTest(kubelet, instance, pod);
     }
+    await throughApi(instance, 'full-vm');
     await client.patch(
       resources.configmaps,
       'conf',
@@ -294,8 +319,9 @@ async function asNode(t: TestContext): Promise<void> {
       assert.equal(await readFile(join(shared, handler), 'utf8'), 'bye\n', 'it had the time to end');
     }
     await stopped(cri);
+    await until("the Pods' control groups are gone", async () => podGroups(cgroups).length === 0);
   } catch (error) {
-    t.diagnostic(await kubelet.tail());
+    t.diagnostic(`${error}\n${await kubelet.tail()}`);
     throw error;
   } finally {
     await kubelet.stop();

@@ -22,6 +22,8 @@ export interface KubeletOptions {
   credentials?: { cert: string; key: string };
   /** Of its server. */
   port: number;
+  /** The control group beneath which it makes those of its Pods. */
+  cgroupRoot: string;
 }
 
 export interface ExecResult {
@@ -72,8 +74,8 @@ export class Kubelet {
       ...{ address: '127.0.0.1', port: this.#options.port, healthzPort: 0, readOnlyPort: 0 },
       containerRuntimeEndpoint: `unix://${this.#options.criSocket}`,
       ...{ failSwapOn: false, failCgroupV1: false, cgroupDriver: 'cgroupfs' },
-      // The machines' control groups are the runtime's; kubelet's own would be at the root of every hierarchy of the host.
-      ...{ cgroupsPerQOS: false, enforceNodeAllocatable: [] },
+      // Its defaults are the root of every hierarchy of the host; the rest of it (cgroupsPerQOS, enforceNodeAllocatable) is as it comes.
+      cgroupRoot: this.#options.cgroupRoot,
       authentication: { anonymous: { enabled: true }, webhook: { enabled: false } },
       authorization: { mode: 'AlwaysAllow' },
       ...{ staticPodPath: this.manifests, podLogsDir: this.logs, volumePluginDir: join(this.directory, 'plugins') },
