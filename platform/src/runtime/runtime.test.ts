@@ -6,7 +6,6 @@ import { eventually, TestWorld } from '../../test/fixtures/runtime/test-world.ts
 import * as cri from './generated/cri.ts';
 
 const { CONTAINER_CREATED, CONTAINER_RUNNING } = cri.ContainerState;
-
 const log = async (world: TestWorld) => {
   const text = await readFile(join(world.directory, 'logs', 'web', 'main', '0.log'), 'utf8');
   return text
