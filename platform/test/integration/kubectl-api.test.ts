@@ -108,6 +108,25 @@ for (const kubectl of kubectls) {
       );
     });
 
+    test('apply prunes what is no longer there, by label and by set', async () => {
+      const map = (name: string) =>
+        JSON.stringify({
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          metadata: { name, labels: { pruned: 'yes' } },
+        });
+      const byLabel = ['apply', '--prune', '-l', 'pruned=yes', '--prune-allowlist=core/v1/ConfigMap', '-f', '-'];
+      await ok(byLabel, { input: map('first') });
+      assert.match(await ok(byLabel, { input: map('second') }), /configmap\/second created\nconfigmap\/first pruned/);
+      const bySet = ['apply', '--server-side', '--prune', '--applyset=one', '-f', '-'];
+      const env = { KUBECTL_APPLYSET: 'true' };
+      await ok(bySet, { input: map('third'), env });
+      assert.match(await ok(bySet, { input: map('fourth'), env }), /configmap\/third pruned/);
+      const left = await ok(['get', 'configmap', '-l', 'pruned=yes', '-o', 'name']);
+      assert.equal(left, 'configmap/fourth\nconfigmap/second\n');
+      await ok(['delete', 'configmap', '-l', 'pruned=yes']);
+    });
+
     test('a misspelt field is refused with its path, and only told when asked so', async () => {
       const input = manifest('registry.example/web:1', ', imagee: x').replace('name: web,', 'name: typo,');
       await fails(['create', '-f', '-'], /unknown field "spec\.containers\[0\]\.imagee"/, { input });
