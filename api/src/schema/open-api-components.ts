@@ -1,8 +1,13 @@
 /** The schemas of an OpenAPI document: types of generated/schemas.json with their words from generated/descriptions.json. */
 import { listStrategy } from '../patch/merge-keys.ts';
 import type { Descriptions } from './descriptions.ts';
-import type { GroupVersionKind } from './open-api-operation.ts';
 import { type FieldType, hasStructType, type Scalar, structType, typeNameOf } from './schema.ts';
+
+export interface GroupVersionKind {
+  group: string;
+  version: string;
+  kind: string;
+}
 
 const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1';
 const quantity = 'io.k8s.apimachinery.pkg.api.resource.Quantity';

@@ -1,11 +1,5 @@
 /** One operation of an OpenAPI document, named as Kubernetes names it: generated clients have the methods of the official ones. */
-import { reference } from './open-api-components.ts';
-
-export interface GroupVersionKind {
-  group: string;
-  version: string;
-  kind: string;
-}
+import { type GroupVersionKind, reference } from './open-api-components.ts';
 
 /** What an operation is on. */
 export interface Subject {

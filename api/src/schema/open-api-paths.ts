@@ -1,7 +1,7 @@
 /** The paths of an OpenAPI document: what can be asked of each kind, of its subresources, and of what can only be posted. */
 import type { Kind } from '../kind.ts';
-import { componentName } from './open-api-components.ts';
-import { type Action, type GroupVersionKind, operation, type Subject } from './open-api-operation.ts';
+import { componentName, type GroupVersionKind } from './open-api-components.ts';
+import { type Action, operation, type Subject } from './open-api-operation.ts';
 import { deleteParameters, inPath, listParameters, patchParameters, writeParameters } from './open-api-parameters.ts';
 import { typeNameOf } from './schema.ts';
 
