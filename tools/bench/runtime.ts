@@ -92,18 +92,21 @@ async function running(recorder: Recorder, podman: PodmanLab): Promise<boolean> 
 async function throughCri(recorder: Recorder): Promise<void> {
   await using _registries = await serveRegistries();
   await using peers = await openCriPeers((text) => recorder.problem(text));
-  // A peer that fails once is left out from then on.
   let list: CriPeer[] = peers.list;
   const each = async (what: string, work: (peer: CriPeer) => Promise<void>) => {
     for (const peer of list) {
       recorder.progress(`${what}: ${peer.name}`);
       await delay(settleMs);
-      if (await recorder.attempt(`${what}: ${peer.name} is left out`, () => work(peer))) continue;
-      list = list.filter((other) => other !== peer);
+      await recorder.attempt(`${what}: ${peer.name}`, () => work(peer));
     }
   };
-  // The first Pod of a shape makes its template, and every server has the image then.
-  await each('warming up', async (peer) => void (await crowdOf(peer, 1)));
+  // The first Pod of a shape makes its template, and every server has the image then. A peer that cannot do that is left out.
+  const warm: CriPeer[] = [];
+  await each('warming up', async (peer) => {
+    await crowdOf(peer, 1);
+    warm.push(peer);
+  });
+  list = warm;
   await execThroughCri(recorder, list);
   for (const _round of recorder.rounds('critest -benchmark', criRounds, 0.5))
     await each('critest -benchmark', async (peer) => {

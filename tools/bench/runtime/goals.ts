@@ -30,10 +30,11 @@ export function documentOf(series: Record<string, Series>, kvm: boolean): BenchD
     ),
     atLeast('stdout of a VM', kvm ? 200 : 40, p50('stdout: sampan vm'), 'MB/s'),
     ...(kvm ? [atMost("the VMM's own memory", 15, p50("memory of a VM: the VMM's own"), 'MiB')] : []),
-    ...['CreatePod', 'CreateContainer', 'StartContainer'].map((operation) => {
-      const at = (name: string) => p50(`critest ${operation}: ${name}`);
+    // containerd makes a container when it is started: the two calls are compared together.
+    ...[['CreatePod'], ['CreateContainer', 'StartContainer']].map((operations) => {
+      const at = (name: string) => operations.reduce((sum, operation) => sum + p50(`critest ${operation}: ${name}`), 0);
       return atMost(
-        `critest ${operation} with namespace, of containerd and runc`,
+        `critest ${operations.join(' and ')} with namespace, of containerd and runc`,
         1,
         at('sampan namespace') / at('containerd, runc'),
       );
