@@ -27,8 +27,8 @@ const parts = (flagValue('--only') || 'starts,inside,cri').split(',');
 /** Rounds of critest's benchmark, and its samples in each. */
 const [criRounds, criSamples] = [runs < 5 ? 1 : 2, Math.min(5, runs)];
 const throughputMib = 64;
-/** Between two runs: what one leaves behind (a pool filling up again) must not be paid by the next. */
-const settleMs = 1_000;
+/** Between two runs: what one leaves behind (a machine going, a pool that fills up and rehearses) must not be paid by the next. */
+const settleMs = 3_000;
 /** Before an exec: what the one before it, or a flood, leaves to be cleared away is not its own. */
 const calmMs = 200;
 /** Of a way: one may be the machine's fault. */
