@@ -10,6 +10,7 @@ import { ensureDirectory } from '../base/files.ts';
 import { createLogger } from '../base/log.ts';
 import type { Network } from '../network/network.ts';
 import { hostShareMounts } from '../runtime/bundles/share-mounts.ts';
+import { restRelay } from '../shim/relay-client.ts';
 import { launcherPath, openBridgeNetwork, openCniNetwork, openMacvlan, openVmms } from './drivers.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 
@@ -34,6 +35,8 @@ try {
   await removeNetwork(await openMacvlan(await openBridgeNetwork(instance, log), instance, log));
   await rm(join(instance.home, 'scratch'), { recursive: true, force: true });
   await hostShareMounts(launcherPath()).release(join(instance.run, 'bundles'));
+  // It rests where containerd was still connected when the runtime ended; by now it is not.
+  await restRelay(join(instance.run, 'shim'));
   await rm(instance.run, { recursive: true, force: true });
   process.exit(0);
 } catch (error) {
