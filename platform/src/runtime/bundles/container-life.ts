@@ -1,5 +1,6 @@
 /** Containers of bundles: create, start, kill, delete. Each call runs under the container's lock; how they end is container-end.ts. */
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import { within } from '../../base/within.ts';
 import { Deferred } from '../deferred.ts';
 import { agentOf } from './agent-of.ts';
 import type { BundleContext, LiveContainer } from './bundle-context.ts';
@@ -203,7 +204,7 @@ export async function deleteContainer(
   const agent = isAlive ? await agentOf(context, container).catch(() => undefined) : undefined;
   // What never ran has nothing to say.
   if (record.state === 'stopped' && record.startedAtNanos > 0n && agent && container.pump)
-    await Promise.race([container.pump.done, context.options.clock.sleep(drainMs)]);
+    await within(context.options.clock, drainMs, container.pump.done);
   await context.step('bundle-delete');
   const sandbox = withSandbox ? context.sandboxes.get(record.sandboxId) : undefined;
   if (!sandbox) await agent?.removeContainer(id);

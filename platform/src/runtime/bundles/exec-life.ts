@@ -3,6 +3,7 @@
  * again by recoverExecs() and reconcileExecs().
  */
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
+import { within } from '../../base/within.ts';
 import type { Agent, ExitInfo, GuestContainerStatus } from '../agent/agent.ts';
 import { Deferred } from '../deferred.ts';
 import { agentOf } from './agent-of.ts';
@@ -188,12 +189,8 @@ export async function deleteExec(context: BundleContext, containerId: string, ex
   return record.exit!;
 }
 
-/** Bounded; the wait leaves no timer behind. */
 async function delivered(context: BundleContext, { pump }: LiveExec): Promise<void> {
-  const enough = new AbortController();
-  const late = context.options.clock.sleep(drainMs, enough.signal).catch(() => {});
-  await Promise.race([pump?.done, late]);
-  enough.abort();
+  if (pump) await within(context.options.clock, drainMs, pump.done);
 }
 
 /** Lets go of what it holds on the host. Idempotent. */

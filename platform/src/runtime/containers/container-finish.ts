@@ -1,5 +1,6 @@
 /** The end of a container: its last output is logged and its files are brought back before anybody is told. */
 import { messageOf } from '@sampan/api/errors.ts';
+import { within } from '../../base/within.ts';
 import type { ExitInfo } from '../agent/agent.ts';
 import type { Context } from '../context.ts';
 import * as cri from '../generated/cri.ts';
@@ -68,9 +69,7 @@ async function finish(
 
 async function drain(context: Context, container: Container): Promise<void> {
   if (!container.pump) return;
-  const enough = new AbortController();
-  await Promise.race([container.pump.done, context.options.clock.sleep(drainMs, enough.signal).catch(() => {})]);
-  enough.abort();
+  await within(context.options.clock, drainMs, container.pump.done);
 }
 
 async function bringBack(context: Context, sandbox: Sandbox, container: Container): Promise<void> {

@@ -1,9 +1,10 @@
 /** RemoveContainer: kills what runs, forgets it in the guest and here. The log file stays: it is the node's. Idempotent. */
 import { isReason, messageOf } from '@sampan/api/errors.ts';
+import { within } from '../../base/within.ts';
 import type { Context } from '../context.ts';
 import * as cri from '../generated/cri.ts';
 import { deleteContainer } from '../records/container-record.ts';
-import { answered, answerMs, endIfSilent, within } from '../sandbox/vm/silent-agent.ts';
+import { answered, answerMs, endIfSilent } from '../sandbox/vm/silent-agent.ts';
 import type { Container } from './container.ts';
 import { emitEvent } from './container-event.ts';
 import { stopContainer } from './container-stop.ts';
@@ -16,7 +17,8 @@ export async function removeContainer(
     const container = context.container(request.containerId);
     const removing = context.locks.run(container.id, () => remove(context, container));
     // Whoever has the container now may wait for an agent that will never answer.
-    if (!(await within(context, answerMs, removing))) await endIfSilent(context, context.sandboxOf(container));
+    if (!(await within(context.options.clock, answerMs, removing)))
+      await endIfSilent(context, context.sandboxOf(container));
     await removing;
   } catch (error) {
     if (!isReason(error, 'NotFound')) throw error;

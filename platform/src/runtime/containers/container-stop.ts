@@ -3,6 +3,7 @@
  * one's short.
  */
 import { isReason, SampanError } from '@sampan/api/errors.ts';
+import { within } from '../../base/within.ts';
 import type { Context } from '../context.ts';
 import type * as cri from '../generated/cri.ts';
 import type { Sandbox } from '../sandbox/vm/sandbox.ts';
@@ -68,14 +69,6 @@ async function unlessExited(container: Container, sandbox: Sandbox) {
   });
 }
 
-/** Bounded; the wait leaves no timer behind. */
 export async function exitedWithin(context: Context, container: Container, ms: number): Promise<boolean> {
-  const enough = new AbortController();
-  const late = context.options.clock.sleep(ms, enough.signal).then(
-    () => false,
-    () => false,
-  );
-  const exited = await Promise.race([container.exited.promise.then(() => true), late]);
-  enough.abort();
-  return exited;
+  return (await within(context.options.clock, ms, container.exited.promise)) !== undefined;
 }

@@ -1,5 +1,6 @@
 /** Exec and ExecSync: another process in a running container. */
 import { SampanError } from '@sampan/api/errors.ts';
+import { within } from '../../base/within.ts';
 import type { Agent, GuestSession } from '../agent/agent.ts';
 import type { Container } from '../containers/container.ts';
 import type { Context } from '../context.ts';
@@ -79,10 +80,7 @@ const tookTooLong = (args: string[], seconds: number) =>
 
 /** Whoever hears that a command was killed may count on it; a guest that does not answer is not waited for long. */
 async function gone(context: Context, session: GuestSession): Promise<void> {
-  const enough = new AbortController();
-  const waited = context.options.clock.sleep(killedWithinMs, enough.signal);
-  await Promise.allSettled([Promise.race([session.exited, waited])]);
-  enough.abort();
+  await within(context.options.clock, killedWithinMs, session.exited).catch(() => {});
 }
 
 /** The container and its agent. Throws NotFound, FailedPrecondition. */

@@ -1,5 +1,6 @@
 /** StopPodSandbox and RemovePodSandbox: idempotent, re-entrant after a crash at any line. */
 import { isReason, SampanError } from '@sampan/api/errors.ts';
+import { within } from '../../../base/within.ts';
 import { emitEvent } from '../../containers/container-event.ts';
 import type { Context } from '../../context.ts';
 import type * as cri from '../../generated/cri.ts';
@@ -56,9 +57,7 @@ async function killContainers(context: Context, sandbox: Sandbox): Promise<void>
     await Promise.all(alive.map((container) => agent.signal(container.id, SIGKILL, true)));
     await Promise.all(alive.map((container) => container.exited.promise));
   };
-  const enough = new AbortController();
-  await Promise.race([kill().catch(() => {}), context.options.clock.sleep(lastWordsMs, enough.signal).catch(() => {})]);
-  enough.abort();
+  await within(context.options.clock, lastWordsMs, kill()).catch(() => {});
 }
 
 async function remove(context: Context, sandbox: Sandbox): Promise<void> {

@@ -3,6 +3,7 @@
  * machine. Who asked would otherwise ask for ever.
  */
 import { SampanError } from '@sampan/api/errors.ts';
+import { within } from '../../../base/within.ts';
 import type { Agent } from '../../agent/agent.ts';
 import type { Context } from '../../context.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -12,27 +13,12 @@ import { machineEnded } from './sandbox-watch.ts';
 /** The longest that an agent takes over a call that waits for no container, on a host with far too much to do; far below any client's deadline. */
 export const answerMs = 20_000;
 
-/** What `work` gives; undefined when it was not done within `ms`. The work goes on, and its failure is nobody's then. */
-export async function within<T>(context: Context, ms: number, work: Promise<T>): Promise<{ value: T } | undefined> {
-  const enough = new AbortController();
-  const late = context.options.clock.sleep(ms, enough.signal).then(
-    () => undefined,
-    () => undefined,
-  );
-  work.catch(() => {});
-  try {
-    return await Promise.race([work.then((value) => ({ value })), late]);
-  } finally {
-    enough.abort();
-  }
-}
-
 /**
  * Waits for `work`, which is a call of the sandbox's agent that waits for nothing else. Undefined when the agent was silent: the machine has been ended, and
  * every container in it has then. Throws what `work` throws.
  */
 export async function answered<T>(context: Context, sandbox: Sandbox, work: Promise<T>): Promise<T | undefined> {
-  const answer = await within(context, answerMs, work).catch((error) => {
+  const answer = await within(context.options.clock, answerMs, work).catch((error) => {
     // Another call has found it silent, and its end is what failed ours.
     if (!ending.has(sandbox)) throw error;
   });
@@ -51,7 +37,7 @@ export async function endIfSilent(context: Context, sandbox: Sandbox): Promise<v
 
 /** Throws Timeout when the agent does not answer in time: for who only wants to know. */
 export async function askedWithin<T>(context: Context, sandbox: Sandbox, ms: number, work: Promise<T>): Promise<T> {
-  const answer = await within(context, ms, work);
+  const answer = await within(context.options.clock, ms, work);
   if (answer) return answer.value;
   throw new SampanError('Timeout', `the agent of sandbox ${sandbox.id} did not answer within ${ms / 1000} s`);
 }
