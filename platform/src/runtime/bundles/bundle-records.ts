@@ -98,17 +98,17 @@ export async function removeRecord(directory: string, id: string): Promise<void>
   rmSync(join(directory, `${id}.json`), { force: true });
 }
 
-/** Whole records only; torn ones were never answered. */
-async function load<T>(directory: string, schema: z.ZodType): Promise<T[]> {
-  const names = await readdir(directory).catch(() => [] as string[]);
+/** Whole records only; what else a crash has left (half a write, something torn) was never answered, and is removed. */
+export async function loadRecords<T>(directory: string, schema: z.ZodType): Promise<T[]> {
   const records: T[] = [];
-  for (const name of names.filter((one) => one.endsWith('.json'))) {
-    const text = await readTextIfExists(join(directory, name));
+  for (const name of await readdir(directory).catch(() => [] as string[])) {
+    const file = join(directory, name);
     try {
-      const value = decodeRecord(text ?? '');
-      if (schema.safeParse(value).success) records.push(value as T);
+      const value = name.endsWith('.json') && decodeRecord((await readTextIfExists(file)) ?? '');
+      if (!schema.safeParse(value).success) throw new Error('of another form');
+      records.push(value as T);
     } catch {
-      // Torn.
+      rmSync(file, { force: true });
     }
   }
   return records;
@@ -121,6 +121,6 @@ export const saveBundleContainer = (paths: BundlePaths, record: BundleContainerR
 export const deleteBundleSandbox = (paths: BundlePaths, id: string) => removeRecord(paths.sandboxes(), id);
 export const deleteBundleContainer = (paths: BundlePaths, id: string) => removeRecord(paths.containers(), id);
 export const loadBundleSandboxes = (paths: BundlePaths) =>
-  load<BundleSandboxRecord>(paths.sandboxes(), sandboxEnvelope);
+  loadRecords<BundleSandboxRecord>(paths.sandboxes(), sandboxEnvelope);
 export const loadBundleContainers = (paths: BundlePaths) =>
-  load<BundleContainerRecord>(paths.containers(), containerEnvelope);
+  loadRecords<BundleContainerRecord>(paths.containers(), containerEnvelope);
