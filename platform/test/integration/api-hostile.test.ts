@@ -11,7 +11,7 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { connect } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
 import { hostileRequests } from '../fixtures/api/hostile-corpus.ts';
 import type { HostileRequest } from '../fixtures/api/hostile-request.ts';
 import { type Access, attacker, secretText } from '../fixtures/api/hostile-target.ts';
@@ -30,6 +30,14 @@ const mostMib = 500;
 
 let child: ChildProcess;
 let access: Access;
+
+/** As an admin, and nothing said yet. */
+async function connected(): Promise<TLSSocket> {
+  const { port, ca, certificate: cert, key } = access;
+  const socket = connect({ host: '127.0.0.1', port, ca, cert, key });
+  await once(socket, 'secureConnect');
+  return socket;
+}
 let agent: Agent;
 before(async () => {
   child = fork(new URL('../fixtures/api/hostile-server.ts', import.meta.url), { execArgv: ['--expose-gc'] });
@@ -158,14 +166,7 @@ test('every hostile request is answered as such, in time, and tells nothing it s
 test('a sender of too large a body learns so, although he reads nothing before all is sent', async () => {
   const size = 24 * 2 ** 20;
   for (const framing of [`content-length: ${size}`, 'transfer-encoding: chunked']) {
-    const socket = connect({
-      host: '127.0.0.1',
-      port: access.port,
-      ca: access.ca,
-      cert: access.certificate,
-      key: access.key,
-    });
-    await once(socket, 'secureConnect');
+    const socket = await connected();
     socket.write(`POST /api/v1/namespaces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${framing}\r\n\r\n`);
     const piece = Buffer.alloc(2 ** 16, ' ');
     for (let sent = 0; sent < size; sent += piece.length) {
@@ -181,15 +182,8 @@ test('a sender of too large a body learns so, although he reads nothing before a
 test('senders that dawdle hold up nobody else', async () => {
   const sockets = await Promise.all(
     Array.from({ length: 100 }, async () => {
-      const socket = connect({
-        host: '127.0.0.1',
-        port: access.port,
-        ca: access.ca,
-        cert: access.certificate,
-        key: access.key,
-      });
+      const socket = await connected();
       socket.on('error', () => {});
-      await once(socket, 'secureConnect');
       socket.write(
         'POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n{',
       );
@@ -224,15 +218,8 @@ test('what is sent in pieces that contradict each other is refused, and the conn
     `GET /api HTTP/1.1\r\nhost: x\r\na: ${'x'.repeat(100_000)}\r\n\r\n`,
     '\0\0\0\0\r\n\r\n',
   ].map(async (text) => {
-    const socket = connect({
-      host: '127.0.0.1',
-      port: access.port,
-      ca: access.ca,
-      cert: access.certificate,
-      key: access.key,
-    });
+    const socket = await connected();
     socket.on('error', () => {});
-    await once(socket, 'secureConnect');
     socket.write(text);
     let answer = '';
     socket.on('data', (chunk) => {

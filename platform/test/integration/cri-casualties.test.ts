@@ -31,14 +31,7 @@ describe('CRI over parts that die, sandboxes on the host', { skip: missingForCri
     return pid;
   };
 
-  async function running(name: string): Promise<PodLife> {
-    const pod = new PodLife(faulty, name);
-    await pod.run();
-    await pod.create();
-    await pod.start();
-    await pod.speaks();
-    return pod;
-  }
+  const running = (name: string) => new PodLife(faulty, name).running();
 
   const containerOf = async (pod: PodLife) =>
     (await faulty.client.containerStatus({ containerId: pod.containerId })).status!;

@@ -46,16 +46,8 @@ describe('CRI over a process and machines that are killed', { skip: missingForCr
     await faulty.sweep();
   }
 
-  async function running(pod: PodLife): Promise<PodLife> {
-    await pod.run();
-    await pod.create();
-    await pod.start();
-    await pod.speaks();
-    return pod;
-  }
-
   it('a VMM that is killed has ended its container with 137, and says so', async () => {
-    const pod = await running(new PodLife(faulty, 'vmm'));
+    const pod = await new PodLife(faulty, 'vmm').running();
     process.kill(vmmPids(faulty.swept)[0]!, 'SIGKILL');
     await endedWith(pod, /the VM ended: its process died/);
   });
@@ -83,7 +75,7 @@ describe('CRI over a process and machines that are killed', { skip: missingForCr
     try {
       const pod = new PodLife(faulty, 'virtiofs');
       pod.mounts = [{ containerPath: '/data', hostPath: directory, readonly: false }];
-      await running(pod);
+      await pod.running();
       const machines = join(faulty.swept.run, 'vm');
       const servers = readdirSync(machines).map((name) => join(machines, name, 'share0'));
       const pid = Number(readFileSync(servers[0]!, 'utf8').split(' ')[0]);

@@ -53,14 +53,10 @@ test('a Pod that writes goes on while the server is killed twice, and its log ha
   assert.equal((await machinesOf(lab.instance.run)).length, 1, 'the test sees machines where there are some');
   assert.equal((await lab.exec(containerId, 'echo alive')).trim(), 'alive');
   // The two streams are read side by side: the end of one says nothing of the other's.
-  await until(
-    'the last lines',
-    async () => {
-      const log = await lab.log('writer');
-      return log.includes('stderr F end') && log.includes('stdout F line 29999') ? true : undefined;
-    },
-    120,
-  );
+  await until('the last lines', async () => {
+    const log = await lab.log('writer');
+    return log.includes('stderr F end') && log.includes('stdout F line 29999');
+  });
   const lines = (await lab.log('writer')).filter((line) => line.startsWith('stdout'));
   assert.equal(lines.length, 30_000);
   for (const [index, line] of lines.entries()) assert.equal(line, `stdout F line ${index}`);

@@ -133,6 +133,15 @@ export class PodLife {
     return undefined;
   }
 
+  /** As far as its container's first line. */
+  async running(): Promise<this> {
+    await this.run();
+    await this.create();
+    await this.start();
+    await this.speaks();
+    return this;
+  }
+
   async toTheEnd(from: Call = 'run'): Promise<void> {
     assert.equal(await this.untilItBreaks(from), undefined);
   }
@@ -262,14 +271,7 @@ async function refused(call: Promise<void>, code: status, word: string): Promise
 export async function endsTheSilent(faulty: FaultyCri, pids: () => number[]): Promise<void> {
   const { client } = faulty;
   const [stopped, removed] = await Promise.all(
-    ['silent-stop', 'silent-remove'].map(async (name) => {
-      const pod = new PodLife(faulty, name);
-      await pod.run();
-      await pod.create();
-      await pod.start();
-      await pod.speaks();
-      return pod;
-    }),
+    ['silent-stop', 'silent-remove'].map((name) => new PodLife(faulty, name).running()),
   );
   for (const pid of pids()) process.kill(pid, 'SIGSTOP');
   const began = performance.now();
