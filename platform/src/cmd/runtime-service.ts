@@ -80,11 +80,14 @@ async function serve(instance: Instance, log: Logger): Promise<() => Promise<voi
   };
 }
 
-/** The tap goes with the namespace, which is its maker's to remove. */
+/** The tap goes with the namespace, which is its maker's to remove. A machine on the host is in the namespace itself: it needs neither tap nor loopback of ours. */
 function joiner(loopback: PodLoopback | undefined): NetnsJoiner {
-  const open = async ({ id, netnsPath }: CreateBundleSandbox) => loopback?.open(id, netnsPath!);
+  const open = async ({ id, netnsPath, handler }: CreateBundleSandbox) =>
+    handler === 'vm' ? loopback?.open(id, netnsPath!) : undefined;
+  const join = async ({ id, netnsPath, handler }: CreateBundleSandbox) =>
+    handler === 'vm' ? joinNetns(id, netnsPath!) : undefined;
   return {
-    attach: async (request) => (await Promise.all([joinNetns(request.id, request.netnsPath!), open(request)]))[0],
+    attach: async (request) => (await Promise.all([join(request), open(request)]))[0],
     adopt: open,
     detach: async (id) => loopback?.close(id),
   };

@@ -51,7 +51,10 @@ async function make(
   });
   const place: Placement = placement(config, made.root, neighbours);
   // What is refused is refused before a machine is started for it.
-  if ('create' in place) guestConfig(config, { sharePath: '/', sysctls: place.create.sysctls ?? {} });
+  if ('create' in place) {
+    const { sysctls = {}, handler, hostNamespaces = [] } = place.create;
+    guestConfig(config, { sharePath: '/', sysctls, onHost: handler === 'namespace', hosts: hostNamespaces });
+  }
   const record: ContainerRecord = { ...made, sandboxId: 'join' in place ? place.join : made.key };
   // Nobody may take the sandbox away between the decision to join it and the container's being in it.
   return context.serial.run(`sandbox ${record.sandboxId}`, async () => {

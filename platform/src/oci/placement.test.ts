@@ -36,6 +36,25 @@ test('a network that was made before is joined where it is', () => {
   assert.deepEqual([place.create.network, place.create.netnsPath], ['netns', '/run/netns/a']);
 });
 
+test("under the handler namespace a network that is not listed is the host's", () => {
+  const annotations = { 'sampan.dev/handler': 'namespace' };
+  const place = placement(config([{ type: 'pid' }, { type: 'ipc' }], { annotations }), '/r', []);
+  assert.ok('create' in place);
+  assert.deepEqual([place.create.network, place.create.hostNamespaces], ['host', ['network']]);
+});
+
+test("a machine goes where the bundle says, but for one on the host that is only said to be where all of Podman's are", () => {
+  const cgroupOf = (cgroupsPath: string, handler: string) => {
+    const annotations = { 'sampan.dev/handler': handler };
+    const place = placement(config(own, { annotations, linux: { namespaces: own, cgroupsPath } }), '/r', []);
+    return 'create' in place ? place.create.cgroup?.path : undefined;
+  };
+  const usual = `/libpod_parent/libpod-${'0f'.repeat(32)}`;
+  assert.equal(cgroupOf(usual, 'vm'), usual);
+  assert.equal(cgroupOf(usual, 'namespace'), undefined);
+  assert.equal(cgroupOf('/mine/libpod-0f', 'namespace'), '/mine/libpod-0f');
+});
+
 test('containers of one pod share its machine, told by annotation or by whose namespaces they name', () => {
   const byNamespace = config([
     { type: 'network', path: '/proc/4711/ns/net' },

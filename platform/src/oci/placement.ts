@@ -6,6 +6,8 @@
  */
 import { SampanError } from '@sampan/api/errors.ts';
 import type { CreateBundleSandbox, SandboxHandler } from '../runtime/bundles/bundle-runtime.ts';
+import { bundleCgroup } from '../runtime/bundles/cgroup-path.ts';
+import { hostNamespacesOf } from '../runtime/bundles/machine-place.ts';
 import type { OciConfig } from '../runtime/bundles/oci-config.ts';
 
 export const handlerAnnotation = 'sampan.dev/handler';
@@ -67,20 +69,42 @@ function ownerOf(path: string): number | undefined {
 }
 
 function sandboxOf(config: OciConfig, annotations: Record<string, string>): Omit<CreateBundleSandbox, 'id'> {
+  const handler = handlerOf(annotations);
+  const hostNamespaces = hostNamespacesOf(config, handler);
+  const cgroup = cgroupOf(config, handler);
   const network = config.linux?.namespaces?.find(({ type }) => type === 'network');
-  if (!network)
+  if (!network && handler === 'vm')
     throw new SampanError(
       'Unsupported',
       "linux.namespaces: no network means the host's, which a container in a machine does not reach",
     );
   return {
-    handler: handlerOf(annotations),
+    handler,
     hostname: config.hostname ?? '',
     resources: resourcesOf(config),
     annotations,
     sysctls: config.linux?.sysctl ?? {},
-    ...(network.path ? { network: 'netns', netnsPath: network.path } : { network: 'none' }),
+    ...(cgroup ? { cgroup } : {}),
+    ...(hostNamespaces.length > 0 ? { hostNamespaces } : {}),
+    ...networkOf(network),
   };
+}
+
+/** Where Podman puts a container that is in no pod, and whose user names no other place. */
+const podmansUsual = /^(\/libpod_parent\/libpod-|machine\.slice:libpod:)[0-9a-f]{64}$/;
+
+/** A machine that is kept ready on the host cannot be moved: that it is there at once is worth more than a place that nobody asked for. */
+function cgroupOf({ linux }: OciConfig, handler: SandboxHandler): CreateBundleSandbox['cgroup'] {
+  if (handler === 'namespace' && podmansUsual.test(linux?.cgroupsPath ?? '')) return undefined;
+  return bundleCgroup(linux?.cgroupsPath);
+}
+
+/** Absent: the host's. */
+function networkOf(
+  network: { path?: string | undefined } | undefined,
+): Pick<CreateBundleSandbox, 'network' | 'netnsPath'> {
+  if (!network) return { network: 'host' };
+  return network.path ? { network: 'netns', netnsPath: network.path } : { network: 'none' };
 }
 
 function handlerOf(annotations: Record<string, string>): SandboxHandler {

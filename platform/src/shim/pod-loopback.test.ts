@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, rmdir, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { SampanError } from '@sampan/api/errors.ts';
-import { silentLogger } from '../base/log.ts';
+import { until } from '../../test/fixtures/streaming-server.ts';
+import { type Logger, silentLogger } from '../base/log.ts';
 import type { GuestSession } from '../runtime/agent/agent.ts';
 import { PodLoopback } from './pod-loopback.ts';
 
@@ -31,11 +33,18 @@ function echo(): GuestSession & { killed: boolean } {
 }
 
 async function world(
-  work: (told: { call: () => Socket; dialled: string[]; session: ReturnType<typeof echo> }) => Promise<void>,
+  work: (told: {
+    call: () => Socket;
+    dialled: string[];
+    session: ReturnType<typeof echo>;
+    asked: () => string[];
+  }) => Promise<void>,
 ) {
   const directory = await mkdtemp(join(tmpdir(), 'loopback-'));
   const [program, socketPath] = [join(directory, 'listens'), join(directory, 'loopback.sock')];
-  await writeFile(program, '#!/bin/sh\nwhile read -r line; do echo ok; done\n', { mode: 0o755 });
+  await writeFile(program, `#!/bin/sh\nwhile read -r line; do echo "$$ $line" >>${directory}/asked; echo ok; done\n`, {
+    mode: 0o755,
+  });
   const [dialled, session]: [string[], ReturnType<typeof echo>] = [[], echo()];
   const loopback = new PodLoopback({
     ...{ program, socketPath, log: silentLogger },
@@ -47,7 +56,8 @@ async function world(
   });
   try {
     await loopback.open(pod, '/no/such/namespace');
-    await work({ call: () => connect({ path: socketPath, allowHalfOpen: true }), dialled, session });
+    const asked = () => readFileSync(join(directory, 'asked'), 'utf8').trim().split('\n');
+    await work({ call: () => connect({ path: socketPath, allowHalfOpen: true }), dialled, session, asked });
   } finally {
     loopback.stop();
     await rm(directory, { recursive: true });
@@ -86,3 +96,36 @@ test('where nobody listens, and for what is no request, there is no answer', () 
     assert.equal(await said('x'.repeat(600)), '');
     assert.deepEqual(dialled, [`${pod} 81`]);
   }));
+
+test('a program that dies is started anew, with all that it listened for', () =>
+  world(async ({ asked }) => {
+    const [first = ''] = asked();
+    assert.match(first, new RegExp(`^\\d+ open\t${pod}\t/no/such/namespace$`));
+    process.kill(Number.parseInt(first, 10), 'SIGKILL');
+    await until(() => asked().length > 1, 'it is asked again');
+    const [pid = '', ...words] = asked()[1]!.split(' ');
+    assert.notEqual(Number(pid), Number.parseInt(first, 10));
+    assert.equal(words.join(' '), first.replace(/^\d+ /, ''));
+  }));
+
+test('a socket that could not be made is tried again with the next sandbox', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'loopback-'));
+  const socketPath = join(directory, 'in-the-way');
+  const warnings: string[] = [];
+  const log = {
+    ...silentLogger,
+    warn: (fields: { error: string }) => warnings.push(fields.error),
+  } as unknown as Logger;
+  const loopback = new PodLoopback({ program: '/bin/false', socketPath, log, dial: () => Promise.reject(new Error()) });
+  try {
+    await mkdir(socketPath);
+    await loopback.open(pod, '/no/such/namespace');
+    await rmdir(socketPath);
+    await loopback.open(pod, '/no/such/namespace');
+    assert.match(warnings[0] ?? '', /EISDIR|is a directory/i);
+    assert.doesNotMatch(warnings[1] ?? '', /EISDIR|is a directory/i);
+  } finally {
+    loopback.stop();
+    await rm(directory, { recursive: true });
+  }
+});

@@ -9,6 +9,7 @@ import { dirname } from 'node:path';
 import { Duplex } from 'node:stream';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { run } from '../base/child.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
 import { LineChild } from '../base/line-child.ts';
 import type { Logger } from '../base/log.ts';
 import type { GuestSession } from '../runtime/agent/agent.ts';
@@ -22,6 +23,7 @@ export interface PodLoopbackOptions {
   /** Throws when nobody listens there. */
   dial(sandboxId: string, port: number): Promise<GuestSession>;
   log: Logger;
+  clock?: Clock;
 }
 
 /** What listens on 127.0.0.1 gets everything (loopback.rs knows the port). */
@@ -36,25 +38,34 @@ table ip sampan_loopback {
 `;
 
 const mostHeadBytes = 512;
+/** Were it to die again and again, it would not take up a core. */
+const reopenAfterMs = 1_000;
 
 export class PodLoopback {
   readonly #options: PodLoopbackOptions;
   readonly #listeners: LineChild;
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
+  /** Network namespaces by sandbox. */
+  readonly #open = new Map<string, string>();
+  readonly #stopped = new AbortController();
   #listening: Promise<void> | undefined;
 
   constructor(options: PodLoopbackOptions) {
     this.#options = options;
-    this.#listeners = new LineChild(options.program, ['loopback', options.socketPath]);
+    this.#listeners = new LineChild(options.program, ['loopback', options.socketPath], () => void this.#reopen());
     this.#server = createServer({ allowHalfOpen: true }, (socket) => void this.#carry(socket));
   }
 
   /** Only sandboxes of containerd: nobody else dials there. Never throws: without it a Pod lacks its port-forward. Idempotent. */
   async open(sandboxId: string, netnsPath: string): Promise<void> {
     if (!taskName(sandboxId)) return;
+    this.#open.set(sandboxId, netnsPath);
     try {
-      this.#listening ??= this.#listen();
+      this.#listening ??= this.#listen().catch((error) => {
+        this.#listening = undefined;
+        throw error;
+      });
       await this.#listening;
       const redirect = run('nsenter', [`--net=${netnsPath}`, 'nft', '-f', '-'], { input: rules });
       await Promise.all([this.#listeners.ask('open', sandboxId, netnsPath), redirect]);
@@ -65,15 +76,24 @@ export class PodLoopback {
 
   /** Idempotent. */
   async close(sandboxId: string): Promise<void> {
-    if (!this.#listening || !taskName(sandboxId)) return;
+    if (!this.#open.delete(sandboxId)) return;
     await this.#listeners.ask('close', sandboxId).catch(() => {});
   }
 
   /** Lets go of all of them. */
   stop(): void {
+    this.#stopped.abort();
     this.#listeners.close();
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Its listeners have died with the program. */
+  async #reopen(): Promise<void> {
+    this.#options.log.warn({}, 'the program that listens for forwarded ports has died, and is started anew');
+    await (this.#options.clock ?? systemClock).sleep(reopenAfterMs, this.#stopped.signal).catch(() => {});
+    if (this.#stopped.signal.aborted) return;
+    await Promise.all([...this.#open].map(([sandboxId, netnsPath]) => this.open(sandboxId, netnsPath)));
   }
 
   async #listen(): Promise<void> {

@@ -3,8 +3,8 @@
  * Owns no directory: the drivers make and remove theirs.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 
 export interface PlacesOptions {
@@ -16,18 +16,27 @@ export interface PlacesOptions {
   name: string;
   /** Path of a group in the hierarchies (MachineSpec.cgroupParent). */
   parent?: string;
+  /** The parent is the machine's alone (MachineSpec.ownsCgroupParent): where it goes, what it is in counts. */
+  owned?: boolean;
 }
 
 /**
  * One path for each hierarchy: beneath the parent, or in the instance's own group. Whoever names a parent may have made it in the hierarchies that count
  * for it and not in others; these keep the instance's own, so that nothing is made that nobody removes. One that is nowhere is made everywhere.
  */
-export function placesOf({ roots, tag, name, parent }: PlacesOptions): string[] {
+export function placesOf({ roots, tag, name, parent, owned = false }: PlacesOptions): string[] {
   const own = (root: string) => join(root, `sampan-${tag}`, name);
   if (parent === undefined) return roots.map(own);
-  const isThere = (root: string) => existsSync(join(root, parent));
-  const isNowhere = !roots.some(isThere);
+  const isThere = (root: string) => existsSync(join(root, owned ? dirname(parent) : parent));
+  // A slice of systemd's is systemd's to make.
+  const isNowhere = !roots.some(isThere) && !parent.endsWith('.slice');
   return roots.map((root) => (isNowhere || isThere(root) ? join(root, parent, `sampan-${tag}-${name}`) : own(root)));
+}
+
+/** The groups that were made for these alone (MachineSpec.ownsCgroupParent), where nothing else is in them. Idempotent. */
+export async function removeOwnedParents(paths: readonly string[]): Promise<void> {
+  const beneath = paths.filter((path) => basename(path).startsWith('sampan-'));
+  await Promise.all(beneath.map((path) => rmdir(dirname(path)).catch(() => {})));
 }
 
 /** The groups from the one below `root` down to `path`, which is one of them. Pure. */

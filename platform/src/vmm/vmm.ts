@@ -96,6 +96,8 @@ export interface MachineSpec {
    * belongs to whoever names it: made where it is nowhere, and left. A driver whose machines are no processes of the host (fake) has no use for it.
    */
   cgroupParent?: string;
+  /** The parent is this machine's alone, and goes with it where nothing else is in it. */
+  ownsCgroupParent?: boolean;
   /** Host CPU ceiling of the whole VMM in millicores; absent: shape.vcpus * 1000. Starting needs more than running, so it comes after a grace. */
   cpuLimitMillicores?: number;
 }

@@ -2,4 +2,4 @@
 import { podTests } from './containerd-pods.ts';
 import { buildContainerd2 } from './support/containerd-2.ts';
 
-podTests(buildContainerd2, ['sampan', 'sampan-pod']);
+podTests(buildContainerd2, ['sampan', 'sampan-namespace', 'sampan-pod']);

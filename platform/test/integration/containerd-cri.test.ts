@@ -2,4 +2,4 @@
 import { podTests } from './containerd-pods.ts';
 import { debians } from './support/containerd-lab.ts';
 
-podTests(async () => ({ programs: debians }), ['sampan']);
+podTests(async () => ({ programs: debians }), ['sampan', 'sampan-namespace']);

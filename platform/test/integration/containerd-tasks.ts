@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { CgroupTree } from './support/cgroup-tree.ts';
 import { command } from './support/command.ts';
 import { ContainerdLab, type ContainerdPrograms, image } from './support/containerd-lab.ts';
 import { until } from './support/wait.ts';
@@ -198,12 +199,7 @@ export function taskTests(programs: () => Promise<{ programs?: ContainerdProgram
   });
 
   check('what happens to a task is told in order', async () => {
-    const events = lab.events();
-    let asked = 0;
-    await until('they are heard', async () => {
-      await lab.ctr(['namespaces', 'label', 'default', `asked=${asked++}`]);
-      return events.text().includes('/namespaces/update');
-    });
+    const events = await lab.events();
     assert.equal((await lab.run('told', ['sh', '-c', 'exit 4'], ['--rm'])).code, 4);
     await until('its end is told', async () => events.text().includes('/tasks/delete'));
     await events.stop();
@@ -220,6 +216,23 @@ export function taskTests(programs: () => Promise<{ programs?: ContainerdProgram
       events.text(),
     );
     assert.equal(topics[2]?.body.exit_status, 4);
+  });
+
+  check('a task is counted in the control group that was asked for, which goes with it', async () => {
+    await using tree = await CgroupTree.make();
+    for (const runtime of ['io.containerd.sampan.v2', 'io.containerd.sampan-namespace.v2']) {
+      const flags = ['-d', '--cgroup', `${tree.path}/web`];
+      const started = await lab.run('counted', ['sleep', '1000'], flags, runtime);
+      assert.equal(started.code, 0, started.stderr);
+      assert.deepEqual(tree.groups().slice(0, 1), ['web']);
+      const members = await tree.members(`${tree.path}/web`);
+      for (const pid of lab.machines()) assert.ok(members.includes(pid), `${pid} is not among ${members}`);
+      await lab.ctr(['task', 'rm', '-f', 'counted']);
+      await lab.ctr(['container', 'rm', 'counted']);
+      assert.deepEqual([lab.machines(), tree.groups()], [[], []]);
+    }
+    const refused = await lab.run('astray', ['true'], ['--rm', '--cgroup', `${tree.path}/../web`]);
+    assert.match(refused.stderr, /linux\.cgroupsPath ".*" is no path of a control group/);
   });
 
   check("under the other name of the shim a task runs on the host's kernel, in namespaces", async () => {

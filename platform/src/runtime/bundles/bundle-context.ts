@@ -40,9 +40,9 @@ export interface BundleRuntimeOptions {
   onStep?: (step: string) => void | Promise<void>;
 }
 
-/** A tap in a namespace that a CNI has filled, with the addresses that were there. */
+/** A tap in a namespace that a CNI has filled, with the addresses that were there; nothing for a machine on the host, which enters the namespace itself. */
 export interface NetnsJoiner {
-  attach(request: CreateBundleSandbox): Promise<Attachment>;
+  attach(request: CreateBundleSandbox): Promise<Attachment | undefined>;
   /** The sandbox was found again: what the process before this one did for it is done anew. */
   adopt(request: CreateBundleSandbox): Promise<void>;
   /** Idempotent; the namespace may be gone. */

@@ -19,6 +19,9 @@ import type { OciConfig } from './oci-config.ts';
 
 export type SandboxHandler = 'vm' | 'namespace';
 
+/** A namespace of the host's own, which a machine on the host may have in place of a fresh one. */
+export type HostNamespace = 'network' | 'pid' | 'ipc';
+
 export interface CreateBundleSandbox {
   /** Unique among sandboxes: 1-200 of [A-Za-z0-9._-]. */
   id: string;
@@ -27,9 +30,13 @@ export interface CreateBundleSandbox {
   /** Limits of all containers together; absent: the instance's defaults. */
   resources?: { cpuMillicores?: number; memoryBytes?: number };
   annotations: Record<string, string>;
-  /** The sandbox's network: 'none', our bridge, or what already is in the namespace `netnsPath` (a CNI's). */
-  network: 'none' | 'bridge' | 'netns';
+  /** The control group that its machine is to be beneath, as a path in the host's hierarchies; `isOwn`: it is made for it and goes with it. */
+  cgroup?: { path: string; isOwn: boolean };
+  /** The sandbox's network: 'none', our bridge, what already is in the namespace `netnsPath` (a CNI's); 'host' for handler 'namespace' alone. */
+  network: 'none' | 'bridge' | 'netns' | 'host';
   netnsPath?: string;
+  /** For handler 'namespace' alone: what its machine shares with the host. */
+  hostNamespaces?: HostNamespace[];
   /** Content of /etc/resolv.conf where the bundle mounts none; absent: the network's resolver. */
   resolvConf?: string;
   /** Of the machine: a container's linux.sysctl may only name what is set here. */

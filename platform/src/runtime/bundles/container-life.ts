@@ -36,13 +36,15 @@ export async function createContainer(
     throw new SampanError('AlreadyExists', `container ${request.id} exists already`);
   const sandbox = context.sandbox(request.sandboxId);
   const config = request.config ?? (await readOciConfig(request.bundle));
-  const { sysctls, sharePidNamespace, podFiles } = sandbox.record.request;
+  const { sysctls, sharePidNamespace, podFiles, hostNamespaces = [] } = sandbox.record.request;
+  const sharesPids = sharePidNamespace === true || hostNamespaces.includes('pid');
   const guest = guestConfig(config, {
     sharePath: `${guestShare}/${request.id}`,
     ...(sysctls ? { sysctls } : {}),
-    mayJoinPids: sharePidNamespace === true || request.pidNamespaceOf !== undefined,
+    mayJoinPids: sharesPids || request.pidNamespaceOf !== undefined,
     podFiles: podFiles === true,
     onHost: sandbox.record.request.handler === 'namespace',
+    hosts: hostNamespaces,
   });
   const container: LiveContainer = {
     record: newRecord(context, request, config),
@@ -76,7 +78,7 @@ export async function createContainer(
       // Callers of ours do something of their own between a container's creation and its start.
       ready: true,
       ...(guest.joinsPids && request.pidNamespaceOf ? { pidNamespaceOf: request.pidNamespaceOf } : {}),
-      ...(sharePidNamespace && !guest.joinsPids ? { ownPidNamespace: true } : {}),
+      ...(sharesPids && guest.ownsPids ? { ownPidNamespace: true } : {}),
     });
     making.catch(() => {});
     await sharing;

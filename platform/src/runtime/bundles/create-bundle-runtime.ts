@@ -95,7 +95,10 @@ async function freeze(context: BundleContext, id: string, frozen: boolean): Prom
 
 async function update(context: BundleContext, id: string, resources: object): Promise<void> {
   const container = context.container(id);
-  const { devices: _devices, ...changes } = translateResources(resources as Record<string, unknown>);
+  const { handler } = context.sandbox(container.record.sandboxId).record.request;
+  const { devices: _devices, ...changes } = translateResources(resources as Record<string, unknown>, {
+    onHost: handler === 'namespace',
+  });
   await (await agentOf(context, container)).updateResources(id, changes);
   const limit = Number((changes.memory as { limit?: number } | undefined)?.limit ?? 0);
   if (limit > 0) container.record.memoryLimitBytes = limit;

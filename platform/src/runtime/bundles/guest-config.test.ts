@@ -47,6 +47,20 @@ test('a read-only mount is kept so by the host: the guest would make all below i
   assert.deepEqual(carry(true, 'rbind', 'rro'), ['rr', 'rbind,rro,rslave']);
 });
 
+test("what is the host's is a container's of the host's own kernel: devices, CPUs, kernel file systems, namespaces that its machine has", () => {
+  const linux = {
+    namespaces: ['ipc', 'mount'].map((type) => ({ type })),
+    devices: [{ path: '/dev/sda', type: 'b', major: 8, minor: 0 }],
+    resources: { cpu: { cpus: '0', mems: '0' } },
+  };
+  const mounts = [{ destination: '/host/sys', type: 'bind', source: '/sys', options: ['rbind', 'ro'] }];
+  const { spec, carried } = translate(config({ mounts }, linux), { onHost: true, hosts: ['network', 'pid'] });
+  const { devices, resources } = linuxOf(spec);
+  assert.deepEqual([devices, resources], [linux.devices, linux.resources]);
+  assert.equal(carried[0]?.source, '/sys');
+  assert.throws(() => translate(config({}, linux), { onHost: true, hosts: ['network'] }), /no pid namespace/);
+});
+
 test('bind mounts are carried by the share, in their place among the others and with their options', () => {
   const mounts = [
     { destination: '/proc', type: 'proc', source: 'proc' },

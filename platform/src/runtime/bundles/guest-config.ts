@@ -8,6 +8,7 @@
  */
 import { SampanError } from '@sampan/api/errors.ts';
 import { guestPaths } from '../agent/agent.ts';
+import type { HostNamespace } from './bundle-runtime.ts';
 import type { OciConfig, OciMount } from './oci-config.ts';
 
 /** A bind mount that the share carries: `source` on the host appears in the share as `name`. */
@@ -28,6 +29,8 @@ export interface GuestConfig {
   readOnlyRootfs: boolean;
   /** It names a PID namespace to join. */
   joinsPids: boolean;
+  /** It is to have a PID namespace of its own. */
+  ownsPids: boolean;
 }
 
 export interface TranslateOptions {
@@ -41,6 +44,8 @@ export interface TranslateOptions {
   podFiles?: boolean;
   /** The "guest" is the host's own kernel, whose mounts are what they say. */
   onHost?: boolean;
+  /** The host's namespaces, where the machine has them: a container that lists none of the kind means these. */
+  hosts?: readonly HostNamespace[];
 }
 
 /** Throws Unsupported naming the field. */
@@ -61,8 +66,10 @@ export function guestConfig(config: OciConfig, options: TranslateOptions): Guest
     mounts,
     linux: translateLinux(config, options),
   };
-  const joinsPids = (config.linux?.namespaces ?? []).some(({ type, path }) => type === 'pid' && path);
-  return { spec, carried, readOnlyRootfs: config.root?.readonly ?? false, joinsPids };
+  const pids = config.linux?.namespaces?.findLast(({ type }) => type === 'pid');
+  const joinsPids = Boolean(pids?.path);
+  const ownsPids = pids !== undefined && !joinsPids;
+  return { spec, carried, readOnlyRootfs: config.root?.readonly ?? false, joinsPids, ownsPids };
 }
 
 function refused(field: string, why: string): SampanError {
@@ -115,7 +122,7 @@ function translateMount(mount: OciMount, carried: CarriedMount[], options: Trans
       source: 'cgroup',
       options: ['nosuid', 'noexec', 'nodev', 'relatime', ...access(flags)],
     };
-  if (/^\/(proc|sys|dev)(\/|$)/.test(source))
+  if (!options.onHost && /^\/(proc|sys|dev)(\/|$)/.test(source))
     throw refused(`mounts ${destination}`, `${source} of the host is not carried into a machine`);
   if (!source.startsWith('/')) throw refused(`mounts ${destination}`, `its source "${source}" is not absolute`);
   const name = `mount${carried.length}`;
@@ -170,7 +177,8 @@ function translateLinux(config: OciConfig, options: TranslateOptions): Record<st
   for (const field of ['intelRdt', 'timeOffsets', 'netDevices', 'memoryPolicy'])
     if (linux[field]) throw refused(`linux.${field}`, 'it names things of the host');
   const device = linux.devices?.find(({ path }) => !guestDevices.has(path));
-  if (device) throw refused(`linux.devices ${device.path}`, 'devices of the host are not passed into a machine');
+  if (device && !options.onHost)
+    throw refused(`linux.devices ${device.path}`, 'devices of the host are not passed into a machine');
   for (const [key, value] of Object.entries(linux.sysctl ?? {}))
     if (options.sysctls?.[key] !== value)
       throw refused(`linux.sysctl ${key}`, "it is the sandbox's to set; this sandbox was made without it");
@@ -179,7 +187,7 @@ function translateLinux(config: OciConfig, options: TranslateOptions): Record<st
     ...rest,
     // The agent completes these: its own PID, mount and cgroup namespaces.
     namespaces: [],
-    resources: translateResources(linux.resources ?? {}),
+    resources: translateResources(linux.resources ?? {}, options),
     ...(rootfsPropagation && !/shared/.test(rootfsPropagation) ? { rootfsPropagation } : {}),
   };
 }
@@ -188,7 +196,7 @@ function translateLinux(config: OciConfig, options: TranslateOptions): Record<st
 function checkNamespaces(namespaces: { type: string; path?: string }[], options: TranslateOptions): void {
   const given = new Map(namespaces.map(({ type, path }) => [type, path ?? '']));
   for (const type of ['network', 'pid', 'ipc', 'mount'])
-    if (!given.has(type))
+    if (!given.has(type) && !options.hosts?.includes(type as HostNamespace))
       throw refused(`linux.namespaces`, `no ${type} namespace means the host's, which a machine does not reach`);
   for (const type of ['user', 'time'])
     if (given.has(type)) throw refused(`linux.namespaces ${type}`, 'it is not made inside a machine');
@@ -198,18 +206,22 @@ function checkNamespaces(namespaces: { type: string; path?: string }[], options:
 
 type Resources = Record<string, unknown>;
 
-export function translateResources(resources: Resources): Resources {
+export function translateResources(
+  resources: Resources,
+  { onHost = false }: Pick<TranslateOptions, 'onHost'> = {},
+): Resources {
   const { cpu, blockIO, hugepageLimits, network, rdma, ...rest } = resources;
   for (const [field, value] of Object.entries({ blockIO, network, rdma }))
     if (hasContent(value)) throw refused(`linux.resources.${field}`, 'it names things of the host');
   const pages = (hugepageLimits as { limit?: number; pageSize?: string }[] | null) ?? [];
   const wanted = pages.find((one) => (one.limit ?? 0) > 0);
   if (wanted) throw refused(`linux.resources.hugepageLimits ${wanted.pageSize}`, 'guests have no huge pages to give');
-  return { ...withoutNull(rest), ...(cpu ? { cpu: translateCpu(cpu as Resources) } : {}) };
+  return { ...withoutNull(rest), ...(cpu ? { cpu: translateCpu(cpu as Resources, onHost) } : {}) };
 }
 
-function translateCpu(cpu: Resources): Resources {
+function translateCpu(cpu: Resources, onHost: boolean): Resources {
   const { cpus, mems, realtimeRuntime, realtimePeriod, ...rest } = cpu;
+  if (onHost) return withoutNull(cpu);
   if (cpus) throw refused('linux.resources.cpu.cpus', 'a machine does not see the CPUs of its host');
   if (mems) throw refused('linux.resources.cpu.mems', 'a machine does not see the memory nodes of its host');
   if (realtimeRuntime || realtimePeriod) throw refused('linux.resources.cpu.realtimeRuntime', 'cgroup v2 has none');

@@ -38,6 +38,7 @@ const linux = z.looseObject({
   uidMappings: z.array(z.unknown()).max(1024).nullish(),
   gidMappings: z.array(z.unknown()).max(1024).nullish(),
   mountLabel: name.optional(),
+  cgroupsPath: name.optional(),
   rootfsPropagation: z.string().max(32).optional(),
 });
 

@@ -17,6 +17,7 @@ import type { BundleContext, LiveSandbox } from './bundle-context.ts';
 import { type BundleSandboxRecord, deleteBundleSandbox, machineNameOf, saveBundleSandbox } from './bundle-records.ts';
 import { type BundleSandbox, type CreateBundleSandbox, stoppedOnRequest } from './bundle-runtime.ts';
 import { endContainer, forgetContainer, onAgentEvent, reconcile } from './container-end.ts';
+import { machineGroup, machinePlace } from './machine-place.ts';
 
 export const shareTag = 'bundle';
 /** Where the agent mounts a share (guest/PROTOCOL.md, 1). */
@@ -48,17 +49,11 @@ export async function createSandbox(context: BundleContext, request: CreateBundl
         shape: record.shape,
         disks: [],
         shares: [{ tag: shareTag, directory: share, readOnly: false }],
-        ...(attachment?.tapName
-          ? {
-              nic: {
-                tapName: attachment.tapName,
-                mac: attachment.mac,
-                ...(attachment.netnsPath ? { netnsPath: attachment.netnsPath } : {}),
-              },
-            }
-          : {}),
+        ...machinePlace(request, attachment),
+        ...machineGroup(request),
       })
       .finally(leave);
+    if (isJoinedLater(request)) record.attachment = await attachBridge(context, request, machine.netnsPath);
     await context.step('bundle-ready');
     record.state = 'ready';
     follow(context, sandbox, machine, false);
@@ -93,18 +88,27 @@ function newRecord(context: BundleContext, request: CreateBundleSandbox): Bundle
 }
 
 async function attach(context: BundleContext, request: CreateBundleSandbox): Promise<Attachment | undefined> {
-  const { network, joinNetns } = context.options;
-  if (request.network === 'none') return undefined;
+  const { joinNetns } = context.options;
+  if (request.network === 'none' || request.network === 'host' || isJoinedLater(request)) return undefined;
   if (request.network === 'netns') {
     if (!joinNetns || !request.netnsPath)
       throw new SampanError('Unsupported', `sandbox ${request.id}: this runtime joins no network namespaces`);
     return joinNetns.attach(request);
   }
-  return network.attach({
+  return attachBridge(context, request);
+}
+
+/** A machine on the host has its namespace once it runs. */
+const isJoinedLater = ({ handler, network }: CreateBundleSandbox): boolean =>
+  handler === 'namespace' && network === 'bridge';
+
+function attachBridge(context: BundleContext, request: CreateBundleSandbox, netnsPath?: string): Promise<Attachment> {
+  return context.options.network.attach({
     sandboxId: machineNameOf(request.id),
     podNamespace: 'bundle',
     podName: request.hostname,
     podUid: machineNameOf(request.id),
+    ...(netnsPath ? { netnsPath } : {}),
   });
 }
 

@@ -56,6 +56,12 @@ test("the host's namespaces are refused by name, a container's own are not", () 
   assert.equal(sandboxPlan(namespaces({ pid: CONTAINER }), host).sharePidNamespace, true);
 });
 
+test("a Pod on the host's kernel may have the host's namespaces", () => {
+  const asked = { network: NODE, pid: NODE, ipc: POD };
+  const plan = sandboxPlan(namespaces(asked), { ...host, handler: 'namespace', netnsPath: '' });
+  assert.deepEqual([plan.network, plan.hostNamespaces, plan.sharePidNamespace], ['host', ['network', 'pid'], false]);
+});
+
 test("a sysctl that is the host's is refused where the host's kernel is used", () => {
   const config = { linux: { sysctls: { 'vm.swappiness': '1' } } };
   assert.throws(() => sandboxPlan(config, { ...host, handler: 'namespace' }), /vm\.swappiness/);

@@ -1,6 +1,7 @@
 /** What machine a sandbox of containerd's sandbox API is, by the Pod's configuration that comes with it. Pure. */
 import { SampanError } from '@sampan/api/errors.ts';
-import type { CreateBundleSandbox, SandboxHandler } from '../../runtime/bundles/bundle-runtime.ts';
+import type { CreateBundleSandbox, HostNamespace, SandboxHandler } from '../../runtime/bundles/bundle-runtime.ts';
+import { podCgroup } from '../../runtime/bundles/cgroup-path.ts';
 import * as cri from '../../runtime/generated/cri.ts';
 import { checkSysctls } from '../../runtime/sandbox/handlers.ts';
 import { resolvConf } from '../../runtime/sandbox/vm/sandbox-setup.ts';
@@ -23,30 +24,40 @@ export function sandboxPlan(
 ): Omit<CreateBundleSandbox, 'id'> {
   const annotations = config.annotations ?? {};
   const handler = handlerOf(annotations, options.handler);
-  refuseHostNamespaces(config);
+  const hostNamespaces = hostNamespacesOf(config, handler);
   checkSysctls(config, handler);
   const { dnsConfig, linux } = config;
+  const cgroup = podCgroup(linux?.cgroupParent);
   return {
     handler,
     hostname: config.hostname ?? '',
     resources: resourcesOf(linux?.resources),
     annotations,
+    ...(cgroup ? { cgroup } : {}),
     ...networkOf(annotations, options.canJoinNetns ? options.netnsPath : undefined),
+    ...(hostNamespaces.includes('network') ? { network: 'host' } : {}),
+    ...(hostNamespaces.length > 0 ? { hostNamespaces } : {}),
     resolvConf: dnsConfig ? resolvConf(dnsConfig, []) : options.hostResolvConf,
     sysctls: linux?.sysctls ?? {},
     // There is no pause container whose processes a container could be told to join: the Pod's namespace is the machine's to keep.
-    sharePidNamespace: true,
+    sharePidNamespace: !hostNamespaces.includes('pid'),
     podFiles: true,
   };
 }
 
-function refuseHostNamespaces({ linux }: cri.PodSandboxConfig): void {
+function hostNamespacesOf({ linux }: cri.PodSandboxConfig, handler: SandboxHandler): HostNamespace[] {
   const { network, pid, ipc, usernsOptions } = linux?.securityContext?.namespaceOptions ?? {};
-  for (const [what, mode] of Object.entries({ hostNetwork: network, hostPID: pid, hostIPC: ipc }))
-    if (mode === cri.NamespaceMode.NODE)
-      throw new SampanError('Unsupported', `${what}: a machine under containerd has namespaces of its own`);
   if (usernsOptions?.mode === cri.NamespaceMode.POD)
     throw new SampanError('Unsupported', 'hostUsers: false: user namespaces are not made inside a machine');
+  const modes: [HostNamespace, string, cri.NamespaceMode | undefined][] = [
+    ['network', 'hostNetwork', network],
+    ['pid', 'hostPID', pid],
+    ['ipc', 'hostIPC', ipc],
+  ];
+  const asked = modes.filter(([, , mode]) => mode === cri.NamespaceMode.NODE);
+  if (handler === 'vm' && asked[0])
+    throw new SampanError('Unsupported', `${asked[0][1]}: a machine under containerd has namespaces of its own`);
+  return asked.map(([type]) => type);
 }
 
 function resourcesOf(resources: cri.LinuxContainerResources | undefined): CreateBundleSandbox['resources'] & object {

@@ -7,7 +7,7 @@ import { taskPlan } from './task-plan.ts';
 const plan = (more: { annotations?: object; linux?: object }, canJoinNetns = true) =>
   taskPlan(
     parseOciConfig(JSON.stringify({ ociVersion: '1.1.0', process: { args: ['x'] }, hostname: 'web', ...more })),
-    { canJoinNetns, handler: 'vm' },
+    { canJoinNetns, handler: 'vm', usualCgroup: '/default/web' },
   );
 const sandboxOf = (given: ReturnType<typeof plan>) => {
   assert.equal(given.kind, 'own-machine');
@@ -39,6 +39,22 @@ test('a container of the CRI plugin goes into the machine of its sandbox', () =>
   assert.deepEqual(plan({ annotations }), { kind: 'in-sandbox', sandboxId: 'pod' });
   const { 'io.kubernetes.cri.sandbox-id': _, ...without } = annotations;
   assert.throws(() => plan({ annotations: without }), { reason: 'Invalid', message: /sandbox-id/ });
+});
+
+test("namespaces that are not listed are the host's under the handler namespace", () => {
+  const linux = { namespaces: ['pid', 'mount'].map((type) => ({ type })) };
+  const sandbox = sandboxOf(plan({ annotations: { 'sampan.dev/handler': 'namespace' }, linux }));
+  assert.deepEqual([sandbox?.network, sandbox?.hostNamespaces], ['host', ['network', 'ipc']]);
+  const inVm = sandboxOf(plan({ linux }));
+  assert.deepEqual([inVm?.network, inVm?.hostNamespaces], ['none', undefined]);
+});
+
+test('a machine goes where the bundle says, but for one on the host that is only said to be where all are', () => {
+  const cgroupOf = (cgroupsPath: string, handler: string) =>
+    sandboxOf(plan({ annotations: { 'sampan.dev/handler': handler }, linux: { cgroupsPath } }))?.cgroup?.path;
+  assert.equal(cgroupOf('/default/web', 'vm'), '/default/web');
+  assert.equal(cgroupOf('/team/web', 'namespace'), '/team/web');
+  assert.equal(cgroupOf('/default/web', 'namespace'), undefined);
 });
 
 test('annotations choose the handler and our bridge; what they cannot choose is refused by name', () => {

@@ -7,6 +7,8 @@
  */
 import { SampanError } from '@sampan/api/errors.ts';
 import type { CreateBundleSandbox, SandboxHandler } from '../../runtime/bundles/bundle-runtime.ts';
+import { bundleCgroup } from '../../runtime/bundles/cgroup-path.ts';
+import { hostNamespacesOf } from '../../runtime/bundles/machine-place.ts';
 import type { OciConfig } from '../../runtime/bundles/oci-config.ts';
 
 /** Annotations of containerd's CRI plugin. */
@@ -17,8 +19,15 @@ export type TaskPlan =
   /** `sandboxId` is containerd's. */
   | { kind: 'in-sandbox'; sandboxId: string };
 
-/** Throws Invalid or Unsupported naming the annotation. */
-export function taskPlan(config: OciConfig, options: { canJoinNetns: boolean; handler: SandboxHandler }): TaskPlan {
+export interface TaskPlanOptions {
+  canJoinNetns: boolean;
+  handler: SandboxHandler;
+  /** The control group that containerd names where its client names none. */
+  usualCgroup: string;
+}
+
+/** Throws Invalid or Unsupported naming the annotation or field. */
+export function taskPlan(config: OciConfig, options: TaskPlanOptions): TaskPlan {
   const annotations = config.annotations ?? {};
   if (annotations[`${cri}.container-type`] === 'container') {
     const sandboxId = annotations[`${cri}.sandbox-id`];
@@ -27,15 +36,24 @@ export function taskPlan(config: OciConfig, options: { canJoinNetns: boolean; ha
   }
   const netnsPath = config.linux?.namespaces?.find(({ type }) => type === 'network')?.path;
   const sysctls = config.linux?.sysctl;
+  const handler = handlerOf(annotations, options.handler);
+  const hostNamespaces = hostNamespacesOf(config, handler);
+  const cgroupsPath = config.linux?.cgroupsPath;
+  // A machine that is kept ready on the host cannot be moved: that it is there at once is worth more than a place that nobody asked for.
+  const isUsual = handler === 'namespace' && cgroupsPath === options.usualCgroup;
+  const cgroup = isUsual ? undefined : bundleCgroup(cgroupsPath);
   return {
     kind: 'own-machine',
     sandbox: {
-      handler: handlerOf(annotations, options.handler),
+      handler,
       hostname: config.hostname ?? '',
       resources: resourcesOf(config, annotations),
       annotations,
       ...networkOf(annotations, options.canJoinNetns ? netnsPath : undefined),
+      ...(hostNamespaces.includes('network') ? { network: 'host' } : {}),
+      ...(hostNamespaces.length > 0 ? { hostNamespaces } : {}),
       ...(sysctls ? { sysctls } : {}),
+      ...(cgroup ? { cgroup } : {}),
     },
   };
 }

@@ -102,7 +102,7 @@ class TaskService {
     const again = bundles.list().find((one) => one.id === id && one.bundle === request.bundle);
     if (again) return messages.pidResponse.encode({ pid: again.pid });
     const config = await readOciConfig(request.bundle);
-    const plan = taskPlan(config, this.#options);
+    const plan = taskPlan(config, { ...this.#options, usualCgroup: `/${this.#options.namespace}/${request.id}` });
     await this.#options.onStep('task-rootfs');
     const rootfs = await this.#options.mounts.make(request.bundle, request.rootfs, config.root?.path);
     const sandboxId = plan.kind === 'own-machine' ? id : this.#id(plan.sandboxId);

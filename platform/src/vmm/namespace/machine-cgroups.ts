@@ -82,8 +82,8 @@ export class MachineCgroups {
   }
 
   /** One in each hierarchy: beneath `parent`, or in the instance's own (placesOf). */
-  paths(name: string, parent?: string): string[] {
-    return placesOf({ roots: this.#roots, tag: this.#tag, name, parent });
+  paths(name: string, parent?: string, owned = false): string[] {
+    return placesOf({ roots: this.#roots, tag: this.#tag, name, parent, owned });
   }
 
   /** Idempotent. Throws FailedPrecondition where processes live in what a path is beneath (version 2). */

@@ -14,6 +14,8 @@ const schema = z.object({
   /** starting: create has not finished; a server that finds this one has nothing to adopt. */
   state: z.enum(['starting', 'running']),
   cgroups: z.array(z.string().startsWith('/')).max(32),
+  /** What they are beneath was made for them alone. */
+  ownsCgroupParent: z.boolean().optional(),
   /** Slots with a disk. */
   slots: z.array(z.string()).max(16),
   shares: z

@@ -61,6 +61,10 @@ export class NamespaceMachine implements Machine {
     this.#watchEnd();
   }
 
+  get pid(): number {
+    return this.process.pid;
+  }
+
   get netnsPath(): string {
     return `/proc/${this.process.pid}/ns/net`;
   }

@@ -13,6 +13,7 @@ import { ensureDirectory } from '../../base/files.ts';
 import { LineChild } from '../../base/line-child.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
+import { removeOwnedParents } from '../cgroup-places.ts';
 import { checkDiskFiles, checkShareDirectories, checkSpec } from '../check-spec.ts';
 import type { GuestArtifacts } from '../guest-artifacts.ts';
 import { isAnothers } from '../machine-driver.ts';
@@ -200,7 +201,8 @@ class NamespaceVmm implements Vmm {
       id: spec.id,
       shape: spec.shape,
       state: 'starting',
-      cgroups: this.#context.cgroups.paths(spec.id, spec.cgroupParent),
+      cgroups: this.#context.cgroups.paths(spec.id, spec.cgroupParent, spec.ownsCgroupParent),
+      ...(spec.ownsCgroupParent ? { ownsCgroupParent: true } : {}),
       slots: spec.disks.map(({ slot }) => slot),
       ...(spec.shares?.length ? { shares: spec.shares.map(({ tag, directory }) => ({ tag, directory })) } : {}),
       ...(scratchPath ? { scratchPath } : {}),
@@ -233,6 +235,7 @@ class NamespaceVmm implements Vmm {
     if (record) await cgroups.freeze(record.cgroups, false);
     if (process) await killAndWait(process, clock);
     if (record) await cgroups.remove(record.cgroups, clock);
+    if (record?.ownsCgroupParent) await removeOwnedParents(record.cgroups);
     if (record?.scratchPath) await this.#loopsCleared(record.scratchPath);
     await rm(directory, { recursive: true, force: true });
   }

@@ -62,8 +62,8 @@ export class HostCgroups {
   }
 
   /** Where a cgroup of this name is, or would be, in each hierarchy; beneath `parent`, or in the instance's own (placesOf). */
-  paths(name: string, parent?: string): string[] {
-    return placesOf({ roots: this.#roots, tag: this.#tag, name, parent });
+  paths(name: string, parent?: string, owned = false): string[] {
+    return placesOf({ roots: this.#roots, tag: this.#tag, name, parent, owned });
   }
 
   /** Idempotent. Throws FailedPrecondition where processes live in what a path is beneath (version 2). */

@@ -14,6 +14,8 @@ const schema = z.object({
   state: z.enum(['starting', 'running']),
   uid: z.number().int().positive(),
   cgroups: z.array(z.string().startsWith('/')).max(8),
+  /** What they are beneath was made for them alone. */
+  ownsCgroupParent: z.boolean().optional(),
   /** Slots with a disk. */
   slots: z.array(z.string()).max(16),
   /** Each has a server with files shareN and shareN.log beside this one. */

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isReason, messageOf, SampanError } from '@sampan/api/errors.ts';
 import { readTextIfExists } from '../../base/files.ts';
+import { removeOwnedParents } from '../cgroup-places.ts';
 import { type DiskAttachment, type MachineShape, maxShares, type Share } from '../vmm.ts';
 import { killAndWait, type ProcessFile, type ProcessId, readProcessFile } from '../vmm-process.ts';
 import { descriptors } from './descriptors.ts';
@@ -155,5 +156,6 @@ export async function scrap(context: QemuContext, directory: string): Promise<vo
     if (process) await killAndWait(process, context.clock);
   }
   if (record) await context.cgroups.remove(record.cgroups, context.clock);
+  if (record?.ownsCgroupParent) await removeOwnedParents(record.cgroups);
   await rm(directory, { recursive: true, force: true });
 }

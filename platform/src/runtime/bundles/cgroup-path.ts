@@ -1,0 +1,40 @@
+/**
+ * Where a bundle's linux.cgroupsPath, or a Pod's cgroup_parent, puts a machine (decision 0037). Pure.
+ *
+ *   /a/b               made, with the machine beneath it, and removed with the machine; a relative path is taken from the root, as crun does
+ *   a-b.slice:x:name   beneath the slice /a.slice/a-b.slice where that is, which is systemd's to make; else in the instance's own group
+ */
+import { SampanError } from '@sampan/api/errors.ts';
+import type { CreateBundleSandbox } from './bundle-runtime.ts';
+
+type Place = NonNullable<CreateBundleSandbox['cgroup']>;
+
+const mostBytes = 1024;
+
+/** Of a bundle. Undefined: it names none. Throws Invalid naming the field. */
+export function bundleCgroup(cgroupsPath: string | undefined): Place | undefined {
+  const slice = /^([^/:]*):[^/:]*:[^/:]*$/.exec(cgroupsPath ?? '')?.[1];
+  return slice === undefined ? placeOf(cgroupsPath, 'linux.cgroupsPath', true) : podCgroup(slice);
+}
+
+/** Of a Pod: what is beneath it is the machine's, it itself is not. */
+export function podCgroup(parent: string | undefined): Place | undefined {
+  const last = parent?.split('/').findLast(Boolean) ?? '';
+  const path = last.endsWith('.slice') ? sliceLevels(last).join('/') : parent;
+  return placeOf(path, 'cgroup_parent', false);
+}
+
+function placeOf(given: string | undefined, field: string, isOwn: boolean): Place | undefined {
+  const levels = (given ?? '').split('/').filter(Boolean);
+  if (levels.length === 0) return undefined;
+  const isPath = (level: string) => /^(?!\.{1,2}$)[!-~]{1,255}$/.test(level);
+  if (given!.length > mostBytes || !levels.every(isPath))
+    throw new SampanError('Invalid', `${field} "${given!.slice(0, 200)}" is no path of a control group`);
+  return { path: `/${levels.join('/')}`, isOwn };
+}
+
+/** systemd.slice(5): a-b.slice is in a.slice. */
+function sliceLevels(slice: string): string[] {
+  const parts = slice.slice(0, -'.slice'.length).split('-').filter(Boolean);
+  return parts.map((_, index) => `${parts.slice(0, index + 1).join('-')}.slice`);
+}

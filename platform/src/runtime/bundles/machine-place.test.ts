@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Attachment } from '../../network/network.ts';
+import type { CreateBundleSandbox } from './bundle-runtime.ts';
+import { hostNamespacesOf, machinePlace } from './machine-place.ts';
+import { type OciConfig, parseOciConfig } from './oci-config.ts';
+
+const request = (more: Partial<CreateBundleSandbox>): CreateBundleSandbox => ({
+  ...{ id: 'a', handler: 'namespace', hostname: '', annotations: {}, network: 'none' },
+  ...more,
+});
+const tap = { tapName: 'tap0', mac: '02:00:00:00:00:01', netnsPath: '/run/netns/pod' } as Attachment;
+
+test('a virtual machine is behind the tap beside what a CNI made; a machine on the host enters the namespace itself', () => {
+  const netns = { network: 'netns', netnsPath: '/run/netns/pod' } as const;
+  const nic = { tapName: 'tap0', mac: tap.mac, netnsPath: '/run/netns/pod' };
+  assert.deepEqual(machinePlace(request({ handler: 'vm', ...netns }), tap), { nic });
+  const namespaces = { network: '/run/netns/pod', pid: 'own', ipc: 'own' };
+  assert.deepEqual(machinePlace(request(netns), undefined), { namespaces });
+});
+
+test("the host's namespaces are for machines on the host alone", () => {
+  const asked = { network: 'host', hostNamespaces: ['network', 'pid'] } as const;
+  const place = machinePlace(request({ ...asked, hostNamespaces: [...asked.hostNamespaces] }), undefined);
+  assert.deepEqual(place, { namespaces: { network: 'host', pid: 'host', ipc: 'own' } });
+  assert.throws(() => machinePlace(request({ handler: 'vm', network: 'host' }), undefined), { reason: 'Unsupported' });
+});
+
+test("a namespace that config.json does not list is the host's, where there is no machine in between", () => {
+  const config = (types: string[]): OciConfig =>
+    parseOciConfig(
+      JSON.stringify({
+        ociVersion: '1.0.2',
+        process: { args: ['x'] },
+        linux: { namespaces: types.map((type) => ({ type })) },
+      }),
+    );
+  assert.deepEqual(hostNamespacesOf(config(['mount', 'ipc', 'uts']), 'namespace'), ['network', 'pid']);
+  assert.deepEqual(hostNamespacesOf(config(['mount']), 'vm'), []);
+});

@@ -1,0 +1,36 @@
+/** Where on the host a sandbox's machine stands: behind a tap, or in network namespaces as any process; and with which of the host's own namespaces. Pure. */
+import { SampanError } from '@sampan/api/errors.ts';
+import type { Attachment } from '../../network/network.ts';
+import type { MachineSpec } from '../../vmm/vmm.ts';
+import type { CreateBundleSandbox, HostNamespace, SandboxHandler } from './bundle-runtime.ts';
+import type { OciConfig } from './oci-config.ts';
+
+const shareable: HostNamespace[] = ['network', 'pid', 'ipc'];
+
+/** The host's namespaces that a container means, by not listing them (runtime-spec, config-linux.md). Only where there is no machine in between. */
+export function hostNamespacesOf(config: OciConfig, handler: SandboxHandler): HostNamespace[] {
+  if (handler === 'vm') return [];
+  const given = new Set((config.linux?.namespaces ?? []).map(({ type }) => type));
+  return shareable.filter((type) => !given.has(type));
+}
+
+/** Its control group. */
+export function machineGroup({ cgroup }: CreateBundleSandbox): Pick<MachineSpec, 'cgroupParent' | 'ownsCgroupParent'> {
+  return cgroup ? { cgroupParent: cgroup.path, ...(cgroup.isOwn ? { ownsCgroupParent: true } : {}) } : {};
+}
+
+/** Throws Unsupported: a virtual machine is in none of the host's namespaces. */
+export function machinePlace(
+  { id, handler, network, netnsPath, hostNamespaces = [] }: CreateBundleSandbox,
+  attachment: Attachment | undefined,
+): Pick<MachineSpec, 'nic' | 'namespaces'> {
+  if (handler === 'vm') {
+    if (network === 'host' || hostNamespaces.length > 0)
+      throw new SampanError('Unsupported', `sandbox ${id}: the host's namespaces are not reached from a machine`);
+    const { tapName, mac = '', netnsPath: tapNetns } = attachment ?? {};
+    return tapName ? { nic: { tapName, mac, ...(tapNetns ? { netnsPath: tapNetns } : {}) } } : {};
+  }
+  const own = (type: 'pid' | 'ipc') => (hostNamespaces.includes(type) ? 'host' : 'own');
+  const at = network === 'netns' && netnsPath?.startsWith('/') ? (netnsPath as `/${string}`) : 'own';
+  return { namespaces: { network: network === 'host' ? 'host' : at, pid: own('pid'), ipc: own('ipc') } };
+}
