@@ -35,8 +35,10 @@ export interface Upgraded {
   headers: IncomingMessage['headers'];
 }
 
-/** The answer may take longer: that of a log that is followed begins with its first line. */
+/** The answer may take longer: that of a log that is followed begins with its first line, which whoever asked for it waits for. */
 const connectMs = 15_000;
+/** Of what nobody waits for but we: as long as a kubelet waits for its runtime (runtimeRequestTimeout). */
+const answerMs = 120_000;
 const maxWords = 4096;
 const maxBodyBytes = 64 << 20;
 
@@ -64,7 +66,7 @@ export class KubeletClient {
 
   /** A JSON document, bounded. Throws InternalError where it is none. */
   async json(path: string): Promise<object> {
-    const text = await textOf(await this.get({ path }), maxBodyBytes);
+    const text = await this.#inTime(async (signal) => textOf(await this.get({ path, signal }), maxBodyBytes));
     try {
       return JSON.parse(text) as object;
     } catch {
@@ -73,10 +75,29 @@ export class KubeletClient {
   }
 
   /** The connection, once the kubelet has agreed to another protocol. Throws with its words otherwise. */
-  async upgrade(wanted: KubeletRequest): Promise<Upgraded> {
-    const result = await this.#ask(wanted);
-    if ('upgraded' in result) return result.upgraded;
-    throw await refusal(result.answer);
+  upgrade(wanted: Omit<KubeletRequest, 'signal'>): Promise<Upgraded> {
+    return this.#inTime(async (signal) => {
+      const result = await this.#ask({ ...wanted, signal });
+      if ('upgraded' in result) return result.upgraded;
+      throw await refusal(result.answer);
+    });
+  }
+
+  /** Gives `work` a signal for its request, which ends that when it takes too long. Throws ServiceUnavailable then. */
+  async #inTime<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const [done, late] = [new AbortController(), new AbortController()];
+    const words = new SampanError('ServiceUnavailable', `the kubelet did not answer within ${answerMs / 1000} s`);
+    this.#options.clock.sleep(answerMs, done.signal).then(
+      () => late.abort(words),
+      () => {},
+    );
+    try {
+      return await work(late.signal);
+    } catch (error) {
+      throw late.signal.aborted ? words : error;
+    } finally {
+      done.abort();
+    }
   }
 
   async #ask(wanted: KubeletRequest): Promise<{ answer: IncomingMessage } | { upgraded: Upgraded }> {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { SampanError } from '@sampan/api/errors.ts';
 import { type KubeletServer, startKubeletServer } from '../../../test/fixtures/kubelet-server.ts';
 import { TestSession, textOf, until } from '../../../test/fixtures/streaming-server.ts';
-import { systemClock } from '../../base/clock.ts';
+import { type Clock, FakeClock, systemClock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/log.ts';
 import { commandPath, kubeletGateway, logPath } from './kubelet-gateway.ts';
 import { exitCodeOf } from './kubelet-sessions.ts';
@@ -13,7 +15,7 @@ const pod = { namespace: 'default', name: 'pod', uid: 'u' };
 const all = { container: 'main', stdin: true, stdout: true, stderr: true, tty: false };
 const log = { container: 'main', follow: false, previous: false, timestamps: false };
 
-const gatewayOf = (kubelet: KubeletServer, more: { authority?: string } = {}) =>
+const gatewayOf = (kubelet: KubeletServer, more: { authority?: string; clock?: Clock } = {}) =>
   kubeletGateway({
     endpoint: async () => kubelet.endpoint,
     credentials: async () => kubelet.credentials,
@@ -96,6 +98,17 @@ test('a port’s connection carries both ways and ends; one that nobody listens 
   await assert.rejects(textOf(closed.stdout), /error forwarding port 81 to pod pod.*connection refused/);
 });
 
+test('a port’s connection that breaks fails whoever reads it, and nobody else', async () => {
+  await using kubelet = await startKubeletServer();
+  kubelet.sessions.push(new TestSession());
+  await using here = await gatewayOf(kubelet).portForward(pod, 80);
+  const read = textOf(here.stdout);
+  await kubelet[Symbol.asyncDispose]();
+  await assert.rejects(read);
+  // A rejection that nobody has taken would be told now.
+  await new Promise((resolve) => setImmediate(resolve));
+});
+
 test('a log is what the kubelet answers, and its refusals come with its words', async () => {
   await using kubelet = await startKubeletServer((request, response) => {
     const [, , , , container] = new URL(request.url ?? '', 'http://x').pathname.split('/');
@@ -113,6 +126,32 @@ test('a log is what the kubelet answers, and its refusals come with its words', 
     ['broken', 'InternalError', 'said 500'],
   ] as const)
     await assert.rejects(gateway.logs(pod, { ...log, container }, signal), { reason, message });
+});
+
+test('a kubelet that never answers is given up', { timeout: 30_000 }, async () => {
+  const answer = Promise.withResolvers<ServerResponse>();
+  await using kubelet = await startKubeletServer((_, response) => answer.resolve(response));
+  const clock = new FakeClock();
+  const gateway = gatewayOf(kubelet, { clock });
+  const summary = gateway.statsSummary();
+  summary.catch(() => {});
+  const asked = await answer.promise;
+  await clock.advance(120_000);
+  await assert.rejects(summary, { reason: 'ServiceUnavailable', message: /did not answer within 120 s/ });
+  await until(() => asked.destroyed, 'the request is ended');
+});
+
+test('what is passed on to a kubelet ends when who asked for it has left', { timeout: 30_000 }, async () => {
+  const answer = Promise.withResolvers<ServerResponse>();
+  await using kubelet = await startKubeletServer((_, response) => answer.resolve(response));
+  const request = Object.assign(new PassThrough(), { method: 'GET', headers: {} }) as unknown as IncomingMessage;
+  const response = new PassThrough() as unknown as ServerResponse;
+  const passed = gatewayOf(kubelet).proxy!(request, response, new URL('http://node/healthz'));
+  passed.catch(() => {});
+  const asked = await answer.promise;
+  response.destroy();
+  await assert.rejects(passed, { reason: 'ServiceUnavailable' });
+  await until(() => asked.destroyed, 'the request is ended');
 });
 
 test('with an authority only kubelets that it has signed are believed', async () => {
@@ -145,4 +184,6 @@ test('the end of a command is read, and what is none is an error', () => {
   assert.equal(exitCodeOf(JSON.stringify({ status: 'Failure', reason: 'NonZeroExitCode', details: { causes } })), 130);
   assert.throws(() => exitCodeOf('{"status":"Failure","message":"no such thing"}'), /no such thing/);
   assert.throws(() => exitCodeOf(''), /without a word/);
+  for (const text of ['null', '{"status":7}', 'killed'])
+    assert.throws(() => exitCodeOf(text), { reason: 'InternalError', message: text });
 });

@@ -29,7 +29,10 @@ export function kubeletGateway(options: KubeletGatewayOptions): NodeGateway {
       const headers = withoutOurs(request.headers);
       const isBare = method === 'GET' || method === 'HEAD';
       const path = `${url.pathname}${url.search}`;
-      const answer = await client.send({ path, method, headers, ...(isBare ? {} : { body: request }) });
+      const gone = new AbortController();
+      response.once('close', () => gone.abort());
+      const body = isBare ? {} : { body: request };
+      const answer = await client.send({ path, method, headers, ...body, signal: gone.signal });
       response.writeHead(answer.statusCode ?? 502, withoutOurs(answer.headers));
       await pipeline(answer, response).catch(() => {});
     },

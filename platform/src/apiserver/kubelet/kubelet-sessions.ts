@@ -61,7 +61,8 @@ export async function openForward(parts: SessionParts, path: string, port: numbe
   const error = open('error');
   const data = open('data');
   const complaint = textOf(error);
-  complaint.catch(() => {});
+  const exited = complaint.then(() => ({ exitCode: 0 }));
+  exited.catch(() => {});
   const told = new TransformStream<Uint8Array, Uint8Array>({
     flush: async () => {
       const words = await complaint;
@@ -72,7 +73,7 @@ export async function openForward(parts: SessionParts, path: string, port: numbe
     stdin: data.writable,
     stdout: data.readable.pipeThrough(told),
     resize: async () => {},
-    exited: complaint.then(() => ({ exitCode: 0 })),
+    exited,
     [Symbol.asyncDispose]: async () => connection.destroy(),
   };
 }
@@ -117,15 +118,17 @@ const statusSchema = z.object({
 
 /** Version 4 of the protocol: a metav1.Status. Throws InternalError with its words where there was no process to have an exit code. */
 export function exitCodeOf(text: string): number {
-  let said: unknown;
-  try {
-    said = JSON.parse(text);
-  } catch {
-    throw new SampanError('InternalError', text.trim() || 'the kubelet hung up without a word');
-  }
-  const { status, reason, message, details } = statusSchema.parse(said);
+  const { status, reason, message, details } = statusOf(text);
   if (status === 'Success') return 0;
   const code = details.causes.find((cause) => cause.reason === 'ExitCode')?.message ?? '';
   if (reason === 'NonZeroExitCode' && /^\d{1,3}$/.test(code)) return Number(code);
   throw new SampanError('InternalError', message || reason);
+}
+
+function statusOf(text: string): z.infer<typeof statusSchema> {
+  try {
+    return statusSchema.parse(JSON.parse(text));
+  } catch {
+    throw new SampanError('InternalError', text.trim() || 'the kubelet hung up without a word');
+  }
 }
