@@ -20,20 +20,25 @@ type Child = ChildProcessByStdio<Writable, Readable, null>;
 export class LineChild {
   readonly #command: string;
   readonly #args: readonly string[];
+  readonly #onDeath: () => void;
   #conversation: Conversation | undefined;
 
-  constructor(command: string, args: readonly string[]) {
+  /** `onDeath`: a child that had answered has ended unasked; nobody has started another. */
+  constructor(command: string, args: readonly string[], onDeath: () => void = () => {}) {
     this.#command = command;
     this.#args = args;
+    this.#onDeath = onDeath;
   }
 
   /** Throws InternalError with the child's words, or Timeout: then it is killed, and the next question goes to another. */
   ask(...fields: string[]): Promise<void> {
     if (!this.#conversation || this.#conversation.hasEnded) {
-      this.#conversation = new Conversation(
+      const conversation = new Conversation(
         // A session of its own: a terminal's Ctrl-C is for its parent.
         spawn(this.#command, this.#args, { stdio: ['pipe', 'pipe', 'inherit'], detached: true }),
+        () => this.#conversation === conversation && this.#onDeath(),
       );
+      this.#conversation = conversation;
     }
     return this.#conversation.ask(fields);
   }
@@ -50,10 +55,13 @@ class Conversation {
   readonly #child: Child;
   readonly #open: Question[] = [];
   #output = '';
+  readonly #onDeath: () => void;
+  #hasAnswered = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(child: Child) {
+  constructor(child: Child, onDeath: () => void) {
     this.#child = child;
+    this.#onDeath = onDeath;
     child.stdin.on('error', () => {});
     child.stdout.on('data', (chunk: Buffer) => this.#receive(chunk.toString('utf8')));
     child.on('error', (error) => this.#fail(new SampanError('InternalError', error.message, {}, { cause: error })));
@@ -81,6 +89,7 @@ class Conversation {
       const line = this.#output.slice(0, end);
       this.#output = this.#output.slice(end + 1);
       const question = this.#open.shift();
+      this.#hasAnswered = true;
       if (line === 'ok') question?.resolve();
       else question?.reject(new SampanError('InternalError', `${question.words}: ${line.replace(/^error /, '')}`));
     }
@@ -105,9 +114,11 @@ class Conversation {
   }
 
   #fail(error: SampanError): void {
+    const isNews = !this.hasEnded;
     this.hasEnded = true;
     clearTimeout(this.#timer);
     for (const question of this.#open.splice(0)) question.reject(error);
+    if (isNews && this.#hasAnswered) this.#onDeath();
   }
 }
 
