@@ -58,5 +58,5 @@ function wordsOf(group: string): string {
   return parts.map(upperFirst).join('');
 }
 
-const upperFirst = (text: string) => text.slice(0, 1).toUpperCase() + text.slice(1);
+export const upperFirst = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
 const lowerFirst = (text: string) => text.slice(0, 1).toLowerCase() + text.slice(1);

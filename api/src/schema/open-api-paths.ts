@@ -1,7 +1,7 @@
 /** The paths of an OpenAPI document: what can be asked of each kind, of its subresources, and of what can only be posted. */
 import type { Kind } from '../kind.ts';
 import { componentName, type GroupVersionKind } from './open-api-components.ts';
-import { type Action, operation, type Subject } from './open-api-operation.ts';
+import { type Action, operation, type Subject, upperFirst } from './open-api-operation.ts';
 import { deleteParameters, inPath, listParameters, patchParameters, writeParameters } from './open-api-parameters.ts';
 import { typeNameOf } from './schema.ts';
 
@@ -30,9 +30,9 @@ export interface Posted {
 }
 
 /** What the scale subresource of every kind shows. */
-export const scaleKind: GroupVersionKind = { group: 'autoscaling', version: 'v1', kind: 'Scale' };
+export const scaleShown: GroupVersionKind = { group: 'autoscaling', version: 'v1', kind: 'Scale' };
 
-export const componentOfKind = ({ group, version, kind }: GroupVersionKind): string =>
+const componentOfKind = ({ group, version, kind }: GroupVersionKind): string =>
   componentName(typeNameOf(group, version, kind));
 
 type Paths = Record<string, object>;
@@ -59,8 +59,8 @@ export function operationsOf(kind: Kind, component: string): Paths {
     },
   };
   for (const view of kind.subresources) {
-    const shown = view === 'scale' ? { gvk: scaleKind, component: componentOfKind(scaleKind) } : {};
-    const of = { ...subject, ...shown, name: scoped + wordOf(view) };
+    const shown = view === 'scale' ? { gvk: scaleShown, component: componentOfKind(scaleShown) } : {};
+    const of = { ...subject, ...shown, name: scoped + upperFirst(view) };
     paths[`${base}/{name}/${view}`] =
       view === 'finalize'
         ? { put: operation(of, 'put', writeParameters), parameters: named }
@@ -86,7 +86,7 @@ function viewOf(subject: Subject): { [method in Action]?: object } {
 export function operationsOfPosted(posted: Posted, owner: string): Paths {
   const { group, version, subresource, namespaced, kind: gvk } = posted;
   const { base, scope } = placeOf(posted);
-  const what = subresource ? `${owner}${wordOf(subresource)}` : gvk.kind;
+  const what = subresource ? `${owner}${upperFirst(subresource)}` : gvk.kind;
   const name = `${namespaced ? 'Namespaced' : ''}${what}`;
   const subject = { group, version, gvk, component: componentOfKind(gvk), patchTypes: [], name };
   const parameters = subresource ? [inPath('name', `name of the ${owner}`), ...scope] : scope;
@@ -105,5 +105,3 @@ function placeOf(place: Place): { base: string; scope: object[] } {
     ? { base: `${root}/namespaces/{namespace}/${place.resource}`, scope: [inPath('namespace', 'the namespace')] }
     : { base: `${root}/${place.resource}`, scope: [] };
 }
-
-const wordOf = (subresource: string) => subresource.slice(0, 1).toUpperCase() + subresource.slice(1);

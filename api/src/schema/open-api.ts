@@ -5,7 +5,7 @@
 import type { Kind } from '../kind.ts';
 import { readDescriptions } from './descriptions.ts';
 import { componentName, SchemaComponents } from './open-api-components.ts';
-import { operationsOf, operationsOfPosted, type Posted, scaleKind } from './open-api-paths.ts';
+import { operationsOf, operationsOfPosted, type Posted, scaleShown } from './open-api-paths.ts';
 import { podLogPath } from './open-api-pod-log.ts';
 import { typeNameOf } from './schema.ts';
 
@@ -35,7 +35,7 @@ export async function openApiV3({ kinds, posted = [] }: Described): Promise<Open
     if (kind.openApiSchema) components.addCustom(component, kind.openApiSchema, gvk);
     else components.addKind(gvk);
     components.addList(component, gvk);
-    if (kind.subresources.includes('scale')) components.addKind(scaleKind);
+    if (kind.subresources.includes('scale')) components.addKind(scaleShown);
     Object.assign(paths, operationsOf(kind, component));
     if (group === '' && kind.ref.resource === 'pods') Object.assign(paths, podLogPath);
   }
