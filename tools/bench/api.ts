@@ -8,17 +8,17 @@ import { silentLogger } from '../../platform/src/base/log.ts';
 import { openEtcdStore } from '../../platform/src/store/etcd/etcd-store.ts';
 import type { Store } from '../../platform/src/store/store.ts';
 import { debianEtcd, newEtcd, startEtcd } from '../../platform/test/integration/support/etcd-lab.ts';
-import { kubeApiserver } from './api/kube-apiserver.ts';
+import { goProgram } from '../conformance/go-programs.ts';
 import { all, Load, ratePerSecond } from './api/load.ts';
 import { configMap, pod } from './api/objects.ts';
 import { apiDocument, type Measured } from './api/results.ts';
 import { timeControllers } from './api/scaling.ts';
 import { cpuMs, memoryMib, peakMib, resetPeak, startKubeApiserver, startSampan, type Target } from './api/targets.ts';
 import { watchLoad } from './api/watch-load.ts';
+import { flagValue, json } from './flags.ts';
 import { print } from './report.ts';
 
-const json = process.argv.includes('--json');
-const runs = Number(process.argv[process.argv.indexOf('--runs') + 1] || 20);
+const runs = Number(flagValue('--runs') ?? 20);
 const scale = Number(process.env.BENCH_SCALE ?? 1);
 const clientCounts = [1, 16, 64];
 const roundMs = 500;
@@ -78,7 +78,8 @@ async function openTargets(etcdBinary: string | undefined): Promise<Target[]> {
   const targets = [await startSampan()];
   try {
     if (!etcdBinary) throw new Error('there is no etcd');
-    targets.push(await startKubeApiserver(kubeApiserver(progress), etcdBinary));
+    const binary = process.env.SAMPAN_KUBE_APISERVER || (await goProgram('apiserver'));
+    targets.push(await startKubeApiserver(binary, etcdBinary));
   } catch (error) {
     progress(`kube-apiserver is not compared: ${(error as Error).message}`);
   }

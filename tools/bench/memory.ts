@@ -84,9 +84,15 @@ export function mappings(smaps: string): Mapping[] {
   return found;
 }
 
-/** Proportional set size of a process, MiB. */
+/** Proportional set size of a process, MiB; 0 once it is gone. */
 export function pssMib(pid: number): number {
-  return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024;
+  let rollup = '';
+  try {
+    rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  } catch (error) {
+    if (!/^(ENOENT|ESRCH)$/.test((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+  return Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0) / 1024;
 }
 
 /** CPU time a process has taken, ms. */

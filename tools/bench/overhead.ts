@@ -11,10 +11,10 @@ import {
 } from '../../platform/src/runtime/sandbox/vm/machine-shape.ts';
 import { missingParts, RuntimeLab } from '../../platform/test/integration/runtime-lab.ts';
 import { until } from '../../platform/test/integration/support/wait.ts';
+import { flagValue, json } from './flags.ts';
 import { atMost, describeMachine, print, type Series, summarise } from './report.ts';
 
-const json = process.argv.includes('--json');
-const pods = Math.min(10, Number(process.argv[process.argv.indexOf('--runs') + 1] || 5));
+const pods = Math.min(10, Number(flagValue('--runs') ?? 5));
 const mib = 2 ** 20;
 const published: Record<Handler, number> = { vm: guestOverheadMib + vmmOverheadMib, namespace: namespaceOverheadMib };
 

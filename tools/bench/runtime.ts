@@ -5,10 +5,12 @@
  * out and said on stderr; what fails costs its own figures and no others. `--only starts,inside,cri` runs a part; `--runs N` (default 20), `--pods N`
  * (50), `--minutes N` (12): about so long, with fewer runs where that is too short.
  */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import { ContainerdLab } from '../../platform/test/integration/support/containerd-lab.ts';
 import { PodmanLab } from '../../platform/test/integration/support/podman-lab.ts';
 import { enterMountNamespace, serveRegistries } from '../critest/registries.ts';
+import { flagValue, json } from './flags.ts';
 import { print } from './report.ts';
 import { openCriExec } from './runtime/cri-exec.ts';
 import { type CriPeer, openCriPeers } from './runtime/cri-peers.ts';
@@ -19,8 +21,6 @@ import { type Inside, isAccelerated, machineMemory, openInside } from './runtime
 import { Recorder } from './runtime/recorder.ts';
 import { containerdWays, openCrun, podmanWays, workingWays } from './runtime/ways.ts';
 
-const flagValue = (flag: string) => (process.argv.includes(flag) ? process.argv[process.argv.indexOf(flag) + 1] : '');
-const json = process.argv.includes('--json');
 const runs = Number(flagValue('--runs') || 20);
 const pods = Number(flagValue('--pods') || 50);
 const parts = (flagValue('--only') || 'starts,inside,cri').split(',');

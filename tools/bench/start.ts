@@ -2,6 +2,7 @@
  * `sampan bench start`: how long a Pod takes to start, against the floor and against what else runs containers here; many at once; memory.
  * One run alternates the things compared, so that a machine that slows down slows all of them down.
  */
+
 import { readFileSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { availableParallelism, freemem } from 'node:os';
@@ -21,6 +22,7 @@ import {
   type TestInstance,
   vmmPids,
 } from '../../platform/test/integration/support/instance.ts';
+import { flagValue, json } from './flags.ts';
 import { floorRun } from './floor.ts';
 import { cpuMs, pssMib, type VmmMemory, vmmMemory, withoutTranslations } from './memory.ts';
 import { openPeers } from './peers.ts';
@@ -37,8 +39,7 @@ import {
   summarise,
 } from './report.ts';
 
-const json = process.argv.includes('--json');
-const runs = Number(process.argv[process.argv.indexOf('--runs') + 1] || 20);
+const runs = Number(flagValue('--runs') ?? 20);
 const atOnce = Number(process.env.BENCH_AT_ONCE ?? 50);
 const idlePods = 20;
 /** Between two runs: what one leaves behind (the pool filling up again) must not be paid by the next. */

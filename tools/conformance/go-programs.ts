@@ -1,4 +1,4 @@
-/** Kubernetes' own programs for tests, built once from its Go modules (pinned in go.mod beside this file). */
+/** Kubernetes' own programs, for tests and for comparison, built once from its Go modules (pinned in go.mod beside this file). */
 import { buildGoProgram, cachedProgram } from '../go-program.ts';
 
 /** As go.mod pins it. */
@@ -19,6 +19,12 @@ const programs = {
     file: `nonewprivs-${kubernetesVersion}`,
     args: staticBuild,
     package: 'test/images/nonewprivs',
+    env: withoutLibc,
+  },
+  apiserver: {
+    file: `kube-apiserver-${kubernetesVersion}`,
+    args: staticBuild,
+    package: 'cmd/kube-apiserver',
     env: withoutLibc,
   },
   kubelet: { file: `kubelet-${kubernetesVersion}`, args: staticBuild, package: 'cmd/kubelet', env: withoutLibc },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { nowMs, Recorder } from './recorder.ts';
 
 test('what was put aside is read later, in order, with the time at which it came', async () => {
@@ -24,12 +24,10 @@ test('what was put aside is read later, in order, with the time at which it came
     recorder.putAside();
     const beforeMs = nowMs();
     peer.write('one');
-    await delay(50);
-    await turn();
+    while (recorder.aside < 1) await turn();
     const betweenMs = nowMs();
     peer.write('two');
-    await delay(50);
-    await turn();
+    while (recorder.aside < 2) await turn();
     assert.deepEqual(
       read.map(({ text }) => text),
       ['head'],

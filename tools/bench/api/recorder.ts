@@ -41,6 +41,11 @@ export class Recorder extends Duplex {
     this.#arrivals = [];
   }
 
+  /** How much was put aside and is yet to be read. */
+  get aside(): number {
+    return (this.#arrivals?.length ?? 0) - this.#next;
+  }
+
   /** Reads the next thing that was put aside; false when there is none. */
   readNext(): boolean {
     const arrival = this.#arrivals?.[this.#next++];

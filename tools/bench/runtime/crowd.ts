@@ -1,8 +1,8 @@
 /** Many Pods at once through CRI: until the last of them runs, and what each costs the host while they idle. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { vmmMemory } from '../memory.ts';
+import { pssMib, vmmMemory } from '../memory.ts';
 import type { CriPeer } from './cri-peers.ts';
 
 export const image = 'registry.k8s.io/e2e-test-images/busybox:1.29-2';
@@ -98,14 +98,6 @@ function programOf(pid: number): string {
     return basename(readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ''));
   } catch {
     return '';
-  }
-}
-
-function pssMib(pid: number): number {
-  try {
-    return Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024;
-  } catch {
-    return 0;
   }
 }
 
