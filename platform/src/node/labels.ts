@@ -22,6 +22,8 @@ export const annotation = {
   ephemeralStorage: 'sampan.dev/ephemeral-storage',
   /** "true": containers will mount directories of the host, so the machine is made for it. */
   hostMounts: 'sampan.dev/host-mounts',
+  /** "true": the resolver of the network comes before the servers of the DNSConfig. */
+  clusterFirst: 'sampan.dev/cluster-first',
   /** Before a volume's name: what an emptyDir is made of. */
   volume: 'sampan.dev/volume.',
   /** Before a volume's name, in statistics: bytes an emptyDir holds. */

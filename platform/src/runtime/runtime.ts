@@ -8,6 +8,7 @@
  *     machine from the start. A hint: what is not there is left out
  *   sampan.dev/ephemeral-storage on the sandbox: bytes, decimal: size of the Pod's writable disk (the sum of its ephemeral-storage limits;
  *     10 GiB, sparse, where it says nothing)
+ *   sampan.dev/cluster-first on the sandbox: "true" when the resolver of its network comes before the servers of its DNSConfig
  *   sampan.dev/volume-used.<name> in PodSandboxStats' attributes: bytes, decimal, that an emptyDir holds
  *
  * Volumes come as CRI mounts whose hostPath follows kubelet's layout (<root>/pods/<uid>/volumes/kubernetes.io~<plugin>/<name>/...):

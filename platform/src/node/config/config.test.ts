@@ -294,6 +294,10 @@ describe('names', () => {
       ['ndots:2', 'edns0'],
       'one’s own option replaces one of its name',
     );
+    const wants = (spec: Partial<PodSpec>) => sandboxOf(spec).annotations?.['sampan.dev/cluster-first'];
+    assert.equal(wants({ dnsConfig }), 'true', 'servers of one’s own come behind the cluster’s');
+    for (const dnsPolicy of ['None', 'Default']) assert.equal(wants({ dnsPolicy, dnsConfig }), undefined);
+    assert.equal(wants({ dnsConfig: { searches: ['mine'] } }), undefined);
   });
 
   test('a resolver on the host’s loopback is left out', () => {

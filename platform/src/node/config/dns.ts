@@ -13,10 +13,17 @@ export interface ResolvConf {
 const maxServers = 3;
 const maxSearches = 32;
 
+/** Whether the network's resolver stands before those the Pod names: which one it is only the network knows, when the Pod is attached. */
+export const clusterFirst = (pod: Pod): boolean =>
+  !['None', 'Default'].includes(policyOf(pod)) && (pod.spec?.dnsConfig?.nameservers ?? []).length > 0;
+
+const policyOf = ({ spec }: Pod): string =>
+  spec?.dnsPolicy === 'ClusterFirst' && spec.hostNetwork ? 'Default' : (spec?.dnsPolicy ?? 'ClusterFirst');
+
 /** `host` is the node's own resolv.conf, for dnsPolicy Default. */
 export function podDns(pod: Pod, host: ResolvConf): cri.DNSConfig {
-  const { dnsPolicy, dnsConfig, hostNetwork } = pod.spec ?? {};
-  const policy = dnsPolicy === 'ClusterFirst' && hostNetwork ? 'Default' : (dnsPolicy ?? 'ClusterFirst');
+  const { dnsConfig } = pod.spec ?? {};
+  const policy = policyOf(pod);
   const base = baseOf(policy, pod.metadata?.namespace ?? '', host);
   const own = (dnsConfig?.options ?? []).map(({ name, value }) => (value ? `${name}:${value}` : (name ?? '')));
   return {

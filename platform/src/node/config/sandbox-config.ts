@@ -7,7 +7,7 @@ import { Protocol } from '../../runtime/generated/cri.ts';
 import { kindOf } from '../../volumes/paths.ts';
 import { graceSecondsOf } from '../decide/model.ts';
 import { annotation, podLabels } from '../labels.ts';
-import { podDns, type ResolvConf } from './dns.ts';
+import { clusterFirst, podDns, type ResolvConf } from './dns.ts';
 import { podHostname } from './hostname.ts';
 import { sandboxResources } from './resources.ts';
 import { sandboxSecurity } from './security.ts';
@@ -39,6 +39,7 @@ export function sandboxConfig(input: SandboxConfigInput): cri.PodSandboxConfig {
       [annotation.grace]: String(graceSecondsOf(pod)),
       ...ephemeralStorage(pod),
       ...(pod.spec?.volumes?.some((volume) => volume.hostPath) ? { [annotation.hostMounts]: 'true' } : {}),
+      ...(clusterFirst(pod) ? { [annotation.clusterFirst]: 'true' } : {}),
     },
     linux: {
       securityContext: sandboxSecurity(pod),

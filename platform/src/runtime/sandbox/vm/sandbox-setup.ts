@@ -15,7 +15,7 @@ export function sandboxSetup(record: SandboxRecord, hostname: string, nowNanos: 
     entropy: randomBytes(64).toString('base64'),
     timeUnixNanos: nowNanos.toString(),
     ...(network ? { network: guestNetwork(network) } : {}),
-    resolvConf: resolvConf(config.dnsConfig ?? network?.dns, network?.nameservers ?? []),
+    resolvConf: podResolvConf(config, network),
     sysctls: config.linux?.sysctls ?? {},
     sharePidNamespace: pid === cri.NamespaceMode.POD,
     disks: ['scratch', ...Object.values(record.images)],
@@ -26,6 +26,17 @@ export function sandboxSetup(record: SandboxRecord, hostname: string, nowNanos: 
 /** What of an attachment is the guest's to configure. */
 export function guestNetwork({ mac, mtu, ipv4, ipv6, moreAddresses, routes }: Attachment): GuestNetwork {
   return { mac, mtu, ...ipv4, ipv6, moreAddresses, routes };
+}
+
+/** The kernel's resolvers read no more servers. */
+const maxServers = 3;
+
+function podResolvConf(config: cri.PodSandboxConfig, network: Attachment | undefined): string {
+  const own = network?.nameservers ?? [];
+  const dns = config.dnsConfig;
+  if (!dns?.servers?.length || config.annotations?.['sampan.dev/cluster-first'] !== 'true')
+    return resolvConf(dns ?? network?.dns, own);
+  return resolvConf({ ...dns, servers: [...new Set([...own, ...dns.servers])].slice(0, maxServers) }, own);
 }
 
 /** resolv.conf(5). A Pod without a dnsConfig gets what the network says. */
