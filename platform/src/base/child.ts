@@ -13,6 +13,8 @@ export interface RunOptions {
   maxOutputBytes?: number;
   /** Exit codes that are no error (default [0]). */
   okCodes?: number[];
+  /** It is somebody else's program, which may have started more: what it started is killed along with it. */
+  withGroup?: boolean;
 }
 
 export interface RunResult {
@@ -28,15 +30,16 @@ export function run(command: string, args: string[], options: RunOptions = {}): 
     const spawnOptions: SpawnOptions = { stdio: ['pipe', 'pipe', 'pipe'] };
     if (options.cwd) spawnOptions.cwd = options.cwd;
     if (options.env) spawnOptions.env = options.env;
+    if (options.withGroup) spawnOptions.detached = true;
     const child = spawn(command, args, spawnOptions);
     const stdout = collect(child.stdout, maxOutputBytes);
     const stderr = collect(child.stderr, maxOutputBytes);
     let timedOut = false;
+    const onAbort = () => kill(child, options.withGroup ?? false);
     const timer = setTimeout(() => {
       timedOut = true;
-      child.kill('SIGKILL');
+      onAbort();
     }, timeoutMs);
-    const onAbort = () => child.kill('SIGKILL');
     options.signal?.addEventListener('abort', onAbort);
     const settle = () => {
       clearTimeout(timer);
@@ -64,6 +67,20 @@ export function run(command: string, args: string[], options: RunOptions = {}): 
     child.stdin?.on('error', () => {});
     child.stdin?.end(options.input);
   });
+}
+
+/** What it has started may hold its output open, and live on: that is not waited for. */
+function kill(child: ChildProcess, withGroup: boolean): void {
+  if (withGroup && child.pid !== undefined) {
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // All of them have ended.
+    }
+  }
+  child.kill('SIGKILL');
+  child.stdout?.destroy();
+  child.stderr?.destroy();
 }
 
 function collect(stream: NodeJS.ReadableStream | null, limit: number): { text(): string } {

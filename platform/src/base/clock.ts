@@ -13,8 +13,16 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
-  sleep: (ms, signal) => delay(ms, undefined, signal ? { signal } : {}),
+  sleep: async (ms, signal) => {
+    let left = ms;
+    for (; left > longestTimerMs; left -= longestTimerMs)
+      await delay(longestTimerMs, undefined, signal ? { signal } : {});
+    await delay(left, undefined, signal ? { signal } : {});
+  },
 };
+
+/** Node's timers take no more, 24 days, and fire at once when asked for it; a grace period or a Job's time to live may well be longer. */
+const longestTimerMs = 2 ** 31 - 1;
 
 /** RFC 3339 with whole seconds, as Kubernetes' metav1.Time. */
 export function toTime(ms: number): string {
