@@ -116,6 +116,8 @@ export function openCniNetwork(instance: Instance, log: Logger, { api = false } 
     run: instance.run,
     log: log.child({ part: 'network' }),
     clusterNames: api,
+    // kubelet asks CRI whether the network is ready; a server of our own says what is missing by not starting.
+    mayComeLater: !api,
     ...(process.env.SAMPAN_CNI_CONF_DIR ? { configDirectory: process.env.SAMPAN_CNI_CONF_DIR } : {}),
     ...pluginDirectories(),
   });

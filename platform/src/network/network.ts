@@ -85,6 +85,8 @@ export interface Network {
   detach(sandboxId: string): Promise<void>;
   /** What is attached, found on the host. */
   list(): Promise<Attachment[]>;
+  /** Why no sandbox can be attached just now, in words; undefined when one can. Absent: whatever start() has found goes on. */
+  fault?(): Promise<string | undefined>;
   /** Address of the host (the API server) as Pods reach it. */
   hostAddress(): string;
   /** Stops the resolver and background work; leaves devices and running Pods alone. */

@@ -1,5 +1,6 @@
 /** Version, Status, RuntimeConfig: what the runtime is and whether it works. */
 import { messageOf } from '@sampan/api/errors.ts';
+import type { Network } from '../network/network.ts';
 import type { Context } from './context.ts';
 import * as cri from './generated/cri.ts';
 import { handlerNames, handlerOf } from './sandbox/handlers.ts';
@@ -17,10 +18,7 @@ export async function status(context: Context, request: cri.StatusRequest): Prom
         (capabilities) => ({ capabilities, message: '' }),
         (error) => ({ capabilities: undefined, message: messageOf(error) }),
       ),
-    context.options.network.list().then(
-      () => '',
-      (error) => messageOf(error),
-    ),
+    networkFault(context.options.network).catch(messageOf),
   ]);
   const conditions = [
     condition('RuntimeReady', vmm.message, 'VmmNotReady'),
@@ -37,6 +35,11 @@ export async function status(context: Context, request: cri.StatusRequest): Prom
       .map((name) => ({ name, features })),
     features: { supplementalGroupsPolicy: true },
   };
+}
+
+async function networkFault(network: Network): Promise<string> {
+  await network.list();
+  return (await network.fault?.()) ?? '';
 }
 
 const condition = (type: string, message: string, reason: string): cri.RuntimeCondition => {

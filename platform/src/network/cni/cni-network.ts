@@ -23,6 +23,7 @@ import { createResolver, type Resolver } from '../resolver/resolver.ts';
 import { type AttachmentRecord, readRecords, removeRecord, writeRecord } from './attachment-record.ts';
 import { capabilitiesOf, cniArgs } from './capabilities.ts';
 import { type Chain, loadChain } from './cni-config.ts';
+import { findPlugin } from './cni-plugin.ts';
 import { podAddresses } from './cni-result.ts';
 import { hostAddressOf } from './host-address.ts';
 import { podNames } from './pod-names.ts';
@@ -50,6 +51,8 @@ export interface CniNetworkOptions {
   join?: 'tc' | 'bridge';
   /** Names of the cluster are served to Pods, by a resolver of ours on the host's address; absent: Pods ask whom the chain names. */
   clusterNames?: boolean;
+  /** The configuration may come after us, as where a Pod of the host's network installs it: start() does without, and fault() tells. */
+  mayComeLater?: boolean;
 }
 
 export async function createCniNetwork(options: CniNetworkOptions): Promise<Network> {
@@ -83,7 +86,7 @@ class CniNetwork implements Network {
       if (broken.length > 0) log.error({ broken }, 'records of CNI attachments that cannot be read');
       const chain = await this.#usableChain().catch((error) => {
         // What is attached can be detached without it; attach() asks again.
-        if (records.length === 0) throw error;
+        if (records.length === 0 && !this.#options.mayComeLater) throw error;
         log.error({ error: messageOf(error) }, 'no Pod can be attached to the CNI network for now');
       });
       const address = await hostAddressOf();
@@ -106,9 +109,14 @@ class CniNetwork implements Network {
 
   async #usableChain(): Promise<Chain> {
     const chain = await loadChain(this.#configDirectory);
+    for (const { type } of chain.plugins) await findPlugin(type, this.#path);
     const [fault] = await networkFaults({ chain, path: this.#path });
     if (fault) throw new SampanError('FailedPrecondition', `CNI network ${chain.name}: ${fault}`);
     return chain;
+  }
+
+  fault(): Promise<string | undefined> {
+    return this.#usableChain().then(() => undefined, messageOf);
   }
 
   /** What was never answered is undone; of the rest, what somebody else broke is told. */

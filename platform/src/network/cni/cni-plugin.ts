@@ -43,7 +43,7 @@ export async function runPlugin(call: PluginCall): Promise<unknown> {
     ...(sandbox?.netnsPath ? { CNI_NETNS: sandbox.netnsPath } : {}),
   };
   const { code, stdout, stderr } = await run(program, [], {
-    ...{ env, timeoutMs, okCodes: anyCode },
+    ...{ env, timeoutMs, okCodes: anyCode, withGroup: true },
     input: JSON.stringify(call.config),
   });
   const printed = parseOutput(stdout);
@@ -65,7 +65,8 @@ function parseOutput(text: string): unknown {
   }
 }
 
-async function findPlugin(type: string, path: readonly string[]): Promise<string> {
+/** Throws FailedPrecondition naming it when it is in none of the directories. */
+export async function findPlugin(type: string, path: readonly string[]): Promise<string> {
   for (const directory of path) {
     const program = join(directory, type);
     if (

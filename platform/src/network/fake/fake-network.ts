@@ -9,6 +9,10 @@ import { refuseMode } from '../refuse-mode.ts';
 export interface FakeNetworkState {
   attachments: Map<string, Attachment>;
   next: number;
+  /** Why nothing is detached just now. */
+  detachFault?: Error | undefined;
+  /** Why nothing could be attached just now. */
+  fault?: string;
 }
 
 export const newFakeNetworkState = (): FakeNetworkState => ({ attachments: new Map(), next: 0 });
@@ -64,7 +68,12 @@ export class FakeNetwork implements Network {
 
   async detach(sandboxId: string): Promise<void> {
     this.#check('detach');
+    if (this.#state.detachFault) throw this.#state.detachFault;
     this.#state.attachments.delete(sandboxId);
+  }
+
+  async fault(): Promise<string | undefined> {
+    return this.#state.fault;
   }
 
   async list(): Promise<Attachment[]> {

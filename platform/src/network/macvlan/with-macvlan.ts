@@ -99,6 +99,10 @@ class TwoNetworks implements Network {
     return [...(await main.list()), ...((await wire?.list()) ?? [])];
   }
 
+  async fault(): Promise<string | undefined> {
+    return this.#parts.main.fault?.();
+  }
+
   hostAddress(): string {
     return this.#parts.main.hostAddress();
   }

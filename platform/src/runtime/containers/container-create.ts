@@ -44,16 +44,18 @@ export async function createContainer(
     const [{ user }] = await Promise.all([made, pump.opened]);
     if (user) container.record.user = user;
     await context.step('container-created');
+    stillWanted(context, sandbox, container);
     container.record.state = 'created';
     await Promise.all([
       saveContainer(context.paths, container.record),
       plan.volumes.volumes.length > 0 ? saveSandbox(context.paths, sandbox.record) : undefined,
     ]);
+    await context.step('container-answer');
+    stillThere(context, sandbox);
   } catch (error) {
     await undo(context, sandbox, container);
     throw error;
   }
-  await context.step('container-answer');
   context.containers.set(container.id, container);
   watchVolumes(context, sandbox);
   emitEvent(context, sandbox, container, cri.ContainerEventType.CONTAINER_CREATED_EVENT);
@@ -70,6 +72,19 @@ function readySandbox(context: Context, id: string | undefined): Sandbox {
       `sandbox ${sandbox.id} of Pod ${sandbox.podName} is ${state}, wanted ready${message ? `: ${message}` : ''}`,
     );
   return sandbox;
+}
+
+/** The sandbox may have been stopped, or its machine have ended, while the container was made. Throws FailedPrecondition, NotFound. */
+function stillWanted(context: Context, sandbox: Sandbox, container: Container): void {
+  stillThere(context, sandbox);
+  readySandbox(context, sandbox.id);
+  if (container.finishing)
+    throw new SampanError('FailedPrecondition', `sandbox ${sandbox.id} of Pod ${sandbox.podName} has been stopped`);
+}
+
+/** Throws NotFound: a container of a sandbox that was removed would be nobody's. */
+function stillThere(context: Context, sandbox: Sandbox): void {
+  if (!context.sandboxes.has(sandbox.id)) throw new SampanError('NotFound', `sandbox "${sandbox.id}" not found`);
 }
 
 async function makeInGuest(

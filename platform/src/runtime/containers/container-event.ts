@@ -1,4 +1,7 @@
-/** GetContainerEvents: what happened, with the whole state of the Pod at that moment. */
+/**
+ * GetContainerEvents: what happened, with the whole state of the Pod at that moment. A sandbox's own events bear its id where a container's stands, as other
+ * runtimes have it: a Pod without containers has a life as well.
+ */
 import type { Context } from '../context.ts';
 import type * as cri from '../generated/cri.ts';
 import type { Sandbox } from '../sandbox/vm/sandbox.ts';
@@ -9,12 +12,12 @@ import { containerStatusOf } from './container-status.ts';
 export function emitEvent(
   context: Context,
   sandbox: Sandbox,
-  container: Container,
+  whose: Container | Sandbox,
   type: cri.ContainerEventType,
 ): void {
   if (!context.events.watched) return;
   context.events.publish({
-    containerId: container.id,
+    containerId: whose.id,
     containerEventType: type,
     createdAt: context.nowNanos(),
     podSandboxStatus: podSandboxStatusOf(sandbox),

@@ -13,8 +13,9 @@ import { z } from 'zod';
 import { randomHex } from '../../../base/ids.ts';
 import type { Attachment, AttachRequest } from '../../../network/network.ts';
 import type { DiskAttachment, Machine } from '../../../vmm/vmm.ts';
+import { emitEvent } from '../../containers/container-event.ts';
 import type { Context } from '../../context.ts';
-import type * as cri from '../../generated/cri.ts';
+import * as cri from '../../generated/cri.ts';
 import {
   createSandboxDirectory,
   deleteSandbox,
@@ -49,6 +50,8 @@ export async function runPodSandbox(
     await undo(context, sandbox);
     throw error;
   }
+  emitEvent(context, sandbox, sandbox, cri.ContainerEventType.CONTAINER_CREATED_EVENT);
+  emitEvent(context, sandbox, sandbox, cri.ContainerEventType.CONTAINER_STARTED_EVENT);
   return { podSandboxId: sandbox.id };
 }
 
@@ -163,9 +166,10 @@ function scratchBytesOf(annotations: Record<string, string> | undefined): number
   return bytes;
 }
 
-/** CRI: one sandbox for each (Pod, attempt). */
+/** CRI: all of the metadata together names a sandbox. People who type uids give several Pods the same. */
 function refuseSecond(context: Context, sandbox: Sandbox): void {
-  const key = (config: cri.PodSandboxConfig) => `${config.metadata?.uid}/${config.metadata?.attempt ?? 0}`;
+  const key = ({ metadata: { name, namespace, uid, attempt = 0 } = {} }: cri.PodSandboxConfig) =>
+    JSON.stringify([name, namespace, uid, attempt]);
   for (const other of context.sandboxes.values())
     if (key(other.record.config) === key(sandbox.record.config))
       throw new SampanError(
@@ -201,18 +205,21 @@ async function hintedImages(context: Context, sandbox: Sandbox, diskMade: Promis
   }
 }
 
-/** What cannot be undone now is found by recover(): the record stays. */
+/** What cannot be undone now (a CNI plugin fails at DEL) is shown as a sandbox that is not ready: whoever removes it tries again, and so does recover(). */
 async function undo(context: Context, sandbox: Sandbox): Promise<void> {
+  const { record } = sandbox;
   sandbox.stopping = true;
+  // Nobody is told of it.
+  record.state = 'creating';
   sandbox.link?.close(new SampanError('ServiceUnavailable', `sandbox ${sandbox.id} was given up`));
-  context.sandboxes.delete(sandbox.id);
   try {
     await releaseResources(context, sandbox.id);
     await deleteSandbox(context.paths, sandbox.id);
+    context.sandboxes.delete(sandbox.id);
   } catch (error) {
-    context.log.error(
-      { sandboxId: sandbox.id, error: messageOf(error) },
-      'cannot undo a failed sandbox; a restart will',
-    );
+    context.log.error({ sandboxId: sandbox.id, error: messageOf(error) }, 'cannot undo a failed sandbox for now');
+    record.state = 'notready';
+    record.message = `it could not be made, nor undone: ${messageOf(error)}`.slice(0, 1024);
+    await saveSandbox(context.paths, record).catch(() => {});
   }
 }

@@ -46,6 +46,7 @@ async function stop(context: Context, sandbox: Sandbox): Promise<void> {
   await failContainers(context, sandbox, 'the sandbox was stopped');
   await releaseResources(context, record.id);
   sandbox.machine = undefined;
+  if (wasReady) emitEvent(context, sandbox, sandbox, generated.ContainerEventType.CONTAINER_STOPPED_EVENT);
 }
 
 /** Best effort and bounded: the machine goes next, and takes with it whoever stayed. */
@@ -71,6 +72,7 @@ async function remove(context: Context, sandbox: Sandbox): Promise<void> {
     context.containers.delete(container.id);
     emitEvent(context, sandbox, container, generated.ContainerEventType.CONTAINER_DELETED_EVENT);
   }
+  emitEvent(context, sandbox, sandbox, generated.ContainerEventType.CONTAINER_DELETED_EVENT);
 }
 
 /** CRI: stopping or removing what is not there is done already. */

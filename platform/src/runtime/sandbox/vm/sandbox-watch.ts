@@ -5,9 +5,11 @@
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Machine, MachineExit } from '../../../vmm/vmm.ts';
 import type { Agent, AgentEvent } from '../../agent/agent.ts';
+import { emitEvent } from '../../containers/container-event.ts';
 import { exitOf, finishContainer } from '../../containers/container-finish.ts';
 import { reconcileContainers } from '../../containers/container-reconcile.ts';
 import type { Context } from '../../context.ts';
+import { ContainerEventType } from '../../generated/cri.ts';
 import { type SandboxRecord, saveSandbox } from '../../records/sandbox-record.ts';
 import { AgentLink } from './agent-link.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -74,6 +76,7 @@ export async function machineEnded(context: Context, sandbox: Sandbox, exit: Mac
   } catch (error) {
     context.log.error({ sandboxId: sandbox.id, error: messageOf(error) }, "cannot record a machine's end");
   }
+  emitEvent(context, sandbox, sandbox, ContainerEventType.CONTAINER_STOPPED_EVENT);
 }
 
 function describeEnd({ kind, message }: MachineExit): string {
