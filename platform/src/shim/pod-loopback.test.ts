@@ -42,7 +42,8 @@ async function world(
 ) {
   const directory = await mkdtemp(join(tmpdir(), 'loopback-'));
   const [program, socketPath] = [join(directory, 'listens'), join(directory, 'loopback.sock')];
-  await writeFile(program, `#!/bin/sh\nwhile read -r line; do echo "$$ $line" >>${directory}/asked; echo ok; done\n`, {
+  await writeFile(join(directory, 'asked'), '');
+  await writeFile(program, `#!/bin/sh\nwhile read -r line; do echo ok; echo "$$ $line" >>${directory}/asked; done\n`, {
     mode: 0o755,
   });
   const [dialled, session]: [string[], ReturnType<typeof echo>] = [[], echo()];
@@ -56,7 +57,7 @@ async function world(
   });
   try {
     await loopback.open(pod, '/no/such/namespace');
-    const asked = () => readFileSync(join(directory, 'asked'), 'utf8').trim().split('\n');
+    const asked = () => readFileSync(join(directory, 'asked'), 'utf8').split('\n').filter(Boolean);
     await work({ call: () => connect({ path: socketPath, allowHalfOpen: true }), dialled, session, asked });
   } finally {
     loopback.stop();
@@ -99,6 +100,7 @@ test('where nobody listens, and for what is no request, there is no answer', () 
 
 test('a program that dies is started anew, with all that it listened for', () =>
   world(async ({ asked }) => {
+    await until(() => asked().length > 0, 'it is asked');
     const [first = ''] = asked();
     assert.match(first, new RegExp(`^\\d+ open\t${pod}\t/no/such/namespace$`));
     process.kill(Number.parseInt(first, 10), 'SIGKILL');

@@ -153,12 +153,17 @@ export class ContainerdLab {
     };
   }
 
-  /** What `ctr events` tells from now on. */
-  events(): { text: () => string; stop: () => Promise<void> } {
+  /** What `ctr events` tells from now on; it is heard already. */
+  async events(): Promise<{ text: () => string; stop: () => Promise<void> }> {
     const child = spawn(this.programs.ctr, ['-a', this.socket, 'events'], { env: this.env });
     let text = '';
     child.stdout.on('data', (chunk: Buffer) => {
       text += chunk;
+    });
+    let asked = 0;
+    await until('events are heard', async () => {
+      await this.ctr(['namespaces', 'label', 'default', `asked=${asked++}`]);
+      return text.includes('/namespaces/update');
     });
     return { text: () => text, stop: () => end(child, 'SIGTERM') };
   }
