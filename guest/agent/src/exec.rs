@@ -52,7 +52,7 @@ impl Agent {
                 *pid = crun::spawn(files, tty, &arguments, stdio).context(|| "run crun".into())?;
                 *pid
             }
-            Kind::Connection => unreachable!("made above"),
+            Kind::Connection { .. } => unreachable!("made above"),
         };
         self.sessions.insert(stream, session);
         self.watch_session(stream);
@@ -85,7 +85,7 @@ impl Agent {
         };
         let pid = match session.kind {
             Kind::Process { pid, .. } => pid,
-            Kind::Connection => return,
+            Kind::Connection { .. } => return,
         };
         let caller = session.opening.take();
         let answer = match told {
@@ -143,7 +143,7 @@ impl Agent {
                 *pid = started.unwrap_or(0);
                 (started, words)
             }
-            Kind::Connection => return,
+            Kind::Connection { .. } => return,
         };
         match (pid, caller) {
             (Some(pid), caller) => {

@@ -29,7 +29,8 @@ pub const LARGEST_WINDOW: u32 = 4 << 20;
 pub enum Kind {
     /// `pid` is crun's until the process runs, then the process's.
     Process { pid: i32, files: crun::Files },
-    Connection,
+    /// To a port of the loopback; `to_six` once 127.0.0.1 has refused.
+    Connection { port: u16, to_six: bool },
 }
 
 pub struct Session {
@@ -136,7 +137,7 @@ impl Agent {
         let room = self.channel.has_room();
         if let Some(session) = self.sessions.get(&stream) {
             // Whether a connection stands is asked of the socket by who opens it; reading would take the answer away.
-            if matches!(session.kind, Kind::Connection) && session.opening.is_some() {
+            if matches!(session.kind, Kind::Connection { .. }) && session.opening.is_some() {
                 return;
             }
             for (index, output) in session.outputs.iter().enumerate() {
@@ -213,7 +214,7 @@ impl Agent {
         }
         let how = match (&session.kind, session.ended) {
             (Kind::Process { .. }, Some(ended)) => json!({ "exitCode": ended.code, "signal": ended.signal }),
-            (Kind::Connection, _) if session.input.is_closed() => json!({ "exitCode": 0, "signal": 0 }),
+            (Kind::Connection { .. }, _) if session.input.is_closed() => json!({ "exitCode": 0, "signal": 0 }),
             _ => return,
         };
         self.drop_session(stream);

@@ -187,6 +187,14 @@ describe('the guest agent', { skip: missing() }, () => {
     await writer.close();
     assert.match(Buffer.concat(await Array.fromAsync(session.stdout)).toString(), /200 OK[\s\S]*it works$/);
     await session.exited;
+    // One that listens on IPv6's loopback alone is as near: what port-forward calls localhost is both.
+    await start(agent, container(['/bin/httpd', '-f', '-p', '[::1]:8081', '-h', '/data'], { mounts }));
+    await using six = await dialUntil(agent, 8081);
+    const asker = six.stdin.getWriter();
+    await asker.write(Buffer.from('GET /index.html HTTP/1.0\r\n\r\n'));
+    await asker.close();
+    assert.match(Buffer.concat(await Array.fromAsync(six.stdout)).toString(), /200 OK[\s\S]*it works$/);
+    await assert.rejects(agent.dial(8082), /connect to localhost:8082 inside the Pod: .*refused/);
   });
 
   test('a link in a volume does not lead a subPath out of it', async () => {

@@ -291,7 +291,7 @@ export interface Agent {
    * resizeTty, listContainers, removeContainer and the event 'exited' are the same. It goes with the container it is in.
    */
   createExec(request: CreateExec): Promise<void>;
-  /** Connects to 127.0.0.1:port inside the guest (port-forward). Throws ServiceUnavailable when refused. */
+  /** Connects to localhost:port inside the guest (port-forward), over IPv4 or, where that is refused, IPv6. Throws ServiceUnavailable when refused. */
   dial(port: number): Promise<GuestSession>;
   /** Events since the connection was made; every container's exit is told (again) to each new connection through listContainers. */
   events(signal: AbortSignal): AsyncIterable<AgentEvent>;

@@ -307,7 +307,7 @@ class FakeAgent implements Agent {
 
   async dial(port: number): Promise<GuestSession> {
     const answer = this.#alive().ports[port];
-    if (!answer) throw new SampanError('ServiceUnavailable', `connect to 127.0.0.1:${port} inside the Pod: refused`);
+    if (!answer) throw new SampanError('ServiceUnavailable', `connect to localhost:${port} inside the Pod: refused`);
     const talk: FakeProgram = async (process) => {
       for await (const data of process.stdin) process.write(answer(data));
       return 0;
