@@ -93,15 +93,13 @@ describe('watches', () => {
   test('as Table name the columns once', async () => {
     const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io';
     const seen: boolean[] = [];
+    const path = `${inDefault}/configmaps?watch=1&resourceVersion=${await version()}`;
     const reading = (async () => {
-      for await (const { object } of events(`${inDefault}/configmaps?watch=1&resourceVersion=${await version()}`, {
-        accept,
-      })) {
+      for await (const { object } of events(path, { accept })) {
         seen.push('columnDefinitions' in object);
         if (seen.length === 2) break;
       }
     })();
-    await new Promise((resolve) => setTimeout(resolve, 50));
     await api.client.create(configmaps, { metadata: { name: 't1', namespace: 'default' } });
     await api.client.create(configmaps, { metadata: { name: 't2', namespace: 'default' } });
     await reading;

@@ -19,9 +19,9 @@ import { CgroupTree } from './support/cgroup-tree.ts';
 import { CriLab, missingForCri } from './support/cri-lab.ts';
 import { startInstance, type TestInstance } from './support/instance.ts';
 import { besideTheHost, Kubelet, type KubeletPod } from './support/kubelet-lab.ts';
-import { bootstrapKubeconfig, fullPod, small } from './support/kubelet-pods.ts';
+import { bootstrapKubeconfig, fullPod, webPod } from './support/kubelet-pods.ts';
 import { throughApi } from './support/kubelet-through-api.ts';
-import { isInside, testInside } from './support/own-namespaces.ts';
+import { testInside } from './support/own-namespaces.ts';
 import { createPod, isReady, type TestPod } from './support/pods.ts';
 import { until } from './support/wait.ts';
 
@@ -29,20 +29,21 @@ const binary = binaryOf('kubelet');
 const unbuilt = () =>
   existsSync(binary) ? undefined : 'kubelet is not built: npm run kubelet builds it, in some minutes';
 
-if (!isInside) {
-  testInside('a real kubelet over sampan cri, in a mount namespace of its own', {
+testInside(
+  'a real kubelet over sampan cri, in a mount namespace of its own',
+  {
     file: import.meta.filename,
     namespaces: ['mount'],
     timeoutMs: 500_000,
     obstacle: () => missingForCri() ?? unbuilt(),
     tells: /^.*ℹ .*(ms|MiB).*$/gm,
-  });
-} else {
-  describe('kubelet', () => {
-    test('alone, with static Pods', alone);
-    test('as a node of our API server, with Pods of both runtime classes', asNode);
-  });
-}
+  },
+  () =>
+    describe('kubelet', () => {
+      test('alone, with static Pods', alone);
+      test('as a node of our API server, with Pods of both runtime classes', asNode);
+    }),
+);
 
 interface Lab extends AsyncDisposable {
   home: string;
@@ -71,24 +72,15 @@ async function newLab(): Promise<Lab> {
   };
 }
 
-const staticPod = (name: string, spec: object) => ({
-  ...{ apiVersion: 'v1', kind: 'Pod' },
-  metadata: { name, namespace: 'default' },
-  spec: { terminationGracePeriodSeconds: 3, ...spec },
-});
-
-/** The Pod of a manifest, once it is as `probe` wants it. */
+/** The Pod of a manifest, once it is as `probe` wants it: kubelet adds its node's name to that of a static one. */
 const podWhere = (kubelet: Kubelet, name: string, what: string, probe: (pod: KubeletPod) => boolean) =>
   until(
     `${name} ${what}`,
-    async () =>
-      (await kubelet.pods()).find(({ metadata }) => metadata.name === `${name}-kubelet` || metadata.name === name),
-    60_000,
-  ).then(() =>
-    until(`${name} ${what}`, async () => {
+    async () => {
       const found = (await kubelet.pods()).find(({ metadata }) => metadata.name.replace(/-kubelet$/, '') === name);
       return found && probe(found) ? found : undefined;
-    }),
+    },
+    120_000,
   );
 
 const ready = (pod: KubeletPod): boolean =>
@@ -98,7 +90,7 @@ const statusOf = (pod: KubeletPod, name = 'main') => pod.status!.containerStatus
 
 async function alone(t: TestContext): Promise<void> {
   await using lab = await newLab();
-  const { cri, home, image, cgroups } = lab;
+  const { cri, home, cgroups } = lab;
   const kubelet = new Kubelet({
     cgroupRoot: cgroups.path,
     directory: join(home, 'kubelet'),
@@ -108,91 +100,9 @@ async function alone(t: TestContext): Promise<void> {
   });
   await kubelet.start();
   try {
-    const shared = join(home, 'shared');
-    await run('mkdir', [shared]);
-    await writeFile(join(shared, 'from-host'), 'of the host');
-    const begin = performance.now();
-    const script =
-      'mkdir -p /tmp/www; echo page > /tmp/www/index.html; httpd -p 80 -h /tmp/www; cat /host/from-host; echo; [ -e /cache/kept ] || echo kept > /cache/kept; echo back > /host/from-pod; echo started; while :; do date +tick%s; sleep 1; done';
-    const volumeMounts = [
-      { name: 'cache', mountPath: '/cache' },
-      { name: 'host', mountPath: '/host' },
-    ];
-    const readinessProbe = { httpGet: { path: '/', port: 80 }, periodSeconds: 1 };
-    const livenessProbe = {
-      exec: { command: ['sh', '-c', 'test ! -e /tmp/sick'] },
-      periodSeconds: 1,
-      failureThreshold: 1,
-    };
-    await kubelet.manifest(
-      'web',
-      staticPod('web', {
-        containers: [
-          {
-            name: 'main',
-            image,
-            command: ['sh', '-c', script],
-            resources: small,
-            volumeMounts,
-            readinessProbe,
-            livenessProbe,
-          },
-          {
-            name: 'beside',
-            image,
-            command: ['sh', '-c', 'exec sleep 1000'],
-            resources: small,
-            volumeMounts: volumeMounts.slice(0, 1),
-          },
-        ],
-        volumes: [
-          { name: 'cache', emptyDir: {} },
-          { name: 'host', hostPath: { path: shared } },
-        ],
-      }),
-    );
-    const first = await podWhere(kubelet, 'web', 'is ready', ready);
-    t.diagnostic(`ready ${Math.round(performance.now() - begin)} ms after its manifest`);
-    const name = first.metadata.name;
-    assert.match(await kubelet.log(name), /^of the host\nstarted\n/m);
-    assert.equal((await readFile(join(shared, 'from-pod'), 'utf8')).trim(), 'back');
-    const beside = await kubelet.exec(name, ['cat', '/cache/kept'], { container: 'beside' });
-    assert.deepEqual(beside, { stdout: 'kept\n', stderr: '', code: 0 });
-    const told = await kubelet.exec(name, ['sh', '-c', 'cat; echo wrong >&2; exit 7'], { stdin: 'words' });
-    assert.deepEqual(told, { stdout: 'words', stderr: 'wrong\n', code: 7 });
-    assert.match(await kubelet.attach(name, (text) => /tick\d+\n/.test(text)), /tick\d+/);
-    assert.match(await kubelet.portForward(name, 80, 'GET / HTTP/1.0\r\n\r\n'), /HTTP\/1\.[01] 200/);
-    await summaryTest(kubelet, name);
-    await beneathItsPod(cgroups, first);
-
-    // A container that its probe finds dead is made anew, beside one that goes on.
-    await kubelet.exec(name, ['touch', '/tmp/sick']);
-    const again = await podWhere(
-      kubelet,
-      'web',
-      'has begun again',
-      (pod) => ready(pod) && statusOf(pod).restartCount === 1,
-    );
-    assert.equal(statusOf(again, 'beside').restartCount, 0);
-    const kept = { stdout: 'kept\n', stderr: '', code: 0 };
-    assert.deepEqual(await kubelet.exec(name, ['cat', '/cache/kept']), kept, 'an emptyDir outlives its containers');
-
-    // The runtime's process killed and started again: no container notices, and kubelet goes on.
-    await cri.end('SIGKILL');
-    await cri.start();
-    await until('exec works again', async () => (await kubelet.exec(name, ['true'])).code === 0);
-    const after = await podWhere(kubelet, 'web', 'is ready still', ready);
-    assert.deepEqual(
-      after.status!.containerStatuses!.map(({ containerID, restartCount }) => [containerID, restartCount]),
-      again.status!.containerStatuses!.map(({ containerID, restartCount }) => [containerID, restartCount]),
-    );
-
-    // kubelet itself: it finds its Pods again.
-    await kubelet.end('SIGKILL');
-    await kubelet.start();
-    const found = await podWhere(kubelet, 'web', 'is found again', ready);
-    assert.equal(statusOf(found).containerID, statusOf(again).containerID);
-
+    const pod = await servesItsPod(t, lab, kubelet);
+    const again = await beginsAgain(kubelet, pod.metadata.name);
+    await outlivesItsParts(cri, kubelet, again);
     await kubelet.manifest('web', undefined);
     await stopped(cri);
     await until("the Pod's control group is gone", async () => podGroups(cgroups).length === 0);
@@ -203,6 +113,53 @@ async function alone(t: TestContext): Promise<void> {
     await kubelet.stop();
   }
   assert.equal(existsSync(kubelet.directory), false);
+}
+
+/** Its containers, volumes, probes and statistics, and what can be done to them. */
+async function servesItsPod(t: TestContext, { home, image, cgroups }: Lab, kubelet: Kubelet): Promise<KubeletPod> {
+  const shared = join(home, 'shared');
+  await run('mkdir', [shared]);
+  await writeFile(join(shared, 'from-host'), 'of the host');
+  const begin = performance.now();
+  await kubelet.manifest('web', webPod(image, shared));
+  const pod = await podWhere(kubelet, 'web', 'is ready', ready);
+  t.diagnostic(`ready ${Math.round(performance.now() - begin)} ms after its manifest`);
+  const { name } = pod.metadata;
+  assert.match(await kubelet.log(name), /^of the host\nstarted\n/m);
+  assert.equal((await readFile(join(shared, 'from-pod'), 'utf8')).trim(), 'back');
+  const beside = await kubelet.exec(name, ['cat', '/cache/kept'], { container: 'beside' });
+  assert.deepEqual(beside, { stdout: 'kept\n', stderr: '', code: 0 });
+  const told = await kubelet.exec(name, ['sh', '-c', 'cat; echo wrong >&2; exit 7'], { stdin: 'words' });
+  assert.deepEqual(told, { stdout: 'words', stderr: 'wrong\n', code: 7 });
+  assert.match(await kubelet.attach(name, (text) => /tick\d+\n/.test(text)), /tick\d+/);
+  assert.match(await kubelet.portForward(name, 80, 'GET / HTTP/1.0\r\n\r\n'), /HTTP\/1\.[01] 200/);
+  await summaryTest(kubelet, name);
+  await beneathItsPod(cgroups, pod);
+  return pod;
+}
+
+/** A container that its probe finds dead is made anew, beside one that goes on. */
+async function beginsAgain(kubelet: Kubelet, name: string): Promise<KubeletPod> {
+  await kubelet.exec(name, ['touch', '/tmp/sick']);
+  const hasBegunAgain = (pod: KubeletPod) => ready(pod) && statusOf(pod).restartCount === 1;
+  const again = await podWhere(kubelet, 'web', 'has begun again', hasBegunAgain);
+  assert.equal(statusOf(again, 'beside').restartCount, 0);
+  const kept = { stdout: 'kept\n', stderr: '', code: 0 };
+  assert.deepEqual(await kubelet.exec(name, ['cat', '/cache/kept']), kept, 'an emptyDir outlives its containers');
+  return again;
+}
+
+/** The runtime's process and kubelet itself are killed and started again: no container notices. */
+async function outlivesItsParts(cri: CriLab, kubelet: Kubelet, pod: KubeletPod): Promise<void> {
+  const lives = ({ status }: KubeletPod) =>
+    status!.containerStatuses!.map(({ containerID, restartCount }) => [containerID, restartCount]);
+  await cri.end('SIGKILL');
+  await cri.start();
+  await until('exec works again', async () => (await kubelet.exec(pod.metadata.name, ['true'])).code === 0);
+  assert.deepEqual(lives(await podWhere(kubelet, 'web', 'is ready still', ready)), lives(pod));
+  await kubelet.end('SIGKILL');
+  await kubelet.start();
+  assert.deepEqual(lives(await podWhere(kubelet, 'web', 'is found again', ready)), lives(pod));
 }
 
 /** What kubelet has made for Pods, and what is beneath it. */

@@ -27,7 +27,7 @@ import {
   uplinkAddress,
   worldAddress,
 } from './network-lab.ts';
-import { isInside, testInside } from './support/own-namespaces.ts';
+import { testInside } from './support/own-namespaces.ts';
 
 /** Why this machine cannot run these tests, or undefined. */
 function obstacle(): string | undefined {
@@ -40,16 +40,16 @@ function obstacle(): string | undefined {
   return undefined;
 }
 
-if (!isInside) {
-  testInside('the bridge driver, inside a network namespace of its own', {
+testInside(
+  'the bridge driver, inside a network namespace of its own',
+  {
     file: import.meta.filename,
     namespaces: ['net'],
     timeoutMs: 120_000,
     obstacle,
-  });
-} else {
-  insideNamespace();
-}
+  },
+  insideNamespace,
+);
 
 interface Lab extends AsyncDisposable {
   home: string;

@@ -28,9 +28,10 @@ import { missingParts, RuntimeLab } from './runtime-lab.ts';
 import { CriLab, missingForCri } from './support/cri-lab.ts';
 import { loadDemoImage } from './support/demo-image.ts';
 import { startInstance } from './support/instance.ts';
-import { isInside, testInside } from './support/own-namespaces.ts';
+import { testInside } from './support/own-namespaces.ts';
 import { missingForPodman, PodmanLab } from './support/podman-lab.ts';
 import { createPod, demoImage, isReady, shellPod } from './support/pods.ts';
+import { until } from './support/wait.ts';
 
 /** Why this machine cannot run these tests, or undefined. */
 function obstacle(): string | undefined {
@@ -42,17 +43,17 @@ function obstacle(): string | undefined {
   return missingPlugins();
 }
 
-if (!isInside) {
-  testInside('the cni driver, inside a network namespace of its own', {
+testInside(
+  'the cni driver, inside a network namespace of its own',
+  {
     file: import.meta.filename,
     namespaces: ['net', 'mount'],
     timeoutMs: 400_000,
     obstacle,
     tells: /^.*(ms|Mbit).*$/gm,
-  });
-} else {
-  insideNamespace();
-}
+  },
+  insideNamespace,
+);
 
 const ask = (from: Namespace, host: string, port: number) => from.node(tcpGreeting(host, port));
 
@@ -240,7 +241,7 @@ async function machineTest(t: { diagnostic(text: string): void }): Promise<void>
     sandbox,
     'mkdir /tmp/www; echo hello-from-the-pod > /tmp/www/index.html; httpd -p 80 -h /tmp/www; echo ready; exec sleep 1000',
   );
-  await eventually(async () => (await pods.log('web')).some((line) => line.includes('ready')));
+  await until('it is ready', async () => (await pods.log('web')).some((line) => line.includes('ready')));
   t.diagnostic(`ready after ${Math.round(performance.now() - begin)} ms`);
   const { network } = (await pods.runtime.podSandboxStatus({ podSandboxId: sandbox })).status!;
   const six = network!.additionalIps![0]!.ip!;
@@ -361,12 +362,4 @@ process.stdin.resume().on('end', () => process.exit());`;
   assert.equal(got.trim(), String(1 << 20));
   t.diagnostic(`1 MiB in ${seconds.toFixed(2)} s: ${((8 * 1.048576) / seconds).toFixed(1)} Mbit/s`);
   assert.ok(seconds > 1.2, `1 MiB took ${seconds} s at 4 Mbit/s`);
-}
-
-async function eventually(ask: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 600; tries++) {
-    if (await ask()) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error('waited in vain');
 }

@@ -19,7 +19,7 @@ import { requestOf } from '../../src/network/network-suite.ts';
 import { pluginDirectory } from './cni-lab.ts';
 import { type Namespace, newGreeter, newNamespace, tcpGreeting } from './network-lab.ts';
 import { missingParts, RuntimeLab } from './runtime-lab.ts';
-import { isInside, testInside } from './support/own-namespaces.ts';
+import { testInside } from './support/own-namespaces.ts';
 
 const wire = 'wire0';
 const neighbourAddress = '192.168.7.1';
@@ -35,21 +35,18 @@ function obstacle(): string | undefined {
   return undefined;
 }
 
-if (!isInside) {
-  testInside('the network mode macvlan, inside a network namespace of its own', {
-    file: import.meta.filename,
-    namespaces: ['net', 'mount'],
-    timeoutMs: 100_000,
-    obstacle,
-  });
-} else {
-  test('Pods on a wire reach each other and their neighbour, and only so many as there are addresses', pairTest);
-  test(
-    'a Pod of the handler namespace has its address there; one in a VM is refused',
-    { skip: missingParts() },
-    podTest,
-  );
-}
+testInside(
+  'the network mode macvlan, inside a network namespace of its own',
+  { file: import.meta.filename, namespaces: ['net', 'mount'], timeoutMs: 100_000, obstacle },
+  () => {
+    test('Pods on a wire reach each other and their neighbour, and only so many as there are addresses', pairTest);
+    test(
+      'a Pod of the handler namespace has its address there; one in a VM is refused',
+      { skip: missingParts() },
+      podTest,
+    );
+  },
+);
 
 /** The neighbour on the wire; the host's end has no address, as a device that Pods have to themselves. */
 async function newNeighbour(): Promise<Namespace> {

@@ -12,6 +12,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { newStreamingLab, type StreamingLab } from './streaming-lab.ts';
 import { kubectlBinary, kubectlVersions } from './support/instance.ts';
+import { until } from './support/wait.ts';
 
 const big = randomBytes(8 << 20);
 const hash = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -125,9 +126,9 @@ function suite(version: string): void {
       'sleep',
       '600',
     ]);
-    await until(() => lab.gateway.running.size === 1);
+    await until('it runs', async () => lab.gateway.running.size === 1);
     child.kill('SIGKILL');
-    await until(() => lab.gateway.running.size === 0);
+    await until('it is ended', async () => lab.gateway.running.size === 0);
   });
 }
 
@@ -169,13 +170,5 @@ async function forwards(version: string, lab: StreamingLab): Promise<void> {
     server.closeAllConnections();
     server.close();
   }
-  await until(() => lab.gateway.connections.size === 0);
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let waited = 0; waited < 20_000; waited += 20) {
-    if (condition()) return;
-    await delay(20);
-  }
-  assert.fail(`it did not come to be: ${condition}`);
+  await until('the connection is closed', async () => lab.gateway.connections.size === 0);
 }

@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Machine, MachineSpec, Vmm } from '../../src/vmm/vmm.ts';
 import { launcherPath } from './support/built-parts.ts';
 import { missingVmmParts, shell, shellNoAnswer, VmmLab } from './support/vmm-lab.ts';
+import { until } from './support/wait.ts';
 
 const missing = missingVmmParts();
 const shape = { vcpus: 1, memoryMib: 256 };
@@ -114,12 +115,12 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
   it('so has a parked clone, and what was parked does not outlive the driver', async () => {
     const vmm = await lab.vmm({ pool: 1 });
     await vmm.prepareTemplate(shape);
-    const parked = await until(() => parkedClones());
+    const parked = await until('a clone is parked', parkedClones);
     const machine = await checkDevices(vmm, 'parked');
     assert.ok((await readlink(`/proc/${await pidOf(machine)}/cwd`)) === '/');
     assert.equal(machine.origin, 'template');
     assert.equal(parked.length, 1);
-    await until(() => parkedClones());
+    await until('a clone is parked', parkedClones);
     await lab.close(vmm);
     assert.deepEqual(await parkedClones(), undefined);
     assert.match(await ping(machine), /1 packets received/);
@@ -129,7 +130,7 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
     const vmm = await lab.vmm({ pool: 1, mostPool: 3 });
     await vmm.prepareTemplate(shape);
     await Promise.all(['a', 'b', 'c', 'd'].map((id) => vmm.create(specOf(id))));
-    await until(async () => ((await parkedClones())?.length === 3 ? true : undefined));
+    await until('three clones are parked', async () => (await parkedClones())?.length === 3);
     await vmm.prepareTemplate(shape);
     const machine = await vmm.create(specOf('e', { nic: { tapName: tap, mac: '02:00:00:00:00:43' } }));
     assert.equal(await shell(machine, 'echo from the pool'), 'from the pool');
@@ -253,7 +254,7 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
       const pid = await holderOf(key);
       process.kill(pid, 'SIGKILL');
       // Its memory goes a moment after the signal.
-      await until(async () => (await readdir(`/proc/${pid}/fd`).catch(() => [])).length === 0 || undefined);
+      await until('it is gone', async () => (await readdir(`/proc/${pid}/fd`).catch(() => [])).length === 0);
     }
     assert.equal((await vmm.create(specOf('late'))).origin, 'cold');
   });
@@ -276,12 +277,10 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
     await new Promise((resolve, reject) =>
       server.stdout.once('data', resolve).once('end', () => reject(new Error('no server'))),
     );
-    await until(() => parkedClones());
+    await until('a clone is parked', parkedClones);
     server.kill('SIGKILL');
-    await until(
-      async () =>
-        (await lab.processes()).every((line) => / hold | .*hold/.test(line) && line.includes('/templates/')) ||
-        undefined,
+    await until('templates alone are left', async () =>
+      (await lab.processes()).every((line) => / hold | .*hold/.test(line) && line.includes('/templates/')),
     );
     const vmm = await lab.vmm();
     assert.deepEqual(await readdir(join(lab.run, 'pool')), []);
@@ -295,13 +294,4 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
 
 async function placeholders(): Promise<string[]> {
   return (await readdir('/sys/class/net')).filter((name) => name.startsWith('sptmp'));
-}
-
-async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
-  for (let attempt = 0; attempt < 400; attempt++) {
-    const seen = await look();
-    if (seen !== undefined) return seen;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error('it did not come to that');
 }

@@ -1,10 +1,10 @@
-/** What a real kubelet is given in tests: a way to become a node, and a Pod that uses all it can make. */
+/** What a real kubelet is given in tests: a way to become a node, a Pod that uses all it can make, and one that needs no API server. */
 import { writeFile } from 'node:fs/promises';
 import { type KubeObject, resources } from '@sampan/api/client.ts';
 import type { TestInstance } from './instance.ts';
 import type { TestPod } from './pods.ts';
 
-export const small = { limits: { cpu: '1', memory: '96Mi' }, requests: { cpu: '100m', memory: '96Mi' } };
+const small = { limits: { cpu: '1', memory: '96Mi' }, requests: { cpu: '100m', memory: '96Mi' } };
 
 /** As kubeadm gives it: an identity that may ask for a node's certificate and for nothing else. */
 export async function bootstrapKubeconfig(
@@ -43,6 +43,40 @@ const clusterRoleBindings = {
   ...{ group: 'rbac.authorization.k8s.io', version: 'v1', resource: 'clusterrolebindings', namespaced: false },
 };
 
+const mount = (name: string, mountPath: string, more: object = {}) => ({ name, mountPath, ...more });
+
+/** A static Pod: a web server that ticks, reads and writes the host's directory `shared`, and ends when it is told that it is sick; another container beside it. */
+export function webPod(image: string, shared: string): object {
+  const script = [
+    'mkdir -p /tmp/www; echo page > /tmp/www/index.html; httpd -p 80 -h /tmp/www; cat /host/from-host; echo',
+    '[ -e /cache/kept ] || echo kept > /cache/kept; echo back > /host/from-pod; echo started',
+    'while :; do date +tick%s; sleep 1; done',
+  ].join('; ');
+  const sick = { exec: { command: ['sh', '-c', 'test ! -e /tmp/sick'] } };
+  const main = {
+    ...{ name: 'main', image, command: ['sh', '-c', script], resources: small },
+    volumeMounts: [mount('cache', '/cache'), mount('host', '/host')],
+    readinessProbe: { httpGet: { path: '/', port: 80 }, periodSeconds: 1 },
+    livenessProbe: { ...sick, periodSeconds: 1, failureThreshold: 1 },
+  };
+  const beside = {
+    ...{ name: 'beside', image, command: ['sh', '-c', 'exec sleep 1000'], resources: small },
+    volumeMounts: [mount('cache', '/cache')],
+  };
+  return {
+    ...{ apiVersion: 'v1', kind: 'Pod' },
+    metadata: { name: 'web', namespace: 'default' },
+    spec: {
+      terminationGracePeriodSeconds: 3,
+      containers: [main, beside],
+      volumes: [
+        { name: 'cache', emptyDir: {} },
+        { name: 'host', hostPath: { path: shared } },
+      ],
+    },
+  };
+}
+
 /** A Pod with a volume of each kind that kubelet makes; it says what it finds in them. */
 export function fullPod(handler: string, image: string, shared: string): TestPod {
   const script = [
@@ -53,7 +87,6 @@ export function fullPod(handler: string, image: string, shared: string): TestPod
     'mkdir /tmp/www; echo page > /tmp/www/index.html; httpd -p 80 -h /tmp/www; echo started',
     'while :; do sleep 1; done',
   ].join('; ');
-  const mount = (name: string, mountPath: string, more: object = {}) => ({ name, mountPath, ...more });
   const token = { serviceAccountToken: { path: 'token', expirationSeconds: 3600 } };
   const labels = { downwardAPI: { items: [{ path: 'labels', fieldRef: { fieldPath: 'metadata.labels' } }] } };
   return {

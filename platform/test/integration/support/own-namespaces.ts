@@ -6,9 +6,6 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 
-/** Whether this is the run inside. */
-export const isInside: boolean = process.env.SAMPAN_TEST_INSIDE === '1';
-
 export interface OwnNamespaces {
   /** The file's path: import.meta.filename. */
   file: string;
@@ -20,8 +17,12 @@ export interface OwnNamespaces {
   tells?: RegExp;
 }
 
-/** The run outside: one test, which passes when all inside pass. */
-export function testInside(sentence: string, options: OwnNamespaces): void {
+/** The tests that `inside` makes; out here they are one, which passes when all of them do. */
+export function testInside(sentence: string, options: OwnNamespaces, inside: () => void): void {
+  if (process.env.SAMPAN_TEST_INSIDE === '1') {
+    inside();
+    return;
+  }
   const { file, namespaces, timeoutMs, obstacle, tells } = options;
   test(sentence, (t) => {
     const reason = obstacle();
