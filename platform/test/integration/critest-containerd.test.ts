@@ -17,7 +17,7 @@ const names = [
   'runtime should support portforward',
 ];
 
-for (const setup of ['containerd 1.6, sampan', 'containerd 2, sampan-pod'])
+for (const setup of ['containerd 1.6, sampan', 'containerd 1.6, sampan-namespace', 'containerd 2, sampan-pod'])
   it(`specs of critest that are listed as passed through ${setup} pass`, { timeout: 590_000 }, async (t) => {
     const missing = missingForCri() || unbuilt || (setup.includes(' 2,') && (await buildContainerd2()).missing);
     if (missing) return t.skip(missing);
