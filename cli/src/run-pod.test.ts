@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { baseName, podOf } from './run-pod.ts';
+import { baseName, podOf, startMend } from './run-pod.ts';
 
 const options = { env: [], namespace: 'default', pull: 'IfNotPresent' };
 
@@ -27,4 +27,18 @@ test('a variable given by name only takes its value from here, and is refused wh
     { name: 'X', value: 'y=z' },
   ]);
   assert.throws(() => podOf('demo', [], { ...options, env: ['SAMPAN_NOT_SET'] }), /no value/);
+});
+
+test('an amount that is none is refused here, with an example of one', () => {
+  assert.throws(() => podOf('demo', [], { ...options, cpus: 'many' }), {
+    message: '--cpus many is no amount',
+    why: /0\.5/,
+  });
+  assert.throws(() => podOf('demo', [], { ...options, memory: '' }), { why: /256Mi/ });
+});
+
+test('what to do about a container that cannot start depends on why', () => {
+  assert.match(startMend('ErrImagePull') ?? '', /image name/);
+  assert.match(startMend('RunContainerError') ?? '', /command/);
+  assert.equal(startMend('ContainerCreating'), undefined);
 });

@@ -1,5 +1,6 @@
 /** The Pod that `sampan run` asks for: pure. */
 import type { KubeObject } from '@sampan/api/client.ts';
+import { tryParseQuantity } from '@sampan/api/quantity.ts';
 import { Failure } from './failure.ts';
 
 export interface RunOptions {
@@ -35,8 +36,8 @@ export interface RunPod extends KubeObject {
 
 export function podOf(image: string, command: string[], options: RunOptions): RunPod {
   const limits = {
-    ...(options.cpus ? { cpu: options.cpus } : {}),
-    ...(options.memory ? { memory: options.memory } : {}),
+    ...(options.cpus === undefined ? {} : { cpu: amount('--cpus', options.cpus, '0.5 or 250m') }),
+    ...(options.memory === undefined ? {} : { memory: amount('--memory', options.memory, '256Mi or 1Gi') }),
   };
   return {
     apiVersion: 'v1',
@@ -64,6 +65,29 @@ export function podOf(image: string, command: string[], options: RunOptions): Ru
     },
   };
 }
+
+function amount(option: string, text: string, such: string): string {
+  if (tryParseQuantity(text)) return text;
+  throw new Failure(`${option} ${text || "''"} is no amount`, {
+    why: `Kubernetes writes amounts such as ${such}`,
+    mend: `give ${option} one of that form`,
+  });
+}
+
+const image = 'check the image name; ./sampan image ls shows what is here already';
+const command = 'check the command behind --, and what the image has; --memory gives it more room';
+const mends: Record<string, string> = {
+  ErrImagePull: image,
+  ImagePullBackOff: image,
+  InvalidImageName: image,
+  ErrImageNeverPull: image,
+  CreateContainerConfigError: 'mend what it asks for, then run it again',
+  CreateContainerError: command,
+  RunContainerError: command,
+};
+
+/** What to do about a container that waits for this reason; undefined for reasons that pass. */
+export const startMend = (reason: string): string | undefined => mends[reason];
 
 function envVariable(text: string): { name: string; value: string } {
   const at = text.indexOf('=');

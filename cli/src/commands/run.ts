@@ -7,12 +7,14 @@ import { isReason } from '@sampan/api/errors.ts';
 import { connection } from '../connect.ts';
 import { Failure } from '../failure.ts';
 import { tellWarnings } from '../pod-warnings.ts';
-import { podOf, type RunOptions, type RunPod } from '../run-pod.ts';
+import { podOf, type RunOptions, type RunPod, startMend } from '../run-pod.ts';
 import { streamStdio } from '../stream.ts';
+import { hasTerminal } from '../terminal.ts';
 import { copyLogs } from './logs.ts';
 import { deletePod } from './rm.ts';
 
-export async function run(image: string, command: string[], options: RunOptions): Promise<void> {
+export async function run(image: string, command: string[], asked: RunOptions): Promise<void> {
+  const options = { ...asked, tty: hasTerminal(asked) };
   const { client, credentials } = await connection();
   const created = await client.create<RunPod>(resources.pods, podOf(image, command, options), {
     namespace: options.namespace,
@@ -34,7 +36,7 @@ export async function run(image: string, command: string[], options: RunOptions)
       });
       await streamStdio(credentials, `/api/v1/namespaces/${namespace}/pods/${name}/attach?${query}`, {
         stdin: true,
-        tty: Boolean(options.tty),
+        tty: options.tty,
       }).catch(async (error) => {
         // The container may have ended before we attached: then its log is the whole output.
         const pod = await client.get<RunPod>(resources.pods, name, namespace);
@@ -79,22 +81,9 @@ async function waitForStart(client: KubeClient, created: RunPod): Promise<void> 
 
 function hasStarted(pod: RunPod): boolean {
   const status = pod.status?.containerStatuses?.[0];
-  const reason = status?.state?.waiting?.reason ?? '';
-  if (
-    [
-      'ErrImagePull',
-      'ImagePullBackOff',
-      'InvalidImageName',
-      'ErrImageNeverPull',
-      'CreateContainerConfigError',
-      'RunContainerError',
-    ].includes(reason)
-  ) {
-    throw new Failure(`${pod.metadata?.name} cannot start: ${reason}`, {
-      why: status?.state?.waiting?.message ?? reason,
-      mend: 'check the image name; ./sampan image ls shows what is here already',
-    });
-  }
+  const { reason = '', message } = status?.state?.waiting ?? {};
+  const mend = startMend(reason);
+  if (mend) throw new Failure(`${pod.metadata?.name} cannot start: ${reason}`, { why: message ?? reason, mend });
   const unschedulable = pod.status?.conditions?.find((one) => one.type === 'PodScheduled' && one.status === 'False');
   if (unschedulable)
     throw new Failure(`${pod.metadata?.name} does not fit`, {
