@@ -140,7 +140,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     void repeat({ clock, log, ms, signal: stop.signal, work });
   every(bookmarkEveryMs, () => cache.bookmark());
   every(restEveryMs, () => cache.rest());
-  const collector = new QuietCollector(collectEveryMs);
+  const collector = new QuietCollector(collectEveryMs, { forget: () => cache.forget() });
   every(collectEveryMs, () => collector.look());
   every(renewEveryMs, () => door.renewCertificate());
   let compactTo = cache.revision;

@@ -1,8 +1,10 @@
 /**
  * Collects garbage when the process has little to do. V8 collects as memory is asked for: a process that was busy and is no longer keeps what it
- * needed then, often as much again as it needs now, for as long as it rests. It owns when to collect; the caller says how often to look.
+ * needed then, often as much again as it needs now, for as long as it rests; and malloc keeps what connections had. It owns when to collect and when to
+ * trim; the caller says how often to look, and what of his can be made again and is let go of before.
  */
 import { getHeapStatistics } from 'node:v8';
+import { trimMalloc } from './malloc-trim.ts';
 
 /** What it looks at and does; the process's own unless a test says otherwise. */
 export interface Collected {
@@ -12,22 +14,40 @@ export interface Collected {
   heapBytes(): number;
   /** Everything, and gives pages back. Holds the process for a tenth of a second. */
   collect(): void;
+  /** Gives back what malloc holds and nobody uses. */
+  trim(): void;
+}
+
+export interface QuietCollectorOptions {
+  /** Called before each collection. */
+  forget?(): void;
+  process?: Collected | undefined;
 }
 
 /** Of one core since the last look: below it the process counts as quiet. */
 const quietShare = 0.05;
 /** Less is not worth the pause. */
 const worthBytes = 12 << 20;
+/** CPU time after which malloc may hold something again. */
+const worthCpuMs = 1_000;
+/** Collections may take no more of all time, or what is read now and then would be forgotten in between. */
+const pausedShare = 0.02;
 
 export class QuietCollector {
   readonly #everyMs: number;
+  readonly #forget: () => void;
   readonly #process: Collected | undefined;
   #cpuMs = Number.NEGATIVE_INFINITY;
+  /** The least there was since the last collection, part of which ends after it. */
   #leftBytes = 0;
+  /** Looks until it may collect again. */
+  #resting = 0;
+  #trimmedAtCpuMs = Number.NEGATIVE_INFINITY;
 
   /** Does nothing in a process that was not started with --expose-gc. */
-  constructor(everyMs: number, process = thisProcess()) {
+  constructor(everyMs: number, { forget = () => {}, process = thisProcess() }: QuietCollectorOptions = {}) {
     this.#everyMs = everyMs;
+    this.#forget = forget;
     this.#process = process;
   }
 
@@ -37,10 +57,30 @@ export class QuietCollector {
     const cpuMs = this.#process.cpuMs();
     const isQuiet = cpuMs - this.#cpuMs < this.#everyMs * quietShare;
     this.#cpuMs = cpuMs;
-    if (!isQuiet || this.#process.heapBytes() - this.#leftBytes < worthBytes) return;
-    this.#process.collect();
-    this.#leftBytes = this.#process.heapBytes();
-    this.#cpuMs = this.#process.cpuMs();
+    this.#resting = Math.max(0, this.#resting - 1);
+    if (!isQuiet) return;
+    const heapBytes = this.#process.heapBytes();
+    this.#leftBytes = Math.min(this.#leftBytes, heapBytes);
+    const isWorthIt = this.#resting === 0 && heapBytes - this.#leftBytes >= worthBytes;
+    // What a collection frees is freed by other threads, in their time: it is trimmed at a later look.
+    if (isWorthIt) this.#collect(this.#process);
+    else if (cpuMs - this.#trimmedAtCpuMs >= worthCpuMs) this.#trim(this.#process);
+  }
+
+  #collect(process: Collected): void {
+    this.#forget();
+    process.collect();
+    this.#leftBytes = process.heapBytes();
+    const cpuMs = process.cpuMs();
+    this.#resting = Math.ceil((cpuMs - this.#cpuMs) / (this.#everyMs * pausedShare));
+    this.#cpuMs = cpuMs;
+    this.#trimmedAtCpuMs = Number.NEGATIVE_INFINITY;
+  }
+
+  #trim(process: Collected): void {
+    process.trim();
+    this.#cpuMs = process.cpuMs();
+    this.#trimmedAtCpuMs = this.#cpuMs;
   }
 }
 
@@ -58,5 +98,6 @@ function thisProcess(): Collected | undefined {
     },
     // Without this flavour V8 keeps the pages it has emptied.
     collect: () => void gc({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
+    trim: trimMalloc,
   };
 }

@@ -39,6 +39,17 @@ test('an object in use stays parsed while others come and go', () => {
   }
 });
 
+test('what is forgotten is parsed anew when it is asked for', () => {
+  const shelf = new Shelf();
+  const item = shelf.place('/one', object('one'), 5);
+  const was = item.object;
+  shelf.forget();
+  const is = item.object;
+  assert.notEqual(is, was);
+  assert.deepEqual(is, was);
+  assert.equal(item.object, is);
+});
+
 test('an item is there until the last who kept it has released it', () => {
   const item = new Shelf().place('/one', object('one'), 5);
   item.keep();

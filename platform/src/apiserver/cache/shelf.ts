@@ -33,13 +33,23 @@ export class Shelf {
     await this.slabs.rest();
   }
 
+  /** Keeps nothing parsed that nobody reads at this moment, and no room for what may come. */
+  forget(): void {
+    this.#turn();
+    this.#turn();
+    this.slabs.forget();
+  }
+
   /** The item is in use: it stays parsed for this generation and the next. */
   touch(item: Item): void {
     if (item.seen === this.#generation) return;
     item.seen = this.#generation;
     this.#young.push(item);
     this.#youngBytes += item.length;
-    if (this.#youngBytes <= this.#bound) return;
+    if (this.#youngBytes > this.#bound) this.#turn();
+  }
+
+  #turn(): void {
     for (const one of this.#old) if (one.seen < this.#generation) one.cool();
     this.#old = this.#young;
     this.#young = [];

@@ -87,6 +87,11 @@ export class Slabs {
     }
   }
 
+  /** Gives back the blocks kept for reuse. */
+  forget(): void {
+    this.#spare.length = 0;
+  }
+
   #settle(place: Place, length: number): Buffer {
     const isAlone = length > aloneBytes;
     if (!isAlone && this.#open.used + length > slabBytes) this.#seal();

@@ -134,6 +134,11 @@ export class WatchCache {
     await this.#shelf.rest();
   }
 
+  /** Lets go of all that can be made again. */
+  forget(): void {
+    this.#shelf.forget();
+  }
+
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#following;
