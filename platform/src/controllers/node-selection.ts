@@ -22,6 +22,13 @@ export function matchesSelectors(pod: PodObject, node: NodeObject): boolean {
   return terms === undefined || terms.some((term) => matchesTerm(term, node));
 }
 
+/** Sum of the weights of preferred node affinity that the node meets. */
+export function nodePreference(pod: PodObject, node: NodeObject): number {
+  const preferred = pod.spec?.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
+  const met = preferred.filter(({ preference }) => matchesTerm(preference, node));
+  return met.reduce((sum, { weight }) => sum + weight, 0);
+}
+
 function matchesTerm(term: NodeSelectorTerm, node: NodeObject): boolean {
   const expressions = term.matchExpressions ?? [];
   const fields = term.matchFields ?? [];

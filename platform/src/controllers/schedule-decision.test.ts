@@ -24,6 +24,7 @@ const decide = (one: PodObject, nodes: NodeObject[], bound: PodObject[] = []) =>
     nodes,
     bound,
     needs: (any) => (any as PodObject & { needs: Size }).needs,
+    namespaceLabels: () => undefined,
     allocatable: () => ({ cpuMillicores: 2000, memoryBytes: 4 * gib, ephemeralStorageBytes: gib, pods: 3 }),
   });
 
@@ -82,6 +83,14 @@ test('selectors, affinity and taints keep a Pod away', () => {
     },
   };
   assert.deepEqual(decide(pod(1, 1, { affinity, tolerations }), nodes), { node: 'b' });
+});
+
+test('a node that is preferred is taken before one with more room', () => {
+  const preferredDuringSchedulingIgnoredDuringExecution = [
+    { weight: 5, preference: { matchExpressions: [{ key: 'zone', operator: 'In', values: ['a'] }] } },
+  ];
+  const wish = pod(1, 1, { affinity: { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution } } });
+  assert.deepEqual(decide(wish, [node('a'), node('b')], [pod(1, gib, { nodeName: 'a' })]), { node: 'a' });
 });
 
 test('a node is chosen by a number on its label, and by its name', () => {

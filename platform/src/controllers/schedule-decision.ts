@@ -4,7 +4,15 @@
  */
 import { hostPortsCollide, hostPortsTaken } from '@sampan/api/pod-host-ports.ts';
 import { defaultedResources, defaultSize, type Size } from '@sampan/api/pod-size.ts';
-import { matchesSelectors, type NodeObject, type PodObject, untoleratedTaint } from './node-selection.ts';
+import {
+  matchesSelectors,
+  type NodeObject,
+  nodePreference,
+  type PodObject,
+  untoleratedTaint,
+} from './node-selection.ts';
+import { type NamespaceLabels, PodAffinity } from './pod-affinity.ts';
+import { PodSpread } from './pod-spread.ts';
 
 export interface ScheduleInput {
   pod: PodObject;
@@ -13,19 +21,23 @@ export interface ScheduleInput {
   bound: PodObject[];
   needs: (pod: PodObject) => Size;
   allocatable: (node: NodeObject) => Size & { pods: number };
+  namespaceLabels: NamespaceLabels;
 }
 
 export type ScheduleDecision = { node: string } | { message: string };
 
 export function schedule(input: ScheduleInput): ScheduleDecision {
   const refusals = new Map<string, number>();
-  let best: { node: string; free: number } | undefined;
+  const others = [new PodAffinity(input.pod, input), new PodSpread(input.pod, input)] as const;
+  const fit: { node: string; free: number; liked: number }[] = [];
   for (const node of input.nodes) {
-    const verdict = examine(input, node);
-    for (const reason of verdict.reasons) refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
-    if (verdict.reasons.length === 0 && (!best || verdict.free > best.free))
-      best = { node: node.metadata!.name!, free: verdict.free };
+    const { reasons, free } = examine(input, node);
+    reasons.push(...others.flatMap((rule) => rule.refusal(node) ?? []));
+    for (const reason of reasons) refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
+    const liked = nodePreference(input.pod, node) + others[0].preference(node);
+    if (reasons.length === 0) fit.push({ node: node.metadata!.name!, free, liked });
   }
+  const [best] = fit.sort((a, b) => b.liked - a.liked || b.free - a.free);
   if (best) return { node: best.node };
   if (input.nodes.length === 0) return { message: 'no nodes available to schedule pods' };
   const reasons = [...refusals].map(([reason, count]) => `${count} ${reason}`).sort();

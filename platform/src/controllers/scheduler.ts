@@ -4,7 +4,7 @@
  *
  * What was bound but is not yet back through the watch is assumed to be bound, so that two Pods never take the same room.
  */
-import { type KubeClient, resources } from '@sampan/api/client.ts';
+import { type KubeClient, type KubeObject, resources } from '@sampan/api/client.ts';
 import { isReason, messageOf } from '@sampan/api/errors.ts';
 import { requestedSize } from '@sampan/api/pod-size.ts';
 import { type Clock, toTime } from '../base/clock.ts';
@@ -25,6 +25,8 @@ export class Scheduler {
   readonly #clock: Clock;
   readonly #pods: Informer<PodObject>;
   readonly #nodes: Informer<NodeObject>;
+  /** Their labels, for affinity across namespaces. */
+  readonly #namespaces: Informer<KubeObject>;
   readonly #events: EventRecorder;
   /** uid of a Pod to the node we bound it to, until the watch says the same. */
   readonly #assumed = new Map<string, string>();
@@ -50,17 +52,19 @@ export class Scheduler {
       },
     });
     this.#nodes = new Informer<NodeObject>({ ...options, ref: resources.nodes, onChange });
+    this.#namespaces = new Informer<KubeObject>({ ...options, ref: resources.namespaces, onChange });
     this.#events = createEventRecorder({ ...options, component: schedulerName });
   }
 
   async start(): Promise<void> {
-    await Promise.all([this.#pods.start(), this.#nodes.start()]);
+    await Promise.all([this.#pods.start(), this.#nodes.start(), this.#namespaces.start()]);
     void this.#resync();
   }
 
   async close(): Promise<void> {
     this.#stop.abort();
-    await Promise.all([this.#pods.close(), this.#nodes.close(), this.#pass, this.#events.flush()]);
+    const informers = [this.#pods, this.#nodes, this.#namespaces].map((informer) => informer.close());
+    await Promise.all([...informers, this.#pass, this.#events.flush()]);
   }
 
   async #resync(): Promise<void> {
@@ -90,6 +94,7 @@ export class Scheduler {
       .filter((pod) => this.#waits(pod))
       .sort(byPriorityThenAge);
     const work: Promise<void>[] = [];
+    const labels = new Map(this.#namespaces.list().map(({ metadata }) => [metadata?.name, metadata?.labels ?? {}]));
     for (const pod of waiting) {
       const decision = schedule({
         pod,
@@ -97,6 +102,7 @@ export class Scheduler {
         bound: this.#bound(),
         needs: requestedSize,
         allocatable: allocatableOf,
+        namespaceLabels: (namespace) => labels.get(namespace),
       });
       if ('node' in decision) {
         this.#assumed.set(pod.metadata!.uid!, decision.node);

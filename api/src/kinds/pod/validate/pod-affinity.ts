@@ -3,7 +3,7 @@ import type { PodAffinity, PodAffinityTerm } from 'kubernetes-types/core/v1.js';
 import type { LabelSelector } from 'kubernetes-types/meta/v1.js';
 import type { Cause } from '../../../errors.ts';
 import { forbidden, invalid, invalidFor, required } from '../../../field-errors.ts';
-import { dnsLabelProblems, qualifiedNameProblems } from '../../../names.ts';
+import { dnsLabelProblems, labelValueProblems, qualifiedNameProblems } from '../../../names.ts';
 import { validateLabels } from '../../metadata.ts';
 
 export function validatePodAffinity(affinity: PodAffinity = {}, field: string): Cause[] {
@@ -28,7 +28,7 @@ function validateTerm(term: PodAffinityTerm, field: string): Cause[] {
   return [...causes, ...invalidFor(`${field}.topologyKey`, topologyKey, qualifiedNameProblems(topologyKey))];
 }
 
-function validateLabelSelector(selector: LabelSelector = {}, field: string): Cause[] {
+export function validateLabelSelector(selector: LabelSelector = {}, field: string): Cause[] {
   const causes = validateLabels(selector.matchLabels, `${field}.matchLabels`);
   for (const [i, { key, operator, values = [] }] of (selector.matchExpressions ?? []).entries()) {
     const at = `${field}.matchExpressions[${i}]`;
@@ -42,6 +42,7 @@ function validateLabelSelector(selector: LabelSelector = {}, field: string): Cau
       }
     } else causes.push(invalid(`${at}.operator`, operator ?? '', 'not a valid selector operator'));
     causes.push(...invalidFor(`${at}.key`, key, qualifiedNameProblems(key ?? '')));
+    causes.push(...values.flatMap((value, k) => invalidFor(`${at}.values[${k}]`, value, labelValueProblems(value))));
   }
   return causes;
 }

@@ -12,7 +12,7 @@ import type { Cause } from '../../../errors.ts';
 import { duplicate, forbidden, invalid, invalidFor, notSupported, required } from '../../../field-errors.ts';
 import { dnsSubdomainProblems, labelValueProblems, qualifiedNameProblems } from '../../../names.ts';
 import { validateLabels } from '../../metadata.ts';
-import { checkWeight, validatePodAffinity } from './pod-affinity.ts';
+import { checkWeight, validateLabelSelector, validatePodAffinity } from './pod-affinity.ts';
 
 const effects = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
 const actions = ['DoNotSchedule', 'ScheduleAnyway'];
@@ -121,7 +121,8 @@ function validateMatchField({ key, operator, values = [] }: NodeSelectorRequirem
 
 function validateSpread(constraints: TopologySpreadConstraint[] = []): Cause[] {
   const seen = new Set<string>();
-  return constraints.flatMap(({ maxSkew, topologyKey, whenUnsatisfiable, minDomains }, i) => {
+  return constraints.flatMap((constraint, i) => {
+    const { maxSkew, topologyKey, whenUnsatisfiable, minDomains } = constraint;
     const at = `spec.topologySpreadConstraints[${i}]`;
     const causes: Cause[] = [];
     if (!(maxSkew > 0)) causes.push(invalid(`${at}.maxSkew`, maxSkew ?? 0, 'must be greater than zero'));
@@ -134,9 +135,26 @@ function validateSpread(constraints: TopologySpreadConstraint[] = []): Cause[] {
     seen.add(pair);
     if (minDomains !== undefined && minDomains <= 0) {
       causes.push(invalid(`${at}.minDomains`, minDomains, 'must be greater than zero'));
+    } else if (minDomains !== undefined && whenUnsatisfiable !== 'DoNotSchedule') {
+      const why = 'can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway';
+      causes.push(invalid(`${at}.minDomains`, minDomains, why));
     }
-    return causes;
+    return [...causes, ...validateCounting(constraint, at)];
   });
+}
+
+/** Which nodes and Pods a spread counts. */
+function validateCounting(constraint: TopologySpreadConstraint, at: string): Cause[] {
+  const { labelSelector, matchLabelKeys = [] } = constraint;
+  const causes: Cause[] = [];
+  for (const policy of ['nodeAffinityPolicy', 'nodeTaintsPolicy'] as const) {
+    const value = constraint[policy];
+    if (value && !['Honor', 'Ignore'].includes(value))
+      causes.push(notSupported(`${at}.${policy}`, value, ['Honor', 'Ignore']));
+  }
+  if (matchLabelKeys.length > 0 && !labelSelector)
+    causes.push(forbidden(`${at}.matchLabelKeys`, 'must not be specified when labelSelector is not set'));
+  return [...causes, ...validateLabelSelector(labelSelector, `${at}.labelSelector`)];
 }
 
 function validateGates(gates: { name: string }[] = []): Cause[] {

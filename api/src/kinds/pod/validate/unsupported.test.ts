@@ -26,14 +26,6 @@ describe('what this build does not do', () => {
         volumeMounts: [{ name: 'v', mountPath: '/v', mountPropagation: 'Bidirectional' }],
       },
     ],
-    'spec.topologySpreadConstraints[1].whenUnsatisfiable': [
-      {
-        topologySpreadConstraints: [
-          { maxSkew: 1, topologyKey: 'a', whenUnsatisfiable: 'ScheduleAnyway' },
-          { maxSkew: 1, topologyKey: 'b', whenUnsatisfiable: 'DoNotSchedule' },
-        ],
-      },
-    ],
     'spec.containers[0].volumeDevices': [{}, { volumeDevices: [{ name: 'v', devicePath: '/dev/x' }] }],
     'spec.containers[0].lifecycle.stopSignal': [{}, { lifecycle: { stopSignal: 'SIGUSR1' } }],
     'spec.containers[0].resources.limits': [{}, { resources: { limits: { cpu: 1, 'hugepages-2Mi': '2Mi' } } }],

@@ -51,19 +51,6 @@ const inSpec: Unsupported[] = [
   { path: 'securityContext.seLinuxChangePolicy', why: 'guests have no SELinux' },
   { path: 'securityContext.windowsOptions', why: 'Pods run Linux' },
   { path: 'securityContext.appArmorProfile.type', when: is('Localhost'), why: 'guests have no AppArmor profiles' },
-  {
-    path: 'affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution',
-    why: 'the scheduler does not place Pods by other Pods',
-  },
-  {
-    path: 'affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution',
-    why: 'the scheduler does not place Pods by other Pods',
-  },
-  {
-    path: 'topologySpreadConstraints[*].whenUnsatisfiable',
-    when: is('DoNotSchedule'),
-    why: 'the scheduler does not spread Pods; ScheduleAnyway is accepted',
-  },
 ];
 
 const inContainers: Unsupported[] = [

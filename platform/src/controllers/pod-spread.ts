@@ -1,0 +1,76 @@
+/**
+ * Whether a node would keep Pods spread as a Pod's constraints demand (DoNotSchedule): pure, after kube-scheduler's PodTopologySpread
+ * plugin. Constraints that only wish (ScheduleAnyway) refuse nothing.
+ */
+import type { TopologySpreadConstraint } from 'kubernetes-types/core/v1.js';
+import { matchesSelectors, type NodeObject, type PodObject, untoleratedTaint } from './node-selection.ts';
+import { labelOf, matchesSelector } from './pod-affinity.ts';
+
+const refused = "node(s) didn't match pod topology spread constraints";
+
+interface Spread {
+  constraint: TopologySpreadConstraint;
+  /** Matching Pods at each value of the topology key. */
+  counts: Map<string, number>;
+  /** Of the emptiest value; 0 while there are fewer values than minDomains. */
+  least: number;
+  /** 1 when the Pod itself would count. */
+  self: number;
+}
+
+/** Decided once for all nodes. */
+export class PodSpread {
+  readonly #spreads: Spread[];
+
+  constructor(pod: PodObject, around: { nodes: NodeObject[]; bound: PodObject[] }) {
+    const hard = (pod.spec?.topologySpreadConstraints ?? []).filter((one) => one.whenUnsatisfiable === 'DoNotSchedule');
+    const nodes = around.nodes.filter((node) =>
+      hard.every(({ topologyKey }) => labelOf(node, topologyKey) !== undefined),
+    );
+    this.#spreads = hard.map((constraint) => {
+      const counted = nodes.filter((node) => counts(constraint, pod, node));
+      return spreadOf(constraint, pod, { nodes: counted, bound: around.bound });
+    });
+  }
+
+  refusal(node: NodeObject): string | undefined {
+    for (const { constraint, counts: found, least, self } of this.#spreads) {
+      const value = labelOf(node, constraint.topologyKey);
+      if (value === undefined) return `${refused} (missing required label)`;
+      if ((found.get(value) ?? 0) + self - least > constraint.maxSkew) return refused;
+    }
+    return undefined;
+  }
+}
+
+/** Whether a node's Pods are counted: by default those of nodes that the Pod may select, tainted or not. */
+function counts(constraint: TopologySpreadConstraint, pod: PodObject, node: NodeObject): boolean {
+  const { nodeAffinityPolicy = 'Honor', nodeTaintsPolicy = 'Ignore' } = constraint;
+  if (nodeAffinityPolicy === 'Honor' && !matchesSelectors(pod, node)) return false;
+  return nodeTaintsPolicy !== 'Honor' || untoleratedTaint(pod, node) === undefined;
+}
+
+function spreadOf(
+  constraint: TopologySpreadConstraint,
+  pod: PodObject,
+  { nodes, bound }: { nodes: NodeObject[]; bound: PodObject[] },
+): Spread {
+  const domainOf = new Map(nodes.map((node) => [node.metadata?.name, labelOf(node, constraint.topologyKey)!]));
+  const found = new Map([...domainOf.values()].map((value) => [value, 0]));
+  for (const other of bound) {
+    const value = domainOf.get(other.spec?.nodeName);
+    if (value === undefined || other.metadata?.deletionTimestamp) continue;
+    if (isMeant(constraint, pod, other)) found.set(value, found.get(value)! + 1);
+  }
+  const isEnough = found.size >= (constraint.minDomains ?? 1);
+  const least = isEnough && found.size > 0 ? Math.min(...found.values()) : 0;
+  return { constraint, counts: found, least, self: isMeant(constraint, pod, pod) ? 1 : 0 };
+}
+
+function isMeant(constraint: TopologySpreadConstraint, pod: PodObject, other: PodObject): boolean {
+  if (other.metadata?.namespace !== pod.metadata?.namespace) return false;
+  const own = pod.metadata?.labels ?? {};
+  const its = other.metadata?.labels ?? {};
+  const alike = (constraint.matchLabelKeys ?? []).every((key) => !Object.hasOwn(own, key) || its[key] === own[key]);
+  return alike && matchesSelector(constraint.labelSelector, its);
+}
