@@ -45,15 +45,20 @@ describe('CRI over parts that die, sandboxes on the host', { skip: missingForCri
 
   it('an agent that is killed at rest has ended its container with 137, is told as an event, and every call says so at once', async () => {
     const pod = await running('rest');
-    const events: unknown[] = [];
+    const events: string[] = [];
     const stream = faulty.client.getContainerEvents({}) as unknown as NodeJS.EventEmitter & { cancel(): void };
     stream.on('error', () => {});
-    stream.on('data', (event: cri.ContainerEventResponse) => events.push(event.containerEventType));
-    await delay(300);
+    stream.on('data', ({ containerId, containerEventType }: cri.ContainerEventResponse) =>
+      events.push(`${containerId} ${containerEventType}`),
+    );
+    // Asked later over the same connection: when it is answered, the subscription stands.
+    await faulty.client.version({});
     process.kill(agentPid(), 'SIGKILL');
-    await until('the end is told', async () => events.length > 0, 10_000);
+    await until('both ends are told', async () => events.length >= 2, 10_000);
     stream.cancel();
-    assert.deepEqual(events, [cri.ContainerEventType.CONTAINER_STOPPED_EVENT]);
+    const { CONTAINER_STOPPED_EVENT } = cri.ContainerEventType;
+    const ends = [pod.containerId, pod.sandboxId].map((id) => `${id} ${CONTAINER_STOPPED_EVENT}`);
+    assert.deepEqual(events.sort(), ends.sort());
     const ended = await containerOf(pod);
     assert.deepEqual([ended.state, ended.exitCode, ended.reason], [CONTAINER_EXITED, 137, 'Error']);
     assert.equal((await sandboxOf(pod)).state, SANDBOX_NOTREADY);

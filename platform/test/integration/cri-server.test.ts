@@ -257,8 +257,8 @@ describe('CRI over its socket', { skip: missingForCri() }, () => {
     stream.on('data', (event: cri.ContainerEventResponse) =>
       events.push([event.containerId, event.containerEventType]),
     );
-    // The subscription stands once the server has seen it.
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // Asked later over the same connection: when it is answered, the subscription stands.
+    await lab.client.version({});
     await lab.client.stopContainer({ containerId, timeout: 10n });
     const { status: ended } = await lab.client.containerStatus({ containerId });
     assert.deepEqual([ended?.state, ended?.exitCode], [cri.ContainerState.CONTAINER_EXITED, 7]);
