@@ -1,4 +1,5 @@
 /** A host whose Pods' network is a chain of Debian's CNI plugins, for tests: configuration, addresses in use and records in one directory. */
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,8 +13,18 @@ import type { Network } from '../../src/network/network.ts';
 export const pluginDirectory = '/usr/lib/cni';
 export const bridgeName = 'cni-lab';
 
-export const missingPlugins = (): string | undefined =>
+const missingPlugins = (): string | undefined =>
   existsSync(join(pluginDirectory, 'portmap')) ? undefined : 'needs containernetworking-plugins';
+
+/** Why this machine cannot run these tests, or undefined. */
+export function missingForCni(): string | undefined {
+  if (process.getuid?.() !== 0) return 'needs root for network namespaces';
+  for (const tool of ['unshare', 'nsenter', 'ip', 'tc', 'iptables', 'perl'])
+    if (spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0) return `needs ${tool}`;
+  if (spawnSync('unshare', ['--net', '--mount', 'true']).status !== 0)
+    return 'this kernel allows no network namespaces';
+  return missingPlugins();
+}
 
 export interface CniLab extends AsyncDisposable {
   home: string;

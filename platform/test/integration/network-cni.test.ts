@@ -3,7 +3,7 @@
  * and mount namespaces of its own, so that the host's rules are never touched and nothing can be left behind.
  */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { run } from '../../src/base/child.ts';
 import { createCniNetwork } from '../../src/network/cni/cni-network.ts';
 import { joinNetns } from '../../src/network/cni/join-netns.ts';
 import { networkSuite, requestOf } from '../../src/network/network-suite.ts';
-import { type CniLab, missingPlugins, newCniLab, pluginDirectory } from './cni-lab.ts';
+import { type CniLab, missingForCni, newCniLab, pluginDirectory } from './cni-lab.ts';
 import {
   type Namespace,
   newGreeter,
@@ -33,23 +33,13 @@ import { missingForPodman, PodmanLab } from './support/podman-lab.ts';
 import { createPod, demoImage, isReady, shellPod } from './support/pods.ts';
 import { until } from './support/wait.ts';
 
-/** Why this machine cannot run these tests, or undefined. */
-function obstacle(): string | undefined {
-  if (process.getuid?.() !== 0) return 'needs root for network namespaces';
-  for (const tool of ['unshare', 'nsenter', 'ip', 'tc', 'iptables', 'perl'])
-    if (spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0) return `needs ${tool}`;
-  if (spawnSync('unshare', ['--net', '--mount', 'true']).status !== 0)
-    return 'this kernel allows no network namespaces';
-  return missingPlugins();
-}
-
 testInside(
   'the cni driver, inside a network namespace of its own',
   {
     file: import.meta.filename,
     namespaces: ['net', 'mount'],
     timeoutMs: 400_000,
-    obstacle,
+    obstacle: missingForCni,
     tells: /^.*(ms|Mbit).*$/gm,
   },
   insideNamespace,

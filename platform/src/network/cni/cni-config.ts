@@ -29,6 +29,12 @@ export type PluginConfig = z.infer<typeof pluginSchema>;
 /** A network: its plugins in the order in which ADD runs them. */
 export type Chain = z.infer<typeof chainSchema>;
 
+/** What runs for it: itself, and the plugin that it has give the addresses. */
+export function programsOf(plugin: PluginConfig): string[] {
+  const { type } = (plugin.ipam ?? {}) as { type?: unknown };
+  return typeof type === 'string' && type !== '' ? [plugin.type, type] : [plugin.type];
+}
+
 const maxFileBytes = 1 << 20;
 
 /** Reads .conflist, .conf and .json files of the directory. Throws FailedPrecondition when none of them is a network, with each one's fault. */

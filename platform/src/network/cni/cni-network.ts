@@ -22,7 +22,7 @@ import { refuseMode } from '../refuse-mode.ts';
 import { createResolver, type Resolver } from '../resolver/resolver.ts';
 import { type AttachmentRecord, readRecords, removeRecord, writeRecord } from './attachment-record.ts';
 import { capabilitiesOf, cniArgs } from './capabilities.ts';
-import { type Chain, loadChain } from './cni-config.ts';
+import { type Chain, loadChain, programsOf } from './cni-config.ts';
 import { findPlugin } from './cni-plugin.ts';
 import { podAddresses } from './cni-result.ts';
 import { hostAddressOf } from './host-address.ts';
@@ -109,10 +109,15 @@ class CniNetwork implements Network {
 
   async #usableChain(): Promise<Chain> {
     const chain = await loadChain(this.#configDirectory);
-    for (const { type } of chain.plugins) await findPlugin(type, this.#path);
+    await this.#findPlugins(chain);
     const [fault] = await networkFaults({ chain, path: this.#path });
     if (fault) throw new SampanError('FailedPrecondition', `CNI network ${chain.name}: ${fault}`);
     return chain;
+  }
+
+  /** Before any of them runs: what one has made cannot be undone while another is not there. Throws FailedPrecondition naming it. */
+  async #findPlugins(chain: Chain): Promise<void> {
+    for (const type of chain.plugins.flatMap(programsOf)) await findPlugin(type, this.#path);
   }
 
   fault(): Promise<string | undefined> {
@@ -160,6 +165,7 @@ class CniNetwork implements Network {
     const { sandboxId, netnsPath, portMappings = [] } = request;
     if (netnsPath) checkNetnsPath(netnsPath);
     const chain = await loadChain(this.#configDirectory);
+    await this.#findPlugins(chain);
     const record: AttachmentRecord = {
       format: 1,
       sandboxId,
