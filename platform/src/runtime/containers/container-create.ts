@@ -12,6 +12,7 @@ import type { Image } from '../../images/images.ts';
 import type { Agent, CreateContainer, GuestUser } from '../agent/agent.ts';
 import type { Context } from '../context.ts';
 import * as cri from '../generated/cri.ts';
+import { logPathOf } from '../logs/log-path.ts';
 import { type ContainerRecord, deleteContainer, saveContainer } from '../records/container-record.ts';
 import { saveSandbox } from '../records/sandbox-record.ts';
 import type { Sandbox } from '../sandbox/vm/sandbox.ts';
@@ -133,7 +134,6 @@ function newRecord(
   image: Image,
   plan: VolumePlan,
 ): ContainerRecord {
-  const directory = sandbox.record.config.logDirectory;
   return {
     id: randomHex(32),
     sandboxId: sandbox.id,
@@ -141,7 +141,7 @@ function newRecord(
     config,
     imageId: image.id,
     imageRef: image.repoDigests[0] ?? image.id,
-    logPath: directory && config.logPath ? `${directory.replace(/\/$/, '')}/${config.logPath}` : '',
+    logPath: logPathOf(sandbox.record.config, config),
     stopSignal: stopSignalOf(config, image),
     mounts: plan.mounts,
     createdAtNanos: context.nowNanos(),
