@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { resources } from '@sampan/api/client.ts';
 import { buildImage } from '../fixtures/images/build-image.ts';
 import { type Registry, registryUser, startRegistry } from '../fixtures/images/registry.ts';
-import { hasKubectl, startInstance, type TestInstance } from './support/instance.ts';
+import { hasKubectl, startInstance, type TestInstance, vmmPids } from './support/instance.ts';
 import { createPod, deletePod, isReady, phaseIs, podWhere, shellPod, type TestPod } from './support/pods.ts';
 import { until } from './support/wait.ts';
 
@@ -129,11 +128,12 @@ describe('real software from a registry with credentials', () => {
 
   test('a python batch Pod that exits 3 is Failed, keeps its code, and releases its VM', async () => {
     const script = 'import sys, json; print(json.dumps({"sum": sum(range(1000))})); sys.exit(3)';
+    const machines = vmmPids(instance).length;
     await createPod(instance.client, pod('batch', 'python3', { command: ['python3', '-c', script] }));
     const failed = await phaseIs(instance.client, 'batch', 'Failed', 120_000);
     assert.equal(failed.status?.containerStatuses?.[0]?.state?.terminated?.exitCode, 3);
     assert.equal((await instance.sampan(['logs', 'batch'])).stdout, '{"sum": 499500}\n');
-    await delay(500);
+    await until('its VM is released', async () => vmmPids(instance).length <= machines);
   });
 
   test('an image of 1 GB is pulled and runs', { timeout: 300_000 }, async () => {
