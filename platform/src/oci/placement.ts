@@ -7,7 +7,7 @@
 import { SampanError } from '@sampan/api/errors.ts';
 import type { CreateBundleSandbox, SandboxHandler } from '../runtime/bundles/bundle-runtime.ts';
 import { bundleCgroup } from '../runtime/bundles/cgroup-path.ts';
-import { hostNamespacesOf } from '../runtime/bundles/machine-place.ts';
+import { hostNamespacesOf, hostnameOf } from '../runtime/bundles/machine-place.ts';
 import type { OciConfig } from '../runtime/bundles/oci-config.ts';
 
 export const handlerAnnotation = 'sampan.dev/handler';
@@ -80,7 +80,7 @@ function sandboxOf(config: OciConfig, annotations: Record<string, string>): Omit
     );
   return {
     handler,
-    hostname: config.hostname ?? '',
+    hostname: hostnameOf(config),
     resources: resourcesOf(config),
     annotations,
     sysctls: config.linux?.sysctl ?? {},

@@ -218,6 +218,44 @@ export function taskTests(programs: () => Promise<{ programs?: ContainerdProgram
     assert.equal(topics[2]?.body.exit_status, 4);
   });
 
+  check("output goes to a file or to a program that the client names, over our own process's death too", async () => {
+    const directory = await mkdtemp('/var/tmp/sampan-log-uri-');
+    const at = (name: string) => join(directory, name);
+    const said = (name: string) => readFile(at(name), 'utf8').catch(() => '');
+    try {
+      const file = await lab.run(
+        'filed',
+        ['sh', '-c', 'echo out; echo err >&2'],
+        ['--log-uri', `file://${at('new/log')}`],
+      );
+      assert.equal(file.code, 0, file.stderr);
+      assert.deepEqual((await said('new/log')).split('\n').sort(), ['', 'err', 'out']);
+
+      const program =
+        '#!/bin/sh\necho "$CONTAINER_NAMESPACE $CONTAINER_ID" > "$2/who"\ncat <&3 5>&- > "$2/out" & cat <&4 5>&- > "$2/err" &\nexec 5>&-\nwait\n';
+      await writeFile(at('logger'), program, { mode: 0o755 });
+      const uri = `binary://${at('logger')}?directory=${directory}`;
+      const script = 'i=0; while [ $i -lt 30 ]; do i=$((i + 1)); echo $i; sleep 0.1; done; echo end >&2';
+      assert.equal((await lab.run('logged', ['sh', '-c', script], ['-d', '--log-uri', uri])).code, 0);
+      await until('it counts', async () => (await said('out')).includes('\n3\n'));
+      await lab.killService();
+      await until('all of it', async () => (await said('err')) === 'end\n', 60_000);
+      const numbers = [...new Set((await said('out')).trim().split('\n').map(Number))];
+      assert.deepEqual(
+        numbers,
+        Array.from({ length: 30 }, (_, index) => index + 1),
+      );
+      assert.equal(await said('who'), 'default logged\n');
+      await until('the program ends with it', async () => !(await command('pgrep', ['-f', at('logger')])).stdout);
+      const strange = await lab.run('strange', ['true'], ['--rm', '--log-uri', 'tcp://127.0.0.1:1']);
+      assert.match(strange.stderr, /output to tcp:\/\/: wanted file, binary or fifo/);
+      const missing = await lab.run('missing', ['true'], ['--rm', '--log-uri', 'binary:///no/such/logger']);
+      assert.match(missing.stderr, /cannot write to the program \/no\/such\/logger/);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+
   check('a task is counted in the control group that was asked for, which goes with it', async () => {
     await using tree = await CgroupTree.make();
     for (const runtime of ['io.containerd.sampan.v2', 'io.containerd.sampan-namespace.v2']) {

@@ -21,9 +21,12 @@ import {
   shareTag,
   stopSandbox,
 } from './sandbox-life.ts';
+import { shmVolume } from './shm-volume.ts';
 import { openInput, openOutput } from './stdio-ends.ts';
 
 const signals = { kill: 9, term: 15 };
+/** Where the agent makes volumes of memory (guest/PROTOCOL.md, 1). */
+const guestVolumes = '/run/sampan/volumes';
 /** How long delete waits for a client to read what is left. */
 const drainMs = 10_000;
 
@@ -38,6 +41,7 @@ export async function createContainer(
   const config = request.config ?? (await readOciConfig(request.bundle));
   const { sysctls, sharePidNamespace, podFiles, hostNamespaces = [] } = sandbox.record.request;
   const sharesPids = sharePidNamespace === true || hostNamespaces.includes('pid');
+  const shm = await shmVolume(config);
   const guest = guestConfig(config, {
     sharePath: `${guestShare}/${request.id}`,
     ...(sysctls ? { sysctls } : {}),
@@ -45,6 +49,7 @@ export async function createContainer(
     podFiles: podFiles === true,
     onHost: sandbox.record.request.handler === 'namespace',
     hosts: hostNamespaces,
+    shmPath: shm && `${guestVolumes}/${shm.id}`,
   });
   const container: LiveContainer = {
     record: newRecord(context, request, config),
@@ -66,6 +71,7 @@ export async function createContainer(
     await context.step('bundle-guest');
     // Carried out in this order: the second need not wait for the first one's answer.
     const sharing = agent.createVolume({ id: shareTag, kind: 'share', tag: shareTag });
+    const sized = shm && agent.createVolume(shm);
     const making = agent.createContainer({
       id: request.id,
       rootfs: { volumeId: shareTag, subPath: `${request.id}/rootfs`, readOnly: guest.readOnlyRootfs },
@@ -81,7 +87,7 @@ export async function createContainer(
       ...(sharesPids && guest.ownsPids ? { ownPidNamespace: true } : {}),
     });
     making.catch(() => {});
-    await sharing;
+    await Promise.all([sharing, sized]);
     await making;
     container.made.resolve();
     await context.step('bundle-made');

@@ -61,6 +61,21 @@ test("what is the host's is a container's of the host's own kernel: devices, CPU
   assert.throws(() => translate(config({}, linux), { onHost: true, hosts: ['network'] }), /no pid namespace/);
 });
 
+test("a privileged container has all of its machine's devices, and none of the host's that its engine lists", () => {
+  const devices = ['/dev/fuse', '/dev/sda'].map((path) => ({ path, type: 'b', major: 8, minor: 0 }));
+  const all = { devices: [{ allow: true, access: 'rwm' }] };
+  const { spec } = translate(config({}, { devices, resources: all }));
+  assert.deepEqual(linuxOf(spec).devices, devices.slice(0, 1));
+  assert.deepEqual(linuxOf(spec).resources, all);
+  const some = {
+    devices: [
+      { allow: false, access: 'rwm' },
+      { allow: true, type: 'c', access: 'rwm' },
+    ],
+  };
+  assert.throws(() => translate(config({}, { devices, resources: some })), /linux\.devices \/dev\/sda/);
+});
+
 test('bind mounts are carried by the share, in their place among the others and with their options', () => {
   const mounts = [
     { destination: '/proc', type: 'proc', source: 'proc' },
@@ -75,6 +90,19 @@ test('bind mounts are carried by the share, in their place among the others and 
     { ...mounts[1], source: '/share/web/mount0', options: ['rbind', 'noexec', 'rslave'] },
     mounts[2],
     { ...mounts[3], source: '/run/sampan/shm' },
+  ]);
+});
+
+test("a systemd has the machine's cgroups to write to, in place of the host's; a /dev/shm of another size is the one made for it", () => {
+  const mounts = [
+    { destination: '/dev/shm', type: 'bind', source: '/run/x/shm', options: ['bind'] },
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'ro'] },
+    { destination: '/sys/fs/cgroup/systemd', type: 'bind', source: '/sys/fs/cgroup/systemd', options: ['bind'] },
+  ];
+  const { spec } = translate(config({ mounts }), { shmPath: '/guest/shm' });
+  assert.deepEqual(spec.mounts, [
+    { ...mounts[0], source: '/guest/shm' },
+    { ...mounts[1], options: ['nosuid'] },
   ]);
 });
 

@@ -40,6 +40,8 @@ export interface TranslateOptions {
   sysctls?: Record<string, string>;
   /** A PID namespace named by its path is one of this sandbox's. */
   mayJoinPids?: boolean;
+  /** Its /dev/shm, where that is not the machine's usual one. */
+  shmPath?: string | undefined;
   /** The sandbox's own /etc/hosts, hostname, resolv.conf and /dev/shm, where no mount of the bundle's is. */
   podFiles?: boolean;
   /** The "guest" is the host's own kernel, whose mounts are what they say. */
@@ -55,7 +57,7 @@ export function guestConfig(config: OciConfig, options: TranslateOptions): Guest
   refuseHooks(config);
   const carried: CarriedMount[] = [];
   const mounts = [
-    ...(config.mounts ?? []).map((mount) => translateMount(mount, carried, options)),
+    ...withoutHostCgroups(config.mounts ?? [], options).map((mount) => translateMount(mount, carried, options)),
     ...podFiles(config, options),
   ];
   const { root: _root, hostname: _hostname, domainname: _domainname, hooks: _hooks, ...rest } = config;
@@ -95,6 +97,18 @@ function translateProcess(process: OciConfig['process']): Record<string, unknown
   return rest;
 }
 
+/** What engines add for a systemd in a container on hosts of version 1. It has a hierarchy of version 2 to itself, if it may write to it. */
+function withoutHostCgroups(mounts: OciMount[], { onHost }: TranslateOptions): OciMount[] {
+  const isPart = ({ destination, source = '' }: OciMount) =>
+    destination.startsWith('/sys/fs/cgroup/') && source.startsWith('/sys/fs/cgroup/');
+  if (onHost || !mounts.some(isPart)) return mounts;
+  const open = (mount: OciMount) =>
+    mount.destination === '/sys/fs/cgroup'
+      ? { ...mount, options: (mount.options ?? []).filter((option) => option !== 'ro') }
+      : mount;
+  return mounts.filter((mount) => !isPart(mount)).map(open);
+}
+
 const kernelMounts = new Set(['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'cgroup', 'cgroup2', 'ramfs']);
 
 function translateMount(mount: OciMount, carried: CarriedMount[], options: TranslateOptions): OciMount {
@@ -114,7 +128,7 @@ function translateMount(mount: OciMount, carried: CarriedMount[], options: Trans
       `mounts ${destination}`,
       'mounts made inside a machine cannot appear on the host (shared propagation)',
     );
-  if (destination === '/dev/shm') return { ...mount, type: 'bind', source: guestPaths.shm };
+  if (destination === '/dev/shm') return { ...mount, type: 'bind', source: options.shmPath ?? guestPaths.shm };
   if (destination === '/sys/fs/cgroup')
     return {
       destination,
@@ -176,20 +190,37 @@ function translateLinux(config: OciConfig, options: TranslateOptions): Record<st
   if (linux.mountLabel) throw refused('linux.mountLabel', 'the guest has no SELinux');
   for (const field of ['intelRdt', 'timeOffsets', 'netDevices', 'memoryPolicy'])
     if (linux[field]) throw refused(`linux.${field}`, 'it names things of the host');
-  const device = linux.devices?.find(({ path }) => !guestDevices.has(path));
-  if (device && !options.onHost)
-    throw refused(`linux.devices ${device.path}`, 'devices of the host are not passed into a machine');
+  const { devices, stranger: device } = translateDevices(linux, options);
+  if (device) throw refused(`linux.devices ${device.path}`, 'devices of the host are not passed into a machine');
   for (const [key, value] of Object.entries(linux.sysctl ?? {}))
     if (options.sysctls?.[key] !== value)
       throw refused(`linux.sysctl ${key}`, "it is the sandbox's to set; this sandbox was made without it");
   const { cgroupsPath: _path, namespaces: _namespaces, sysctl: _sysctl, rootfsPropagation, ...rest } = linux;
   return {
     ...rest,
+    ...(devices ? { devices } : {}),
     // The agent completes these: its own PID, mount and cgroup namespaces.
     namespaces: [],
     resources: translateResources(linux.resources ?? {}, options),
     ...(rootfsPropagation && !/shared/.test(rootfsPropagation) ? { rootfsPropagation } : {}),
   };
+}
+
+/**
+ * Engines list every device of the host for a container that may use all (`--privileged`): what such a container has is all that is its machine's. A device that was
+ * asked for among others is a stranger.
+ */
+function translateDevices(
+  { devices, resources }: NonNullable<OciConfig['linux']>,
+  { onHost = false }: TranslateOptions,
+): { devices?: typeof devices; stranger?: { path: string } | undefined } {
+  if (onHost || !devices) return {};
+  const rules = (resources?.devices ?? []) as { allow?: boolean; type?: string; major?: number; minor?: number }[];
+  const isAll = ({ allow, type = 'a', major = -1, minor = -1 }: (typeof rules)[number]) =>
+    allow && ['', 'a'].includes(type) && major < 0 && minor < 0;
+  if (Array.isArray(rules) && rules.some(isAll))
+    return { devices: devices.filter(({ path }) => guestDevices.has(path)) };
+  return { stranger: devices.find(({ path }) => !guestDevices.has(path)) };
 }
 
 /** A namespace that is not listed is the host's (runtime-spec, config-linux.md). */

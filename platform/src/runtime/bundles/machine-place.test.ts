@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Attachment } from '../../network/network.ts';
 import type { CreateBundleSandbox } from './bundle-runtime.ts';
-import { hostNamespacesOf, machinePlace } from './machine-place.ts';
+import { hostNamespacesOf, hostnameOf, machinePlace } from './machine-place.ts';
 import { type OciConfig, parseOciConfig } from './oci-config.ts';
 
 const request = (more: Partial<CreateBundleSandbox>): CreateBundleSandbox => ({
@@ -24,6 +24,21 @@ test("the host's namespaces are for machines on the host alone", () => {
   const place = machinePlace(request({ ...asked, hostNamespaces: [...asked.hostNamespaces] }), undefined);
   assert.deepEqual(place, { namespaces: { network: 'host', pid: 'host', ipc: 'own' } });
   assert.throws(() => machinePlace(request({ handler: 'vm', network: 'host' }), undefined), { reason: 'Unsupported' });
+});
+
+test("without a UTS namespace of its own a container has the host's name", () => {
+  const config = (more: object, ...types: string[]): OciConfig =>
+    parseOciConfig(
+      JSON.stringify({
+        ociVersion: '1.0.2',
+        process: { args: ['x'] },
+        linux: { namespaces: types.map((type) => ({ type })) },
+        ...more,
+      }),
+    );
+  assert.equal(hostnameOf(config({}, 'pid'), 'host'), 'host');
+  assert.equal(hostnameOf(config({}, 'pid', 'uts'), 'host'), '');
+  assert.equal(hostnameOf(config({ hostname: 'own' }, 'uts'), 'host'), 'own');
 });
 
 test("a namespace that config.json does not list is the host's, where there is no machine in between", () => {

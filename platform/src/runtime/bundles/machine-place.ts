@@ -1,4 +1,5 @@
 /** Where on the host a sandbox's machine stands: behind a tap, or in network namespaces as any process; and with which of the host's own namespaces. Pure. */
+import { hostname } from 'node:os';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Attachment } from '../../network/network.ts';
 import type { MachineSpec } from '../../vmm/vmm.ts';
@@ -12,6 +13,12 @@ export function hostNamespacesOf(config: OciConfig, handler: SandboxHandler): Ho
   if (handler === 'vm') return [];
   const given = new Set((config.linux?.namespaces ?? []).map(({ type }) => type));
   return shareable.filter((type) => !given.has(type));
+}
+
+/** A container without a UTS namespace of its own is to have the host's name: in a machine it can have that much of it. */
+export function hostnameOf(config: OciConfig, hosts: string = hostname()): string {
+  const isHosts = !(config.linux?.namespaces ?? []).some(({ type }) => type === 'uts');
+  return config.hostname || (isHosts ? hosts : '');
 }
 
 /** Its control group. */

@@ -8,7 +8,7 @@
 import { SampanError } from '@sampan/api/errors.ts';
 import type { CreateBundleSandbox, SandboxHandler } from '../../runtime/bundles/bundle-runtime.ts';
 import { bundleCgroup } from '../../runtime/bundles/cgroup-path.ts';
-import { hostNamespacesOf } from '../../runtime/bundles/machine-place.ts';
+import { hostNamespacesOf, hostnameOf } from '../../runtime/bundles/machine-place.ts';
 import type { OciConfig } from '../../runtime/bundles/oci-config.ts';
 
 /** Annotations of containerd's CRI plugin. */
@@ -46,7 +46,7 @@ export function taskPlan(config: OciConfig, options: TaskPlanOptions): TaskPlan 
     kind: 'own-machine',
     sandbox: {
       handler,
-      hostname: config.hostname ?? '',
+      hostname: hostnameOf(config),
       resources: resourcesOf(config, annotations),
       annotations,
       ...networkOf(annotations, options.canJoinNetns ? netnsPath : undefined),

@@ -7,6 +7,7 @@ import type {
   BundleExec,
   BundleExit,
   BundleRuntime,
+  BundleStdio,
   OciProcess,
   ProcessRef,
   SandboxHandler,
@@ -14,6 +15,7 @@ import type {
 import { readOciConfig } from '../../runtime/bundles/oci-config.ts';
 import type { Decoded } from '../ttrpc/protobuf.ts';
 import type { TtrpcCall, TtrpcMethods } from '../ttrpc/ttrpc-server.ts';
+import { type OpenedStdio, openStdio } from './log-uri.ts';
 import type { RootfsMounts } from './rootfs-mounts.ts';
 import { bundleId } from './task-ids.ts';
 import * as messages from './task-messages.ts';
@@ -106,14 +108,16 @@ class TaskService {
     await this.#options.onStep('task-rootfs');
     const rootfs = await this.#options.mounts.make(request.bundle, request.rootfs, config.root?.path);
     const sandboxId = plan.kind === 'own-machine' ? id : this.#id(plan.sandboxId);
+    let opened: OpenedStdio | undefined;
     try {
+      const { stdin, stdout, stderr, terminal, bundle } = request;
+      opened = await this.#open({ stdin, stdout, stderr }, request.id, bundle);
       await this.#options.onStep('task-machine');
       if (plan.kind === 'own-machine' && !bundles.listSandboxes().some((one) => one.id === id))
         await bundles.createSandbox({ id, ...plan.sandbox });
-      const { stdin, stdout, stderr, terminal, bundle } = request;
       const { pid } = await bundles.createContainer({
         ...{ id, sandboxId, bundle, config, rootfs },
-        stdio: { stdin, stdout, stderr },
+        stdio: opened.stdio,
         tty: terminal,
         // Of a Pod that the sandbox API made, the machine itself keeps the namespace.
         ...(plan.kind === 'in-sandbox' && this.#has(sandboxId) ? { pidNamespaceOf: sandboxId } : {}),
@@ -124,7 +128,13 @@ class TaskService {
       if (plan.kind === 'own-machine') await bundles.deleteSandbox(id);
       await this.#options.mounts.remove(request.bundle);
       throw error;
+    } finally {
+      opened?.release();
     }
+  }
+
+  #open(stdio: BundleStdio, id: string, bundle: string): Promise<OpenedStdio> {
+    return openStdio(stdio, { namespace: this.#options.namespace, id, bundle });
   }
 
   async start(call: TtrpcCall): Promise<Buffer> {
@@ -188,18 +198,24 @@ class TaskService {
     const request = messages.execRequest.decode(call.payload);
     const { containerId } = this.#ref(request);
     const { stdin, stdout, stderr, terminal, execId } = request;
-    // Said again by the relay, for a process of ours that died before it answered.
-    const again = (one: BundleExec) =>
-      one.containerId === containerId &&
-      one.execId === execId &&
-      one.stdio.stdout === stdout &&
-      one.state === 'created';
-    if (this.#options.bundles.listExecs().some(again)) return done;
-    await this.#options.bundles.addExec({
-      ...{ containerId, execId, stdio: { stdin, stdout, stderr }, tty: terminal },
-      process: jsonOf<OciProcess>(request.spec, 'ExecProcessRequest.spec'),
-    });
-    return done;
+    const { bundles } = this.#options;
+    const opened = await this.#open({ stdin, stdout, stderr }, execId, bundles.container(containerId).bundle);
+    try {
+      // Said again by the relay, for a process of ours that died before it answered.
+      const again = (one: BundleExec) =>
+        one.containerId === containerId &&
+        one.execId === execId &&
+        one.stdio.stdout === opened.stdio.stdout &&
+        one.state === 'created';
+      if (bundles.listExecs().some(again)) return done;
+      await bundles.addExec({
+        ...{ containerId, execId, stdio: opened.stdio, tty: terminal },
+        process: jsonOf<OciProcess>(request.spec, 'ExecProcessRequest.spec'),
+      });
+      return done;
+    } finally {
+      opened.release();
+    }
   }
 
   async resize(call: TtrpcCall): Promise<Buffer> {
