@@ -14,8 +14,22 @@ export class Failure extends Error {
   }
 }
 
-/** Prints an error as people can use it and returns the exit code. */
+/** What shells give for a program whose reader has gone (128 + SIGPIPE). */
+const readerGone = 141;
+
+const outputErrors = new WeakSet<object>();
+
+/** Who reads our output may go before it is through (`| head -1`). What is piped deals with that itself, a plain write has nobody else. */
+export function watchOutput(output: NodeJS.WriteStream = process.stdout): void {
+  output.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') outputErrors.add(error);
+    if (output.listenerCount('error') === 1) process.exit(report(error));
+  });
+}
+
+/** Prints an error as people can use it and returns the exit code. Of a reader that went nothing is said. */
 export function report(error: unknown): number {
+  if (error instanceof Error && outputErrors.has(error)) return readerGone;
   if (error instanceof Failure) {
     process.stderr.write(`sampan: ${error.message}\n  why:  ${error.why}\n  mend: ${error.mend}\n`);
     return error.exitCode;
@@ -24,4 +38,16 @@ export function report(error: unknown): number {
   process.stderr.write(`sampan: ${label}${messageOf(error)}\n`);
   if (process.env.SAMPAN_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   return 1;
+}
+
+/** Does `work` for each of them: what fails is told, the others are done all the same, and the exit code is that of a failure. */
+export async function forEach(names: string[], work: (name: string) => Promise<void>): Promise<void> {
+  for (const name of names) {
+    try {
+      await work(name);
+    } catch (error) {
+      if (error instanceof Failure) throw error;
+      process.exitCode = report(error);
+    }
+  }
 }

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { clusterCommands } from './commands/cluster.ts';
 import { platformCommands } from './commands/platform.ts';
-import { report } from './failure.ts';
+import { report, watchOutput } from './failure.ts';
 
 const program = new Command('sampan')
   .description('Runs standard Kubernetes Pods, each in a small VM of its own, on this machine.')
@@ -27,6 +27,7 @@ Environment:
 platformCommands(program);
 clusterCommands(program);
 
+watchOutput();
 try {
   await program.parseAsync();
 } catch (error) {

@@ -66,6 +66,10 @@ function finalStatus(socket: WebSocket): Promise<FinalStatus> {
       response.on('end', () => reject(refused(response.statusCode ?? 0, text)));
     });
     socket.on('error', reject);
+    process.stdout.once('error', (error) => {
+      reject(error);
+      socket.terminate();
+    });
     socket.on('close', () =>
       status
         ? resolve(status)

@@ -1,8 +1,17 @@
 /** Commands that use the API as any client would: run, ps, logs, exec, rm, image. */
 import { type Command, Option } from 'commander';
+import { Failure } from '../failure.ts';
 
-/** Options after the first word belong to the container; the `--` that says so does not. */
-const withoutDashes = (words: string[]): string[] => (words[0] === '--' ? words.slice(1) : words);
+/** Options after the first word belong to the container; the `--` that says so does not. Without it they are more likely meant for us. */
+function withoutDashes(words: string[]): string[] {
+  if (words[0] === '--') return words.slice(1);
+  if (words[0]?.startsWith('-'))
+    throw new Failure(`"${words[0]}" stands too late`, {
+      why: 'options come before the name, and what the container runs comes behind --',
+      mend: `write ${words[0]} before the name, or -- before ${words[0]}`,
+    });
+  return words;
+}
 
 const collect = (value: string, all: string[]): string[] => [...all, value];
 
@@ -87,9 +96,12 @@ function imageCommands(image: Command): void {
   image
     .command('import')
     .description('import an OCI or docker-save archive')
-    .argument('<archive>', 'a tar file, plain, gzip or zstd')
-    .option('--as <name>', 'name it where the archive does not')
-    .addHelpText('after', '\nExample:\n  docker save my/app:1 | gzip > app.tar.gz; ./sampan image import app.tar.gz')
+    .argument('<archive>', 'a tar file, plain, gzip or zstd; - reads it from a pipe')
+    .option('--as <name>', 'name its image where the archive does not, or anew')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  docker save my/app:1 | gzip > app.tar.gz; ./sampan image import app.tar.gz\n  docker save my/app:1 | ./sampan image import -',
+    )
     .action(async (archive: string, options) => (await import('./image.ts')).importArchive(archive, options));
   image
     .command('rm')

@@ -1,11 +1,10 @@
 /** `sampan image`: the node's images, through nodes/<name>/proxy/images. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open as openFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { type Reason, SampanError } from '@sampan/api/errors.ts';
 import { connection } from '../connect.ts';
 import type { Credentials } from '../credentials.ts';
-import { Failure } from '../failure.ts';
+import { Failure, forEach } from '../failure.ts';
 import { getJson, open, readText } from '../https.ts';
 import { printTable } from '../table.ts';
 
@@ -83,27 +82,41 @@ export async function uploadArchive(
   archive: string,
   as?: string,
 ): Promise<Image[]> {
-  const { size } = await stat(archive).catch((error: Error) => {
-    throw new Failure(`cannot read ${archive}`, { why: error.message, mend: 'name an OCI or docker-save archive' });
-  });
+  const { body, size } = await archiveBody(archive);
   const query = as ? `?as=${encodeURIComponent(as)}` : '';
   const answer = await open(credentials, {
     method: 'POST',
     path: `${endpoint(nodeName, '/import')}${query}`,
-    body: createReadStream(archive),
-    headers: { 'content-type': 'application/x-tar', 'content-length': String(size) },
+    body,
+    headers: { 'content-type': 'application/x-tar', ...(size === undefined ? {} : { 'content-length': String(size) }) },
   });
   return (JSON.parse(await readText(answer)) as { images: Image[] }).images;
 }
 
+/** `size` is unknown of what comes through a pipe (`-`, /dev/stdin). */
+async function archiveBody(archive: string): Promise<{ body: NodeJS.ReadableStream; size?: number }> {
+  if (archive === '-') return { body: process.stdin };
+  try {
+    const handle = await openFile(archive, 'r');
+    const about = await handle.stat();
+    if (about.isDirectory()) throw new Error('it is a directory');
+    return { body: handle.createReadStream(), ...(about.isFile() ? { size: about.size } : {}) };
+  } catch (error) {
+    throw new Failure(`cannot read ${archive}`, {
+      why: (error as Error).message,
+      mend: 'name an OCI or docker-save archive, a tar file; - reads it from a pipe',
+    });
+  }
+}
+
 export async function remove(names: string[]): Promise<void> {
   const { credentials, nodeName } = await connection();
-  for (const name of names) {
+  await forEach(names, async (name) => {
     await readText(
       await open(credentials, { method: 'DELETE', path: `${endpoint(nodeName, '')}?name=${encodeURIComponent(name)}` }),
     );
     process.stdout.write(`${name}\n`);
-  }
+  });
 }
 
 const endpoint = (nodeName: string, path: string): string => `/api/v1/nodes/${nodeName}/proxy/images${path}`;

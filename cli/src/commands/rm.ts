@@ -3,13 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type KubeClient, resources } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
 import { connection } from '../connect.ts';
+import { forEach } from '../failure.ts';
 
 export async function rm(pods: string[], options: { force?: boolean; namespace: string }): Promise<void> {
   const { client } = await connection();
-  for (const name of pods) {
+  await forEach(pods, async (name) => {
     await deletePod(client, name, { namespace: options.namespace, gracePeriodSeconds: options.force ? 0 : undefined });
     process.stdout.write(`${name}\n`);
-  }
+  });
 }
 
 /** Deletes a Pod and waits until its object is gone: its VM is released then. */

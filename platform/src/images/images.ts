@@ -67,7 +67,7 @@ export interface ImageStore {
   list(): Promise<Image[]>;
   /** Removes one tag (given a tag) or the whole image (given an id). Idempotent. Throws FailedPrecondition while in use (see pin). */
   remove(reference: string): Promise<void>;
-  /** Imports an OCI layout or docker-save archive (tar, optionally gzip or zstd). `as` names it where the archive does not. */
+  /** Imports an OCI layout or docker-save archive (tar, optionally gzip or zstd). `as` names the image without a name, or else the only one. */
   import(archivePath: string, options?: { as?: string }): Promise<Image[]>;
   /** Keeps the image's block image while `user` (a sandbox id) uses it; unpin is idempotent. Pins are on disk. */
   pin(imageId: string, user: string): Promise<void>;

@@ -81,6 +81,18 @@ describe('the command line, as a newcomer uses it', () => {
     assert.match(run.stderr, /ErrImageNeverPull/);
   });
 
+  test('a reader that has seen enough ends a command without a word, and --rm removes the Pod', async () => {
+    const shell = (line: string) => command('bash', ['-c', line], { env, timeoutMs: 60_000 });
+    const seen = 'sh -c \'while :; do echo y; done\' | head -1; echo "$PIPESTATUS"';
+    const flags = '--rm --memory 64Mi --name spout';
+    for (const how of ['', '-i']) {
+      const { stdout, stderr } = await shell(`${launcher} run ${flags} ${how} localhost/demo -- ${seen}`);
+      assert.deepEqual([stdout, stderr], ['y\n141\n', '']);
+    }
+    assert.doesNotMatch((await sampan('ps')).stdout, /spout/);
+    assert.equal((await shell(`${launcher} image ls | :; echo "\${PIPESTATUS[0]}"`)).stderr, '');
+  });
+
   test('a detached Pod can be listed, entered, read, and survives down and up', async () => {
     assert.equal(
       (
@@ -105,6 +117,8 @@ describe('the command line, as a newcomer uses it', () => {
     await until('web runs', async () => /web +1\/1 +Running/.test((await sampan('ps')).stdout));
     assert.match((await sampan('exec', 'web', '--', 'wget', '-qO-', 'localhost')).stdout, /Hello from a VM of its own/);
     assert.equal((await sampan('exec', 'web', '--', 'sh', '-c', 'exit 7')).code, 7);
+    const late = await sampan('exec', 'web', '-c', 'main', '--', 'true');
+    assert.match(late.stderr, /"-c" stands too late/);
     assert.match((await sampan('down')).stdout, /Pods go on/);
     assert.equal((await sampan('status')).code, 3);
     assert.equal((await sampan('up')).code, 0);
@@ -120,8 +134,17 @@ describe('the command line, as a newcomer uses it', () => {
     const missing = await sampan('image', 'import', '/nowhere.tar');
     assert.equal(missing.code, 1);
     assert.match(missing.stderr, /cannot read \/nowhere\.tar/);
-    assert.equal((await sampan('image', 'rm', 'localhost/demo:latest')).code, 0);
-    assert.doesNotMatch((await sampan('image', 'ls')).stdout, /demo:latest/);
+    const directory = await sampan('image', 'import', home);
+    assert.match(directory.stderr, /why: +it is a directory/);
+    const broken = await command('bash', ['-c', `head -c 700000 ${archive} | ${launcher} image import -`], { env });
+    assert.match(broken.stderr, /^sampan: Invalid: the archive: broken tar/);
+    const piped = await command('bash', ['-c', `cat ${archive} | ${launcher} image import - --as piped:1`], { env });
+    assert.match(piped.stdout, /docker\.io\/library\/piped:1/, piped.stderr);
+    const removed = await sampan('image', 'rm', 'nothing:1', 'piped:1', 'localhost/demo:latest');
+    assert.equal(removed.code, 1);
+    assert.equal(removed.stderr, 'sampan: NotFound: image "nothing:1" not found\n');
+    assert.equal(removed.stdout, 'piped:1\nlocalhost/demo:latest\n');
+    assert.doesNotMatch((await sampan('image', 'ls')).stdout, /demo:latest|piped/);
   });
 
   test('down --pods ends the Pods of a Deployment too; they start again at the next up', async () => {

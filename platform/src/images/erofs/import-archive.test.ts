@@ -87,3 +87,15 @@ it('what is no image archive is refused saying why', async () => {
   );
   await assert.rejects(store.import(path), { reason: 'Invalid', message: /missing in the archive/ });
 });
+
+it('the only image of an archive takes a further name; of several that have names none does, and an archive without any is refused', async () => {
+  const [one, two] = [newPath(), newPath()];
+  const saved = { name: 'first:1', layers: [await filesLayer({ a: 'name' })] };
+  await writeDockerArchive(one, [saved]);
+  const [image] = await store.import(one, { as: 'second:2' });
+  assert.deepEqual(image?.repoTags, ['docker.io/library/first:1', 'docker.io/library/second:2']);
+  await writeDockerArchive(two, [saved, { ...saved, name: 'third:3' }]);
+  await assert.rejects(store.import(two, { as: 'x:1' }), { reason: 'Invalid', message: /has 2 images, and only one/ });
+  await writeDockerArchive(two, []);
+  await assert.rejects(store.import(two), { reason: 'Invalid', message: /has no image/ });
+});

@@ -30,22 +30,28 @@ export interface OpenArchiveOptions {
   /** For an unpacked copy; the caller removes it when done with the images. */
   workDirectory: string;
   architecture: string;
-  /** Names the one image that the archive does not name. */
+  /** Names the one image that the archive does not name, or the one that it has. */
   as?: string | undefined;
 }
 
 export async function openArchive(options: OpenArchiveOptions): Promise<ArchivedImage[]> {
   const files = await ArchiveFiles.open(options.archivePath, options.workDirectory);
   const images = files.has('index.json') ? await ociImages(files, options) : await dockerImages(files, options);
-  const nameless = images.filter(({ tags }) => tags.length === 0);
-  if (options.as !== undefined && nameless.length > 1) {
-    throw new SampanError(
-      'Invalid',
-      `archive ${options.archivePath} has ${nameless.length} images without a name, and only one can be ${options.as}`,
-    );
-  }
-  if (options.as !== undefined && nameless[0]) nameless[0].tags.push(formatReference(parseReference(options.as)));
+  if (images.length === 0) throw new SampanError('Invalid', `archive ${options.archivePath} has no image`);
+  if (options.as !== undefined) toBeNamed(images, options).tags.push(formatReference(parseReference(options.as)));
   return images;
+}
+
+/** The one image without a name, else the one there is at all: it has the new name besides its own. */
+function toBeNamed(images: ArchivedImage[], options: OpenArchiveOptions): ArchivedImage {
+  const nameless = images.filter(({ tags }) => tags.length === 0);
+  const [only, ...more] = nameless.length > 0 ? nameless : images;
+  if (only && more.length === 0) return only;
+  const which = nameless.length > 0 ? ' without a name' : '';
+  throw new SampanError(
+    'Invalid',
+    `archive ${options.archivePath} has ${more.length + 1} images${which}, and only one can be ${options.as}`,
+  );
 }
 
 async function ociImages(files: ArchiveFiles, options: OpenArchiveOptions): Promise<ArchivedImage[]> {

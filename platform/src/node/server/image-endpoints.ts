@@ -5,7 +5,7 @@
  *   GET    /images                 {"images": [Image]}
  *   POST   /images/pull            {"image", "auth"?}; answers JSON lines {"progress": {...}}* then {"image"} or {"error"}
  *   POST   /images/import?as=NAME  body: the archive; answers {"images": [Image]}
- *   DELETE /images?name=REF        204
+ *   DELETE /images?name=REF        204, or 404
  */
 import { createWriteStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
@@ -39,7 +39,9 @@ export function createImageEndpoints(images: ImageStore, uploadDirectory: string
     'POST /images/import': (request, response, url) =>
       importArchive(images, uploadDirectory, { request, response, url }),
     'DELETE /images': async (_, response, url) => {
-      await images.remove(url.searchParams.get('name') ?? '');
+      const name = url.searchParams.get('name') ?? '';
+      if (!(await images.get(name))) throw new SampanError('NotFound', `image "${name}" not found`);
+      await images.remove(name);
       response.writeHead(204).end();
     },
   };
@@ -85,7 +87,7 @@ async function importArchive(
     const as = url.searchParams.get('as');
     sendJson(response, 200, { images: await images.import(file, as ? { as } : {}) });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw withoutPath(error, file);
     throw new SampanError(
       'ResourceExhausted',
       `the node's disk is full while the archive arrived in ${uploadDirectory}`,
@@ -93,6 +95,13 @@ async function importArchive(
   } finally {
     await rm(file, { force: true });
   }
+}
+
+/** Who sent the archive does not know the file that it was kept in meanwhile. */
+function withoutPath(error: unknown, file: string): unknown {
+  if (!isReason(error)) return error;
+  const message = error.message.replaceAll(`archive ${file}`, 'the archive').replaceAll(file, 'the archive');
+  return new SampanError(error.reason, message, error.details, { cause: error });
 }
 
 async function readBounded(request: IncomingMessage, limit: number): Promise<string> {
