@@ -3,187 +3,201 @@
  * not notice the first, find everything after the second, and are told of the third. Tasks on the host, which are fast, but for the machines.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { ContainerdLab, type ContainerdPrograms } from './support/containerd-lab.ts';
+import type { ContainerdPrograms } from './support/containerd-lab.ts';
 import { missingForCri } from './support/cri-lab.ts';
-import { holdings, lastingLeaks } from './support/leak-sweep.ts';
+import { FaultyContainerd, inMachine } from './support/faulty-containerd.ts';
 import { until } from './support/wait.ts';
 
-const onHost = 'io.containerd.sampan-namespace.v2';
-const inMachine = 'io.containerd.sampan.v2';
 const buildMs = 590_000;
+/** Runs when nobody tells it to end. */
+const sleeping = ['sleep', '1000'];
+
+type Check = (sentence: string, work: (faulty: FaultyContainerd) => Promise<void>) => void;
 
 /** `programs`: of the containerd meant, or why there is none. `every` step, and machines: what does not depend on which containerd it is. */
 export function faultTests(
   programs: () => Promise<{ programs?: ContainerdPrograms; missing?: string }>,
   { every }: { every: boolean },
 ): void {
-  let lab: ContainerdLab;
+  let faulty: FaultyContainerd | undefined;
   let missing: string | undefined;
-  let points: string;
-  let atFirst: string[];
-  const swept = () => ({ run: lab.instance.run, home: lab.instance.home, tag: lab.instance.tag });
-  const check = (sentence: string, work: () => Promise<void>) =>
-    test(sentence, (t) => (missing ? t.skip(missing) : work()));
-
   before(
     async () => {
       const found = await programs();
       missing = missingForCri() || found.missing;
       if (missing || !found.programs) return;
-      points = join(await mkdtemp(join(tmpdir(), 'failpoints-')), 'points');
-      await writeFile(points, '');
-      process.env.SAMPAN_FAILPOINTS = points;
-      process.env.SAMPAN_POOL = '0';
-      lab = await ContainerdLab.start(found.programs);
-      await life('first');
+      faulty = await FaultyContainerd.open(found.programs);
+      await life(faulty, 'first');
       // What the first machine of a kind leaves for the next stays.
-      await lab.run('first-machine', ['true'], ['--rm'], inMachine);
-      atFirst = holdings(swept());
+      await faulty.lab.run('first-machine', ['true'], ['--rm'], inMachine);
+      faulty.remember();
     },
     { timeout: buildMs },
   );
-  after(async () => {
-    delete process.env.SAMPAN_FAILPOINTS;
-    delete process.env.SAMPAN_POOL;
-    await lab?.stop();
-    if (points) await rm(join(points, '..'), { recursive: true, force: true });
-  });
-  afterEach(async () => {
-    if (!lab) return;
-    await writeFile(points, '');
-    await lab.clear();
-  });
+  after(() => faulty?.[Symbol.asyncDispose]());
+  afterEach(() => faulty?.clear());
+  const check: Check = (sentence, work) => {
+    test(sentence, (t) => (missing ? t.skip(missing) : work(faulty!)));
+  };
+  ourProcessKilled(check, every ? allSteps : someSteps);
+  containerdKilled(check);
+  machineKilled(check);
+  if (every) machineKilledAtSteps(check);
+}
 
-  // The relay starts the service anew, with other descriptors than the lab's.
-  const but = /runtime-service\.ts|sampan-launch binds/;
-  const sweep = async () => assert.deepEqual(await lastingLeaks(swept(), atFirst, { withinMs: 10_000, but }), []);
+const someSteps = [
+  ...['task-machine', 'bundle-guest', 'task-answer', 'bundle-started', 'bundle-exec-started'],
+  ...['task-delete-rootfs'],
+];
+const allSteps = [
+  ...['task-rootfs', 'task-machine', 'bundle-machine', 'bundle-ready', 'bundle-mounts', 'bundle-guest'],
+  ...['bundle-created', 'task-answer', 'bundle-start', 'bundle-started', 'bundle-exec-added', 'bundle-exec-start'],
+  ...['bundle-exec-started', 'bundle-exec-delete', 'bundle-kill', 'bundle-exit', 'task-delete-machine'],
+  ...['task-delete-rootfs'],
+];
 
-  /** A task's life as ctr leads it. */
-  async function life(id: string): Promise<void> {
-    const script = 'trap "exit 7" TERM; while true; do sleep 0.05; done';
-    const run = await lab.run(id, ['sh', '-c', script], ['-d'], onHost);
-    assert.equal(run.code, 0, run.stderr);
-    assert.equal(await lab.state(id), 'RUNNING');
-    const exec = await lab.ctr(['task', 'exec', '--exec-id', 'e', id, 'sh', '-c', 'exit 5']);
-    assert.equal(exec.code, 5, exec.stderr);
-    const kill = await lab.ctr(['task', 'kill', '-s', 'SIGTERM', id]);
-    assert.equal(kill.code, 0, kill.stderr);
-    await until('it has stopped', async () => (await lab.state(id)) === 'STOPPED', 20_000);
-    const removed = await lab.ctr(['task', 'rm', id]);
-    // A deletion that was carried out but not answered is told as such when it is asked for again.
-    assert.match(removed.stderr, /exit code 7|not found/);
-    assert.equal(await lab.state(id), undefined);
-    assert.equal((await lab.ctr(['container', 'rm', id])).code, 0);
-  }
+/** A task's life as ctr leads it. */
+async function life(faulty: FaultyContainerd, id: string): Promise<void> {
+  const { lab } = faulty;
+  const run = await faulty.start(id);
+  assert.equal(run.code, 0, run.stderr);
+  assert.equal(await lab.state(id), 'RUNNING');
+  const exec = await faulty.exec(id, 'e', ['sh', '-c', 'exit 5']);
+  assert.equal(exec.code, 5, exec.stderr);
+  const kill = await faulty.stop(id);
+  assert.equal(kill.code, 0, kill.stderr);
+  await faulty.stopped(id);
+  // A deletion that was carried out but not answered is told as such when it is asked for again.
+  assert.match((await faulty.remove(id)).stderr, /exit code 7|not found/);
+  assert.equal(await lab.state(id), undefined);
+  assert.equal((await lab.ctr(['container', 'rm', id])).code, 0);
+}
 
-  const some = [
-    ...['task-machine', 'bundle-guest', 'task-answer', 'bundle-started', 'bundle-exec-started'],
-    ...['task-delete-rootfs'],
-  ];
-  const all = [
-    ...['task-rootfs', 'task-machine', 'bundle-machine', 'bundle-ready', 'bundle-mounts', 'bundle-guest'],
-    ...['bundle-created', 'task-answer', 'bundle-start', 'bundle-started', 'bundle-exec-added', 'bundle-exec-start'],
-    ...['bundle-exec-started', 'bundle-exec-delete', 'bundle-kill', 'bundle-exit', 'task-delete-machine'],
-    ...['task-delete-rootfs'],
-  ];
-  for (const step of every ? all : some)
-    check(`our process is killed at ${step}`, async () => {
+function ourProcessKilled(check: Check, steps: string[]): void {
+  for (const step of steps)
+    check(`our process is killed at ${step}`, async (faulty) => {
+      const { lab } = faulty;
       const [before] = lab.servicePids();
-      await writeFile(points, `${step} kill`);
-      await life(`at-${step}`);
+      await faulty.at(`${step} kill`);
+      await life(faulty, `at-${step}`);
       await until('another process serves', async () => lab.servicePids().some((pid) => pid !== before), 20_000);
-      await sweep();
+      await faulty.sweep();
     });
+}
 
-  const isHeld = (step: string) =>
-    until(`${step} is reached`, async () => (await readFile(points, 'utf8')) === `${step} held`, 20_000);
-  const script = ['sh', '-c', 'trap "exit 7" TERM; while true; do sleep 0.05; done'];
-  const exec = (id: string, name = 'e') => lab.ctr(['task', 'exec', '--exec-id', name, id, 'true']);
-  const stop = (id: string) => lab.ctr(['task', 'kill', '-s', 'SIGTERM', id]);
-  const remove = (id: string) => lab.ctr(['task', 'rm', id]);
-  /** What a client does when the step comes: before the task runs, or to one that does. */
-  const moments: [step: string, act: (id: string) => Promise<unknown>, isMade: boolean][] = [
-    ['bundle-guest', (id) => lab.run(id, script, ['-d'], onHost), false],
-    ['bundle-start', (id) => lab.run(id, script, ['-d'], onHost), false],
-    ['bundle-exec-start', exec, true],
-    ['bundle-kill', stop, true],
-    ['task-delete-machine', remove, true],
-  ];
-  for (const [step, act, isMade] of moments)
-    check(`containerd is killed at ${step}, and the next one knows what is so`, async () => {
+/** What a client does when the step comes, and what has to be so afterwards. */
+interface Moment {
+  step: string;
+  /** To a task that runs; else it makes one. */
+  isMade: boolean;
+  act(faulty: FaultyContainerd, id: string): Promise<unknown>;
+  becomes(faulty: FaultyContainerd, id: string): Promise<unknown>;
+}
+
+/** Whether the task was made or not: one that is told to run can be entered. */
+async function isEntered(faulty: FaultyContainerd, id: string): Promise<void> {
+  if ((await faulty.lab.state(id)) === 'RUNNING') assert.equal((await faulty.exec(id, 'after')).code, 0);
+}
+
+const moments: Moment[] = [
+  ...['bundle-guest', 'bundle-start'].map(
+    (step): Moment => ({ step, isMade: false, act: (faulty, id) => faulty.start(id), becomes: isEntered }),
+  ),
+  {
+    ...{ step: 'bundle-exec-start', isMade: true, act: (faulty, id) => faulty.exec(id) },
+    becomes: async (faulty, id) => assert.equal((await faulty.exec(id, 'after')).code, 0),
+  },
+  {
+    ...{ step: 'bundle-kill', isMade: true, act: (faulty, id) => faulty.stop(id) },
+    becomes: (faulty, id) => faulty.stopped(id),
+  },
+  {
+    ...{ step: 'task-delete-machine', isMade: true },
+    act: async (faulty, id) => {
+      await faulty.stop(id);
+      await faulty.stopped(id);
+      return faulty.remove(id);
+    },
+    becomes: async (faulty, id) => assert.notEqual(await faulty.lab.state(id), 'RUNNING'),
+  },
+];
+
+function containerdKilled(check: Check): void {
+  for (const { step, isMade, act, becomes } of moments)
+    check(`containerd is killed at ${step}, and the next one knows what is so`, async (faulty) => {
+      const { lab } = faulty;
       const id = `torn-${step}`;
-      if (isMade) assert.equal((await lab.run(id, script, ['-d'], onHost)).code, 0);
-      if (act === remove) {
-        await stop(id);
-        await until('it has stopped', async () => (await lab.state(id)) === 'STOPPED', 20_000);
-      }
-      await writeFile(points, `${step} hold`);
-      const acting = act(id);
-      await isHeld(step);
+      if (isMade) assert.equal((await faulty.start(id)).code, 0);
+      await faulty.at(`${step} hold`);
+      const acting = act(faulty, id);
+      await faulty.held(step);
       await lab.killContainerd();
       // Its client waits for the end of what is carried to it.
-      await writeFile(points, '');
+      await faulty.at('');
       await acting;
       await lab.startContainerd();
-      const wanted = isMade ? ['RUNNING', 'STOPPED', undefined] : ['CREATED', 'STOPPED', 'RUNNING', undefined];
-      assert.ok(wanted.includes(await lab.state(id)), await lab.state(id));
-      if (act === exec) assert.equal((await exec(id, 'after')).code, 0);
+      await becomes(faulty, id);
       await lab.clear();
-      await sweep();
+      await faulty.sweep();
     });
+}
 
-  const killMachine = () => {
-    for (const pid of lab.machines()) process.kill(pid, 'SIGKILL');
-  };
-  check('a VMM that is killed under a task ends it and its processes with 137, and whoever waits is told', async () => {
-    const attached = lab.run('falls', ['sleep', '1000'], [], inMachine);
-    await until('it runs', async () => (await lab.state('falls')) === 'RUNNING', 40_000);
-    const events = await lab.events();
-    const entered = lab.ctr(['task', 'exec', '--exec-id', 'e', 'falls', 'sleep', '1000']);
-    await until('it is entered', async () => events.text().includes('/tasks/exec-started'));
-    await events.stop();
-    killMachine();
-    assert.deepEqual([(await attached).code, (await entered).code], [137, 137]);
-    await lab.clear();
-    await sweep();
-  });
+function killMachines({ lab }: FaultyContainerd): void {
+  for (const pid of lab.machines()) process.kill(pid, 'SIGKILL');
+}
 
-  if (!every) return;
+function machineKilled(check: Check): void {
+  check(
+    'a VMM that is killed under a task ends it and its processes with 137, and whoever waits is told',
+    async (faulty) => {
+      const { lab } = faulty;
+      const attached = lab.run('falls', sleeping, [], inMachine);
+      await until('it runs', async () => (await lab.state('falls')) === 'RUNNING', 40_000);
+      const events = await lab.events();
+      const entered = faulty.exec('falls', 'e', sleeping);
+      await until('it is entered', async () => events.text().includes('/tasks/exec-started'));
+      await events.stop();
+      killMachines(faulty);
+      assert.deepEqual([(await attached).code, (await entered).code], [137, 137]);
+      await lab.clear();
+      await faulty.sweep();
+    },
+  );
+}
+
+function machineKilledAtSteps(check: Check): void {
   for (const step of ['bundle-ready', 'bundle-guest', 'bundle-start'])
-    check(`a VMM that is killed at ${step} fails the call, and nothing is left of the task`, async () => {
-      await writeFile(points, `${step} hold`);
-      const running = lab.run('lost', ['sleep', '1000'], ['-d'], inMachine);
-      await isHeld(step);
-      killMachine();
-      await writeFile(points, '');
+    check(`a VMM that is killed at ${step} fails the call, and nothing is left of the task`, async (faulty) => {
+      const { lab } = faulty;
+      await faulty.at(`${step} hold`);
+      const running = faulty.start('lost', inMachine, sleeping);
+      await faulty.held(step);
+      killMachines(faulty);
+      await faulty.at('');
       const { code, stderr } = await running;
       assert.notEqual(code, 0);
       assert.match(stderr, /machine|agent|sandbox/);
       await lab.clear();
       assert.deepEqual(lab.machines(), []);
-      await sweep();
+      await faulty.sweep();
       assert.equal((await lab.run('lost', ['true'], ['--rm'], inMachine)).code, 0, 'its name is free again');
     });
-
   for (const [step, act] of [
-    ['bundle-exec-start', exec],
-    ['bundle-kill', stop],
+    ['bundle-exec-start', 'exec'],
+    ['bundle-kill', 'stop'],
   ] as const)
-    check(`a VMM that is killed at ${step}: the call is answered, and the task has ended`, async () => {
-      assert.equal((await lab.run('falls', ['sleep', '1000'], ['-d'], inMachine)).code, 0);
-      await writeFile(points, `${step} hold`);
-      const acting = act('falls');
-      await isHeld(step);
-      killMachine();
-      await writeFile(points, '');
+    check(`a VMM that is killed at ${step}: the call is answered, and the task has ended`, async (faulty) => {
+      assert.equal((await faulty.start('falls', inMachine, sleeping)).code, 0);
+      await faulty.at(`${step} hold`);
+      const acting = faulty[act]('falls');
+      await faulty.held(step);
+      killMachines(faulty);
+      await faulty.at('');
       await acting;
-      await until('it has ended', async () => (await lab.state('falls')) === 'STOPPED', 20_000);
-      assert.match((await remove('falls')).stderr, /exit code 137/);
-      await lab.clear();
-      await sweep();
+      await faulty.stopped('falls');
+      assert.match((await faulty.remove('falls')).stderr, /exit code 137/);
+      await faulty.lab.clear();
+      await faulty.sweep();
     });
 }
