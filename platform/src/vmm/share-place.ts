@@ -4,14 +4,18 @@ import { join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { ShareMount } from './vmm.ts';
 
-/** Idempotent. Throws NotFound, Unsupported. */
-export async function makeSharePlace(directory: string, { name, hostPath }: ShareMount): Promise<void> {
+/** Idempotent. `kernel`: whose the machine's is; sockets, FIFOs and devices are of one kernel. Throws NotFound, Unsupported. */
+export async function makeSharePlace(
+  directory: string,
+  { name, hostPath }: ShareMount,
+  kernel: 'own' | 'host' = 'own',
+): Promise<void> {
   const place = join(directory, name);
   const kind = await stat(hostPath).catch((error: NodeJS.ErrnoException) => {
     throw new SampanError('NotFound', `${hostPath} cannot be mounted: ${error.code}`);
   });
   if (kind.isDirectory()) await mkdir(place, { recursive: true, mode: 0o755 });
-  else if (kind.isFile()) await writeFile(place, '', { flag: 'a', mode: 0o644 });
+  else if (kind.isFile() || kernel === 'host') await writeFile(place, '', { flag: 'a', mode: 0o644 });
   else
     throw new SampanError(
       'Unsupported',

@@ -74,6 +74,7 @@ test('what kubelet has mounted of a directory of the host for a subPath is share
 test('a path that climbs out is invalid', () => {
   assert.throws(() => at(`${root}/volumes/kubernetes.io~empty-dir/tmp/../../../../../etc`), { reason: 'Invalid' });
   assert.throws(() => at(`${root}/etc-hosts`, 'relative'), { reason: 'Invalid' });
+  assert.throws(() => at('/srv', '/'), { reason: 'Invalid', message: /a container's root is its image's/ });
 });
 
 test('recursively read-only wants a read-only mount that follows nobody', () => {

@@ -83,6 +83,8 @@ function checkMount(mount: cri.Mount): void {
     throw new SampanError('Invalid', `mount at ${containerPath}: recursiveReadOnly wants readonly`);
   if (mount.recursiveReadOnly && mount.propagation)
     throw new SampanError('Invalid', `mount at ${containerPath}: recursiveReadOnly wants private propagation`);
+  if (containerPath === '/')
+    throw new SampanError('Invalid', `mount of "${hostPath}" at "/": a container's root is its image's`);
   for (const path of [hostPath.replace('/./', '/'), containerPath])
     if (
       !path.startsWith('/') ||

@@ -95,7 +95,7 @@ export class NamespaceMachine implements Machine {
       this.#assertHere('mountInShare');
       const share = this.#record.shares?.find(({ tag }) => tag === mount.tag);
       if (!share) throw new SampanError('NotFound', `machine ${this.id} has no share ${mount.tag}`);
-      await makeSharePlace(share.directory, mount);
+      await makeSharePlace(share.directory, mount, 'host');
       await giveShareMount(this.#context.agentPath, join(this.directory, giftsName), mount);
     });
   }
