@@ -16,7 +16,7 @@ export interface ApiRequest {
 /** One connection pool a process. */
 const agents = new WeakMap<Credentials, Agent>();
 
-export function agentFor(credentials: Credentials): Agent {
+function agentFor(credentials: Credentials): Agent {
   let agent = agents.get(credentials);
   if (!agent) {
     agent = new Agent({ ca: credentials.ca, cert: credentials.cert, key: credentials.key, keepAlive: true });

@@ -11,7 +11,7 @@ interface BenchPod extends KubeObject {
   status?: { phase?: string };
 }
 
-export function benchPod(name: string, command: string[]): BenchPod {
+function benchPod(name: string, command: string[]): BenchPod {
   return {
     apiVersion: 'v1',
     kind: 'Pod',

@@ -5,7 +5,7 @@ import { ageCell, ageColumn, column, nameCell, nameColumn } from './columns.ts';
 import { defineKind } from './define.ts';
 import { applyPodTemplateDefaults, validatePodTemplate } from './pod/template.ts';
 
-export const podTemplates = {
+const podTemplates = {
   group: '',
   version: 'v1',
   resource: 'podtemplates',

@@ -24,10 +24,7 @@ export function isInScope(
 }
 
 /** `scopes` are requirements that the scope holds. */
-export function scopeRequirements({
-  scopes = [],
-  scopeSelector,
-}: ResourceQuotaSpec): ScopedResourceSelectorRequirement[] {
+function scopeRequirements({ scopes = [], scopeSelector }: ResourceQuotaSpec): ScopedResourceSelectorRequirement[] {
   const plain = scopes.map((scopeName) => ({ scopeName, operator: 'Exists' }));
   return [...plain, ...(scopeSelector?.matchExpressions ?? [])];
 }

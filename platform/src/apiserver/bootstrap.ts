@@ -4,7 +4,7 @@ import { systemUser } from './auth/user.ts';
 import type { VerbContext } from './verbs/context.ts';
 import { create } from './verbs/create.ts';
 
-export const systemNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
+const systemNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 
 /** Idempotent. */
 export async function ensureSystemNamespaces(context: VerbContext): Promise<void> {

@@ -35,7 +35,7 @@ function tmpfsRoot(): string {
 }
 
 /** `host:port`, `[v6]:port` or `:port`. Throws RangeError naming the value. */
-export function parseListen(value: string): { host: string; port: number } {
+function parseListen(value: string): { host: string; port: number } {
   const match = /^(\[[^\]]+\]|[^:]*):(\d{1,5})$/.exec(value);
   const port = Number(match?.[2]);
   if (!match || port > 65535)

@@ -146,7 +146,7 @@ export async function closeVmms({ vm, namespace }: Vmms): Promise<void> {
   await Promise.all([vm.close(), namespace?.close()]);
 }
 
-export async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
+async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
   const guest = await findGuestArtifacts(needed('SAMPAN_GUEST_DIR'));
   holdGuestArtifacts(guest);
   return createQemuVmm({

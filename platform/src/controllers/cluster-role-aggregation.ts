@@ -50,7 +50,7 @@ export class ClusterRoleAggregation {
 }
 
 /** The rules of all others that one of the role's selectors matches. */
-export function aggregatedRules(role: Role, all: readonly Role[]): PolicyRule[] {
+function aggregatedRules(role: Role, all: readonly Role[]): PolicyRule[] {
   const selectors = (role.aggregationRule?.clusterRoleSelectors ?? []).map(fromLabelSelectorObject);
   const rules = new Map<string, PolicyRule>();
   const parts = all

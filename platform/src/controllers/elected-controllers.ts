@@ -8,7 +8,7 @@ import type { Controllers } from './controllers.ts';
 import { LeaderElection } from './leader-election.ts';
 
 /** What kubectl shows: `kubectl get lease -n kube-system sampan-controllers`. */
-export const controllersLease = { name: 'sampan-controllers', namespace: 'kube-system' };
+const controllersLease = { name: 'sampan-controllers', namespace: 'kube-system' };
 
 export interface ElectedControllersOptions {
   client: KubeClient;

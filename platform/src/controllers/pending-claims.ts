@@ -19,7 +19,7 @@ export interface Explanation {
 }
 
 /** Why a claim waits; undefined for one that has a volume, names one, or is going. */
-export function explainClaim(
+function explainClaim(
   claim: PersistentVolumeClaim,
   classNamed: (name: string) => StorageClass | undefined,
 ): Explanation | undefined {

@@ -10,9 +10,9 @@ import { bundleCgroup } from '../runtime/bundles/cgroup-path.ts';
 import { hostNamespacesOf, hostnameOf } from '../runtime/bundles/machine-place.ts';
 import type { OciConfig } from '../runtime/bundles/oci-config.ts';
 
-export const handlerAnnotation = 'sampan.dev/handler';
+const handlerAnnotation = 'sampan.dev/handler';
 /** Set by Podman and CRI-O on each container of a pod. */
-export const podAnnotation = 'io.kubernetes.cri-o.SandboxID';
+const podAnnotation = 'io.kubernetes.cri-o.SandboxID';
 
 /** A container that may be joined. */
 export interface Neighbour {

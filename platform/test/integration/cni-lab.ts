@@ -11,7 +11,7 @@ import type { Network } from '../../src/network/network.ts';
 
 /** Debian's containernetworking-plugins. */
 export const pluginDirectory = '/usr/lib/cni';
-export const bridgeName = 'cni-lab';
+const bridgeName = 'cni-lab';
 
 const missingPlugins = (): string | undefined =>
   existsSync(join(pluginDirectory, 'portmap')) ? undefined : 'needs containernetworking-plugins';

@@ -44,7 +44,7 @@ export const jobKind = defineKind<JobObject>({
   validateUpdate: validateJobUpdate,
 });
 
-export function hasCondition(job: Job, type: string): boolean {
+function hasCondition(job: Job, type: string): boolean {
   return job.status?.conditions?.some((one) => one.type === type && one.status === 'True') ?? false;
 }
 

@@ -8,7 +8,7 @@ import { ageCell, ageColumn, column, nameCell, nameColumn } from '../columns.ts'
 import { bumpGeneration, defineKind } from '../define.ts';
 import { validateImmutable } from '../metadata.ts';
 
-export const ingressClasses = {
+const ingressClasses = {
   group: 'networking.k8s.io',
   version: 'v1',
   resource: 'ingressclasses',

@@ -11,7 +11,7 @@ import { isCidr } from '../service/validate.ts';
 import { protocols } from '../service/validate-ports.ts';
 import { selectorCell } from './selector-cell.ts';
 
-export const networkPolicies = {
+const networkPolicies = {
   group: 'networking.k8s.io',
   version: 'v1',
   resource: 'networkpolicies',

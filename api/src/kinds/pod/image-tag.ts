@@ -1,5 +1,5 @@
 /** The tag an image reference names; `latest` when it names neither tag nor digest, undefined when only a digest. */
-export function imageTag(image: string): string | undefined {
+function imageTag(image: string): string | undefined {
   const [name = '', digest] = image.split('@');
   const tag = /:([^:/]+)$/.exec(name)?.[1];
   return tag ?? (digest === undefined ? 'latest' : undefined);

@@ -34,7 +34,7 @@ export function podRow(pod: Pod, nowMs: number): string[] {
 }
 
 /** The STATUS cell alone. */
-export function podStatusWord(pod: Pod): string {
+function podStatusWord(pod: Pod): string {
   const { phase = '', reason } = pod.status ?? {};
   if (pod.metadata?.deletionTimestamp) {
     if (reason === 'NodeLost') return 'Unknown';

@@ -5,7 +5,7 @@
 import { SampanError } from '@sampan/api/errors.ts';
 import { masters, nodesGroup, type UserInfo } from '../auth/user.ts';
 
-export const defaultMaxWatches = 10_000;
+const defaultMaxWatches = 10_000;
 /** Beyond the others': so that whoever has to mend things, and the nodes, still get in when everything is taken. */
 const reservedShare = 0.1;
 /** Those that are refused come back spread out, not all at once. */

@@ -106,7 +106,7 @@ function isRunning(job: JobObject): boolean {
 }
 
 /** Its name tells the minute, so that the same time never starts twice. */
-export function newJob(cron: CronJobObject, dueMs: number): JobObject {
+function newJob(cron: CronJobObject, dueMs: number): JobObject {
   const { metadata, spec } = cron.spec!.jobTemplate;
   const { name = '', namespace } = cron.metadata ?? {};
   return structuredClone({

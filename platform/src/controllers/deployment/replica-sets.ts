@@ -14,7 +14,7 @@ export type DeploymentObject = Deployment & KubeObject;
 export const deploymentType = { apiVersion: 'apps/v1', kind: 'Deployment' };
 export const hashLabel = 'pod-template-hash';
 export const revisionAnnotation = 'deployment.kubernetes.io/revision';
-export const historyAnnotation = 'deployment.kubernetes.io/revision-history';
+const historyAnnotation = 'deployment.kubernetes.io/revision-history';
 export const desiredAnnotation = 'deployment.kubernetes.io/desired-replicas';
 export const maxAnnotation = 'deployment.kubernetes.io/max-replicas';
 

@@ -10,7 +10,7 @@ import type { EndpointGroup } from './pod-endpoints.ts';
 export type SliceObject = EndpointSlice & KubeObject;
 
 /** kube-controller-manager's --max-endpoints-per-slice. */
-export const maxPerSlice = 100;
+const maxPerSlice = 100;
 
 /** What all slices of one Service have alike. */
 export interface SliceTemplate {

@@ -11,7 +11,7 @@ import { newJobPod } from './new-job-pod.ts';
 export const startMs = Date.parse('2024-01-01T00:00:00Z');
 
 /** As the server stores it. */
-export function testJob(spec: Partial<JobSpec> = {}, status: JobObject['status'] = {}): JobObject {
+function testJob(spec: Partial<JobSpec> = {}, status: JobObject['status'] = {}): JobObject {
   const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'main', image: 'x' }] } };
   const job: JobObject = {
     metadata: { name: 'j', namespace: 'default', uid: 'job-uid', creationTimestamp: toTime(startMs) },

@@ -24,7 +24,7 @@ export function readySinceMs(pod: PodObject): number | undefined {
 }
 
 /** When it has been, or will have been, ready for `minReadySeconds`; undefined when it is not ready. */
-export function availableAtMs(pod: PodObject, minReadySeconds = 0): number | undefined {
+function availableAtMs(pod: PodObject, minReadySeconds = 0): number | undefined {
   const since = readySinceMs(pod);
   if (since === undefined) return undefined;
   // Without a wait the clocks of node and server do not matter.

@@ -24,7 +24,7 @@ export interface ConvertLimits {
   ratioFreeBytes: number;
 }
 
-export const defaultConvertLimits: ConvertLimits = {
+const defaultConvertLimits: ConvertLimits = {
   maxUncompressedBytes: 64 * 2 ** 30,
   maxRatio: 200,
   ratioFreeBytes: 2 ** 30,

@@ -9,7 +9,7 @@ export const blockBytes = 4096;
 export const slotBytes = 32;
 /** The extended form: 32-bit owners, 64-bit sizes, own mtime. */
 export const inodeBytes = 64;
-export const direntBytes = 12;
+const direntBytes = 12;
 
 const superblockOffset = 1024;
 const superblockMagic = 0xe0f5e1e2;

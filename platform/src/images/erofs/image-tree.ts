@@ -47,7 +47,7 @@ export interface TreeLimits {
   maxDepth: number;
 }
 
-export const defaultTreeLimits: TreeLimits = { maxEntries: 1_000_000, maxDepth: 256 };
+const defaultTreeLimits: TreeLimits = { maxEntries: 1_000_000, maxDepth: 256 };
 
 const maxNameBytes = 255;
 const maxPathBytes = 4096;

@@ -37,7 +37,7 @@ function replaceTable(family: string, table: string, body: string): string {
   return `table ${family} ${table}\ndelete table ${family} ${table}\ntable ${family} ${table} {\n${body}\n}\n`;
 }
 
-export function routingRules(rules: FirewallRules): string {
+function routingRules(rules: FirewallRules): string {
   const { subnet, gateway } = rules;
   const bridge = rules.names.bridge;
   const dnsPort = rules.dnsPort ?? 53;
@@ -95,7 +95,7 @@ export function routingRules(rules: FirewallRules): string {
 }
 
 /** Nothing but IPv4 and ARP leaves a tap, and only from the addresses its Pod was given. No need of nft's bridge meta. */
-export function spoofingRules(names: DeviceNames, bindings: Binding[]): string {
+function spoofingRules(names: DeviceNames, bindings: Binding[]): string {
   const elements = bindings.length > 0 ? `elements = { ${bindings.map(elementOf).join(', ')} }` : '';
   return replaceTable(
     'bridge',

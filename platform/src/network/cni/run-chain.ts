@@ -91,7 +91,7 @@ function call(run: ChainRun, command: CniCommand, plugin: PluginConfig, prevResu
 }
 
 /** The configuration a plugin is given: the list's name and version, its capabilities' values, the result of those before it. Pure. */
-export function pluginConfig(run: ChainRun, plugin: PluginConfig, prevResult: CniResult | undefined): object {
+function pluginConfig(run: ChainRun, plugin: PluginConfig, prevResult: CniResult | undefined): object {
   const { capabilities = {}, ...own } = plugin;
   const wanted = Object.entries(run.capabilities).filter(([name, value]) => capabilities[name] && value !== undefined);
   return {

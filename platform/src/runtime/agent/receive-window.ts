@@ -28,7 +28,7 @@ export class GrowthBudget {
   }
 }
 
-export const sharedGrowth: GrowthBudget = new GrowthBudget();
+const sharedGrowth: GrowthBudget = new GrowthBudget();
 
 export class ReceiveWindow {
   readonly #budget: GrowthBudget;

@@ -69,6 +69,6 @@ async function unlessExited(container: Container, sandbox: Sandbox) {
   });
 }
 
-export async function exitedWithin(context: Context, container: Container, ms: number): Promise<boolean> {
+async function exitedWithin(context: Context, container: Container, ms: number): Promise<boolean> {
   return (await within(context.options.clock, ms, container.exited.promise)) !== undefined;
 }

@@ -9,7 +9,7 @@ export const defaultCapabilities = [
 ]; // biome-ignore format: a table
 
 /** capabilities(7), as of Linux 5.9: what a guest kernel of 6.1 knows. */
-export const allCapabilities = [
+const allCapabilities = [
   ...defaultCapabilities,
   'AUDIT_CONTROL', 'AUDIT_READ', 'BLOCK_SUSPEND', 'BPF', 'CHECKPOINT_RESTORE', 'DAC_READ_SEARCH', 'IPC_LOCK', 'IPC_OWNER',
   'LEASE', 'LINUX_IMMUTABLE', 'MAC_ADMIN', 'MAC_OVERRIDE', 'NET_ADMIN', 'NET_BROADCAST', 'PERFMON', 'SYSLOG', 'SYS_ADMIN',

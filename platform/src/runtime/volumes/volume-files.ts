@@ -6,7 +6,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import type { VolumeFile } from '../agent/agent.ts';
 
 /** What putFiles takes at once. */
-export const maxVolumeBytes = 8 * 1024 * 1024;
+const maxVolumeBytes = 8 * 1024 * 1024;
 /** Of a single file: a larger one is refused. */
 export const maxFileBytes = 1024 * 1024;
 const maxEntries = 10_000;

@@ -48,7 +48,7 @@ export async function createPod(client: KubeClient, pod: TestPod, namespace = 'd
   return client.create<TestPod>(resources.pods, pod, { namespace });
 }
 
-export async function getPod(client: KubeClient, name: string, namespace = 'default'): Promise<TestPod> {
+async function getPod(client: KubeClient, name: string, namespace = 'default'): Promise<TestPod> {
   return client.get<TestPod>(resources.pods, name, namespace);
 }
 

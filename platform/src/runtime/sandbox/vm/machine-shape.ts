@@ -62,7 +62,7 @@ function overheadOf(given: number | undefined, handler: 'vm' | 'namespace'): num
 }
 
 /** Quota over period is a limit; without one, shares are the request (1024 a CPU; 2 is the kernel's least and means none). */
-export function millicoresOf(resources: cri.LinuxContainerResources | undefined): number | undefined {
+function millicoresOf(resources: cri.LinuxContainerResources | undefined): number | undefined {
   const quota = Number(resources?.cpuQuota ?? 0n);
   const period = Number(resources?.cpuPeriod ?? 0n) || 100_000;
   if (quota > 0) return Math.ceil((quota * 1000) / period);

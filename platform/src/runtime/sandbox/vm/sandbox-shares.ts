@@ -18,7 +18,7 @@ import { hostTag, type PlannedVolume } from '../../volumes/volume-plan.ts';
 import type { Sandbox } from './sandbox.ts';
 import { beginSandbox, letGo, machineEnded } from './sandbox-watch.ts';
 
-export const hostMountsAnnotation = 'sampan.dev/host-mounts';
+const hostMountsAnnotation = 'sampan.dev/host-mounts';
 
 /** Throws Invalid naming the annotation. */
 export function wantsShares(annotations: Record<string, string> | undefined): boolean {

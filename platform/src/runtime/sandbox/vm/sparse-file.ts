@@ -28,7 +28,7 @@ export async function readDataBlocks(path: string): Promise<DataBlock[]> {
 }
 
 /** The data segments of an archive with one sparse file in it. Throws InternalError when it is not one. */
-export function parseSparseArchive(archive: Buffer): DataBlock[] {
+function parseSparseArchive(archive: Buffer): DataBlock[] {
   let at = 0;
   // The pax header record ('x') comes before the file's own.
   while (archive[at + 156] === 'x'.charCodeAt(0)) at += recordBytes + roundUp(sizeOf(archive, at), recordBytes);
