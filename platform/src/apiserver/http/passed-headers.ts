@@ -15,6 +15,14 @@ const notPassedOn = [
   'authorization',
 ];
 
+/** Whom the caller stands for is settled here; nobody further on has to learn it, or may believe it. */
+const impersonation = /^impersonate-/;
+
 export function withoutOurs(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !notPassedOn.includes(name)));
+  const ofConnection = String(headers.connection ?? '')
+    .split(',')
+    .map((name) => name.trim().toLowerCase());
+  const isPassedOn = (name: string) =>
+    !notPassedOn.includes(name) && !ofConnection.includes(name) && !impersonation.test(name);
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => isPassedOn(name)));
 }
