@@ -1,5 +1,5 @@
 /** Who answers for a node: the part of this process that runs our own, or the node's kubelet. */
-import { SampanError } from '@sampan/api/errors.ts';
+import { isReason, SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { NodeGateway } from '../../node/gateway.ts';
@@ -41,7 +41,8 @@ export function nodeGateways(options: NodeGatewaysOptions): (nodeName: string) =
   };
   const endpoint = async (name: string) => {
     const kind = context.kinds.of({ group: '', version: 'v1', resource: 'nodes', namespaced: false });
-    const node = await get(context, { kind, namespace: undefined, name }).catch(() => {
+    const node = await get(context, { kind, namespace: undefined, name }).catch((error) => {
+      if (!isReason(error, 'NotFound')) throw error;
       throw new SampanError('ServiceUnavailable', `node ${name} does not answer: there is no such Node`);
     });
     return kubeletEndpoint(node);
