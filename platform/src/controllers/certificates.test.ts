@@ -7,6 +7,7 @@ import { isReason, type SampanError } from '@sampan/api/errors.ts';
 import type { CertificateSigningRequest } from 'kubernetes-types/certificates/v1.js';
 import { certificateRequest } from '../../test/fixtures/certificate-request.ts';
 import { type ServedApi, serveTestApi } from '../../test/integration/api-ask.ts';
+import { until } from '../../test/integration/support/wait.ts';
 import { authenticated, nodesGroup, serviceAccountUser } from '../apiserver/auth/user.ts';
 import { readRequest } from '../apiserver/pki/certificates.ts';
 import { systemClock } from '../base/clock.ts';
@@ -47,13 +48,11 @@ function object(name: string, request: string, signerName: string, more: object 
   return { metadata: { name }, spec: { request: btoa(request), signerName, usages, ...more } } as Request;
 }
 
-async function eventually(name: string, holds: (request: Request) => unknown): Promise<Request> {
-  for (let tries = 0; tries < 150; tries++) {
+function eventually(name: string, holds: (request: Request) => unknown): Promise<Request> {
+  return until(`${name} comes to it`, async () => {
     const request = await running.api.client.get<Request>(ref, name);
-    if (holds(request)) return request;
-    await systemClock.sleep(20);
-  }
-  return assert.fail(`${name} never came to it`);
+    return holds(request) ? request : undefined;
+  });
 }
 
 async function approve(name: string): Promise<void> {

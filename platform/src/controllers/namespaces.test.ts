@@ -5,6 +5,7 @@ import { isReason } from '@sampan/api/errors.ts';
 import { allKinds } from '@sampan/api/kinds/all.ts';
 import type { Namespace } from 'kubernetes-types/core/v1.js';
 import { startTestApi, type TestApi, testPod } from '../../test/integration/api-test-server.ts';
+import { until } from '../../test/integration/support/wait.ts';
 import { systemClock } from '../base/clock.ts';
 import { silentLogger } from '../base/log.ts';
 import { NamespaceController } from './namespaces.ts';
@@ -25,13 +26,7 @@ after(async () => {
   await api[Symbol.asyncDispose]();
 });
 
-async function eventually(holds: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 250; tries++) {
-    if (await holds()) return;
-    await systemClock.sleep(20);
-  }
-  assert.fail('it never came to hold');
-}
+const eventually = (holds: () => Promise<boolean>): Promise<boolean> => until('it holds', holds);
 
 async function conditions(name: string): Promise<Record<string, string>> {
   const { status } = await api.client.get<Namespace & KubeObject>(namespaces, name);

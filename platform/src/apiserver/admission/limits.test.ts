@@ -6,6 +6,7 @@ import { allKinds } from '@sampan/api/kinds/all.ts';
 import type { LimitRangeItem, ResourceQuota, ResourceQuotaSpec } from 'kubernetes-types/core/v1.js';
 import { sharedStore } from '../../../test/fixtures/shared-store.ts';
 import { startTestApi, type TestApi, type TestPod, testPod } from '../../../test/integration/api-test-server.ts';
+import { until } from '../../../test/integration/support/wait.ts';
 import { systemClock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/log.ts';
 import { SharedInformers } from '../../controllers/informer/shared-informers.ts';
@@ -60,13 +61,7 @@ async function usedIn(namespace: string): Promise<Record<string, string>> {
   return (await api.client.get<Quota>(resourcequotas, 'resourcequotas', namespace)).status?.used ?? {};
 }
 
-async function eventually(holds: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 250; tries++) {
-    if (await holds()) return;
-    await systemClock.sleep(20);
-  }
-  assert.fail('it never came to hold');
-}
+const eventually = (holds: () => Promise<boolean>): Promise<boolean> => until('it holds', holds);
 
 describe('a LimitRange', () => {
   test('gives what a container does not name, and says that it did', async () => {

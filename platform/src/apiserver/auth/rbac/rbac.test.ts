@@ -6,6 +6,7 @@ import { rbacResources } from '@sampan/api/kinds/rbac/resources.ts';
 import type { ClusterRole, PolicyRule, Role, RoleBinding, Subject } from 'kubernetes-types/rbac/v1.js';
 import { sharedStore } from '../../../../test/fixtures/shared-store.ts';
 import { startTestApi, type TestApi, testPod } from '../../../../test/integration/api-test-server.ts';
+import { until } from '../../../../test/integration/support/wait.ts';
 import { systemClock } from '../../../base/clock.ts';
 import { silentLogger } from '../../../base/log.ts';
 import { ClusterRoleAggregation } from '../../../controllers/cluster-role-aggregation.ts';
@@ -215,10 +216,4 @@ test('an aggregated role has the rules of all that are labelled for it, and lose
 
 const roleNamed = (name: string) => api.client.get<ClusterRole & KubeObject>(clusterroles, name);
 
-async function eventually(holds: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    if (await holds()) return;
-    await systemClock.sleep(20);
-  }
-  assert.fail('it never came to hold');
-}
+const eventually = (holds: () => Promise<boolean>): Promise<boolean> => until('it holds', holds);
