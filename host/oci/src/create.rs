@@ -25,10 +25,15 @@ pub fn run(global: &Global, arguments: &[String]) -> Outcome<i32> {
     let options = parse(arguments, FLAGS, false)?;
     let id = options.id()?;
     refuse_descriptors(&options)?;
+    detach(ask(global, &options, id, false)?, options.value("pid-file"))
+}
+
+/// What `create` and `run` ask for.
+pub fn ask(global: &Global, options: &Parsed, id: &str, foreground: bool) -> Outcome<Ask> {
     let bundle = files::absolute(options.value("bundle").unwrap_or("."))?;
     let params = json!({ "root": global.root, "id": id, "bundle": bundle });
     let console_socket = options.value("console-socket").filter(|path| !path.is_empty()).map(String::from);
-    detach(Ask { method: "create", params, console_socket, foreground: false }, options.value("pid-file"))
+    Ok(Ask { method: "create", params, console_socket, foreground })
 }
 
 /// Descriptors of the host do not reach into a guest.

@@ -22,6 +22,7 @@ const FLAGS: &[Flag] = &[
     Flag("additional-gids", 'g', true),
     Flag("preserve-fds", ' ', true),
     Flag("no-new-privs", ' ', false),
+    Flag("cap", 'c', true),
 ];
 
 pub fn run(global: &Global, arguments: &[String]) -> Outcome<i32> {
@@ -58,6 +59,10 @@ fn process(options: &Parsed, command: &[String]) -> Outcome<Value> {
     }
     if options.is_set("no-new-privs") {
         process["noNewPrivileges"] = json!(true);
+    }
+    let capabilities = options.values("cap");
+    if !capabilities.is_empty() {
+        process["moreCapabilities"] = json!(capabilities);
     }
     if let Some(directory) = options.value("cwd") {
         process["cwd"] = json!(directory);

@@ -15,6 +15,7 @@ mod files;
 mod holder;
 mod options;
 mod root;
+mod run;
 mod service;
 mod signals;
 mod spec;
@@ -30,10 +31,11 @@ const USAGE: &str = "sampan-runtime [--root DIR] [--log FILE] [--log-format text
 
   create --bundle DIR [--pid-file FILE] [--console-socket SOCKET] ID   make a container; its process waits for start
   start ID                             let it run
+  run [--bundle DIR] [--detach] [--keep] [--pid-file FILE] [--console-socket SOCKET] ID   create and start; wait for its end and delete it, or leave it
   state ID                             what it is, as runtime-spec's JSON
   kill [--all] ID [SIGNAL]             signal its first process, or all (default TERM)
   delete [--force] ID                  forget it; with --force, kill it first
-  exec [--process FILE] [--detach] [--tty] [--pid-file FILE] [--console-socket SOCKET] [--cwd DIR] [--env K=V] [--user UID[:GID]] ID [COMMAND...]
+  exec [--process FILE] [--detach] [--tty] [--pid-file FILE] [--console-socket SOCKET] [--cwd DIR] [--env K=V] [--user UID[:GID]] [--cap CAP] ID [COMMAND...]
   ps [--format table|json] ID          its processes, as the guest counts them
   pause ID, resume ID
   update [--resources FILE] [--memory BYTES] [--cpu-quota US] [--cpu-period US] [--cpu-share N] [--pids-limit N] ID
@@ -65,13 +67,14 @@ fn dispatch(global: &Global, command: &[String]) -> Outcome<i32> {
     };
     match name {
         "create" => create::run(global, rest),
+        "run" => run::run(global, rest),
         "exec" => exec::run(global, rest),
         "start" | "state" | "kill" | "delete" | "ps" | "pause" | "resume" | "events" | "list" => calls::run(global, name, rest),
         "update" => update::run(global, rest),
         "features" => files::print(spec::FEATURES),
         "spec" => spec::run(rest),
-        "help" | "--help" | "-h" => files::print(USAGE),
-        "--version" | "-v" => files::print(&format!("sampan-runtime version {}\nspec: {}", env!("CARGO_PKG_VERSION"), spec::SPEC_VERSION)),
+        "help" => files::print(USAGE),
+        "version" => files::print(&format!("sampan-runtime version {}\nspec: {}", env!("CARGO_PKG_VERSION"), spec::SPEC_VERSION)),
         other => Err(failure::Failure::new(format!("there is no command {:?}; sampan-runtime help shows them", other))),
     }
 }

@@ -60,16 +60,17 @@ const GLOBAL: &[Flag] = &[
     Flag("systemd-cgroup", ' ', false),
     Flag("cgroup-manager", ' ', true),
     Flag("debug", ' ', false),
+    Flag("version", 'v', false),
+    Flag("help", 'h', false),
 ];
 
 /// Gives what stands before the command, and the command with its arguments.
 pub fn parse_global(arguments: &[String]) -> Outcome<(Global, Vec<String>)> {
-    let is_word = |argument: &String| ["--version", "-v", "--help", "-h"].contains(&argument.as_str());
-    if arguments.first().map_or(false, is_word) {
-        return Ok((Global::default(), arguments[..1].to_vec()));
-    }
     let parsed = parse(arguments, GLOBAL, true)?;
     let mut global = Global::default();
+    if let Some(word) = ["version", "help"].into_iter().find(|word| parsed.is_set(word)) {
+        return Ok((global, vec![word.into()]));
+    }
     if let Some(root) = parsed.value("root") {
         global.root = root.into();
     }
@@ -133,6 +134,13 @@ mod tests {
         assert_eq!((create.value("bundle"), create.id().unwrap()), (Some("/b"), "abc"));
         let delete = parse(&words("abc --force"), &[Flag("force", 'f', false)], false).unwrap();
         assert!(delete.is_set("force") && delete.id().unwrap() == "abc");
+    }
+
+    #[test]
+    fn the_version_may_be_asked_for_after_other_flags() {
+        for text in ["--version", "-v", "--root /r --version", "--version list"] {
+            assert_eq!(parse_global(&words(text)).unwrap().1, words("version"), "{}", text);
+        }
     }
 
     #[test]

@@ -66,14 +66,14 @@ const NAMES: [(&str, i32); 31] = [
     ("SYS", 31),
 ];
 
-/// "15", "TERM", "SIGTERM", "RTMIN+3".
+/// "15", "TERM", "SIGTERM", "RTMIN+3"; 0 asks whether there is a process, and sends nothing.
 pub fn number_of(text: &str) -> Outcome<i32> {
     let upper = text.to_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let named = NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
     let real_time = || name.strip_prefix("RTMIN").and_then(|more| if more.is_empty() { Some(34) } else { Some(34 + more.strip_prefix('+')?.parse::<i32>().ok()?) });
     let number = text.parse::<i32>().ok().or(named).or_else(real_time);
-    number.filter(|number| (1..=64).contains(number)).ok_or_else(|| Failure::new(format!("unknown signal {:?}", text)))
+    number.filter(|number| (0..=64).contains(number)).ok_or_else(|| Failure::new(format!("unknown signal {:?}", text)))
 }
 
 #[cfg(test)]
@@ -82,10 +82,10 @@ mod tests {
 
     #[test]
     fn signals_have_numbers_and_names() {
-        for (text, number) in [("9", 9), ("KILL", 9), ("SIGTERM", 15), ("sigusr1", 10), ("RTMIN+3", 37), ("SIGRTMIN", 34)] {
+        for (text, number) in [("9", 9), ("KILL", 9), ("SIGTERM", 15), ("sigusr1", 10), ("RTMIN+3", 37), ("SIGRTMIN", 34), ("0", 0)] {
             assert_eq!(number_of(text).unwrap(), number);
         }
-        for text in ["0", "65", "-1", "NOTHING", "SIG", "RTMIN+99", ""] {
+        for text in ["65", "-1", "NOTHING", "SIG", "RTMIN+99", ""] {
             assert!(number_of(text).is_err(), "{}", text);
         }
     }

@@ -26,6 +26,7 @@ const kill: Call = async (context, params) => {
   // In the words of runc, which its callers look for.
   if (statusOf(context, record) === 'stopped')
     throw new SampanError('FailedPrecondition', `container ${id} not running`);
+  if (signal === 0) return {};
   await context.bundles.kill({ containerId: record.key }, signal, all);
   return {};
 };

@@ -89,15 +89,27 @@ export async function adoptExecs(context: OciContext): Promise<void> {
 
 /** A process made of flags is as the container's own where it says nothing. */
 async function completed(process: ExecProcess, record: ContainerRecord): Promise<OciProcess> {
-  const { inherit, apparmorProfile: _profile, selinuxLabel, ...given } = process;
+  const { inherit, apparmorProfile: _profile, selinuxLabel, moreCapabilities, ...given } = process;
   if (selinuxLabel) throw new SampanError('Unsupported', 'process.selinuxLabel: the guest has no SELinux');
-  if (!inherit) return { ...given, env: given.env ?? [] } as OciProcess;
+  const more = (capabilities: OciProcess['capabilities']) =>
+    moreCapabilities ? { capabilities: withCapabilities(capabilities ?? {}, moreCapabilities) } : {};
+  if (!inherit) {
+    const own = { ...given, env: given.env ?? [] } as OciProcess;
+    return { ...own, ...more(own.capabilities) };
+  }
   const { process: own } = await readOciConfig(record.bundle);
   const { apparmorProfile: _own, selinuxLabel: _label, ...kept } = own;
   return {
     ...kept,
     ...given,
+    ...more((kept as OciProcess).capabilities),
     env: [...(own.env ?? []), ...(given.env ?? [])],
     terminal: given.terminal ?? false,
   } as OciProcess;
+}
+
+/** As runc adds them. */
+function withCapabilities(own: Record<string, string[]>, more: string[]): Record<string, string[]> {
+  const sets = ['bounding', 'effective', 'permitted'].map((set) => [set, [...new Set([...(own[set] ?? []), ...more])]]);
+  return { ...own, ...Object.fromEntries(sets) };
 }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 const text = z.string().max(65_536);
 const path = z.string().min(1).max(4096);
-const signal = z.number().int().min(1).max(64);
+const signal = z.number().int().min(0).max(64);
 const pid = z.number().int().min(1).max(4_194_304);
 
 /** runc's rule for ids. */
@@ -23,6 +23,8 @@ const processSchema = z.looseObject({
   terminal: z.boolean().optional(),
   /** Made of flags: what it does not say is as the container's own process has it. */
   inherit: z.boolean().optional(),
+  /** Besides those that it, or the container's own process, has. */
+  moreCapabilities: z.array(z.string().max(64)).max(64).optional(),
   apparmorProfile: z.string().max(4096).optional(),
   selinuxLabel: z.string().max(4096).optional(),
 });

@@ -120,10 +120,15 @@ async function serve(context: OciContext, connection: LineConnection): Promise<v
 }
 
 function errorOf(context: OciContext, error: unknown): { reason: string; message: string } {
-  if (error instanceof SampanError) return { reason: error.reason, message: error.message };
+  const named = (message: string) => inCallersWords(context, message);
+  if (error instanceof SampanError) return { reason: error.reason, message: named(error.message) };
   context.log.error(
     { error: messageOf(error), stack: error instanceof Error ? error.stack : undefined },
     'a call failed',
   );
-  return { reason: 'InternalError', message: messageOf(error) };
+  return { reason: 'InternalError', message: named(messageOf(error)) };
 }
+
+/** Below, containers go by our keys; callers know them by their ids. */
+const inCallersWords = ({ records }: OciContext, message: string): string =>
+  message.replaceAll(/oci-[0-9a-f]{32}/g, (key) => records.all().find((one) => one.key === key)?.id ?? key);

@@ -173,6 +173,29 @@ test('kill, pause, resume, ps, events, list and update', async () => {
   assert.match((await call(['kill', 'f', '9'])).stderr, /not running/);
 });
 
+test('run is create, start and the wait for its end, of which nothing is left; --detach leaves it to run', async () => {
+  const directory = await bundle('run', 'echo "$A ran"; exit 4');
+  assert.deepEqual(await call(['run', '--bundle', directory, 'run']), { code: 4, stdout: '1 ran\n', stderr: '' });
+  assert.match((await call(['state', 'run'])).stderr, /container run does not exist/);
+  const lacking = await bundle('lacking', 'true', { process: { args: ['/no/such/program'], cwd: '/' } });
+  const failed = await call(['run', '--bundle', lacking, 'lacking']);
+  assert.equal(failed.code, 1);
+  assert.match(failed.stderr, /executable file not found/);
+  assert.match((await call(['state', 'lacking'])).stderr, /does not exist/);
+
+  const long = await bundle('long', 'sleep 30');
+  const script = `exec "$0" --root "${home}/root" run --bundle "${long}" --detach --pid-file "${home}/long.pid" long > /dev/null 2>&1`;
+  assert.equal((await command('sh', ['-c', script, program], { env: { SAMPAN_HOME: home } })).code, 0);
+  assert.equal((await stateOf('long')).status, 'running');
+  assert.equal((await call(['kill', 'long', '0'])).code, 0);
+  assert.match((await call(['pause', 'lacking'])).stderr, /container lacking does not exist/);
+  assert.equal((await call(['kill', 'long', 'KILL'])).code, 0);
+  await until('the end', async () => (await stateOf('long')).status === 'stopped', 5_000);
+  assert.match((await call(['kill', 'long', '0'])).stderr, /not running/);
+  assert.match((await call(['pause', 'long'])).stderr, /container long is stopped, not running/);
+  assert.match((await call(['--root', '/anywhere', '--version'])).stdout, /^sampan-runtime version/);
+});
+
 test('errors stand in the log in the form that was asked for', async () => {
   const log = join(home, 'errors.log');
   const result = await call(['--log', log, '--log-format', 'json', 'start', 'nobody']);
