@@ -117,7 +117,7 @@ export function imageStreams(runtime: Runtime): Streaming<cri.ImageService> {
 
 /** Why a method of the proto is not served; for those that are not named here the name alone has to do. */
 export const unserved: Record<string, string> = {
-  checkpointContainer: 'containers in a VM are not checkpointed',
+  checkpointContainer: 'containers are not checkpointed',
   checkpointPod: 'Pods are not checkpointed',
   restorePod: 'Pods are not restored from checkpoints',
   updatePodSandboxResources: "a Pod's machine does not change its size while it runs; make the Pod anew",

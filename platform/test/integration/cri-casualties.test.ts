@@ -61,6 +61,10 @@ describe('CRI over parts that die, sandboxes on the host', { skip: missingForCri
     assert.deepEqual(events.sort(), ends.sort());
     const ended = await containerOf(pod);
     assert.deepEqual([ended.state, ended.exitCode, ended.reason], [CONTAINER_EXITED, 137, 'Error']);
+    assert.match(
+      ended.message ?? '',
+      /^the Pod's machine on the host ended: its process died: its agent ended without a word$/,
+    );
     assert.equal((await sandboxOf(pod)).state, SANDBOX_NOTREADY);
     await fails(5, pod.exec(), status.FAILED_PRECONDITION);
     await fails(5, pod.create(), status.FAILED_PRECONDITION);

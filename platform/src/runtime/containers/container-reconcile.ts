@@ -38,7 +38,7 @@ async function compare(
   // One that is being made just now: its maker sees to it.
   if (record.state === 'creating' || record.state === 'exited') return;
   if (!guest) {
-    const message = "the VM's agent does not know this container any more";
+    const message = "the sandbox's agent does not know this container any more";
     const exit = { exitCode: unknownExit, reason: 'Error', message, finishedAtNanos: context.nowNanos() };
     // Its output is gone with it.
     void container.pump?.stop();

@@ -176,7 +176,9 @@ export class NamespaceMachine implements Machine {
       log.error({ machine: this.id, error: messageOf(error) }, 'a machine on the host does not die');
     }
     this.#watch?.destroy();
-    const words = (await this.consoleTail()).trim().split('\n').at(-1) ?? '';
+    const said = (await this.consoleTail()).trim().split('\n');
+    // What it says when all is well is no reason.
+    const words = said.findLast((line) => line !== 'sampan-agent: ready') ?? '';
     const message = (this.#ended ?? (words || 'its agent ended without a word')).slice(0, 1024);
     log.info({ machine: this.id, message }, 'machine is gone');
     this.#resolveExited({ kind: 'killed', message });

@@ -11,6 +11,7 @@ import { reconcileContainers } from '../../containers/container-reconcile.ts';
 import type { Context } from '../../context.ts';
 import { ContainerEventType } from '../../generated/cri.ts';
 import { type SandboxRecord, saveSandbox } from '../../records/sandbox-record.ts';
+import { handlerOf } from '../handlers.ts';
 import { AgentLink } from './agent-link.ts';
 import type { Sandbox } from './sandbox.ts';
 import { sandboxSetup } from './sandbox-setup.ts';
@@ -30,7 +31,7 @@ export function beginSandbox(context: Context, sandbox: Sandbox, machine: Machin
     onEvent: (event) => onAgentEvent(context, sandbox, event),
     onResumed: (agent: Agent) => reconcileContainers(context, sandbox, agent),
     onLost: (error) => {
-      const message = `the VM was ended because its agent was lost: ${messageOf(error)}`;
+      const message = `${machineWord(sandbox)} was ended because its agent was lost: ${messageOf(error)}`;
       void machineEnded(context, sandbox, { kind: 'killed', message });
       void context
         .vmm(sandbox.record.runtimeHandler)
@@ -65,7 +66,7 @@ function onAgentEvent(context: Context, sandbox: Sandbox, event: AgentEvent): vo
 /** A machine that went by itself takes its containers along. Idempotent. */
 export async function machineEnded(context: Context, sandbox: Sandbox, exit: MachineExit): Promise<void> {
   if (sandbox.stopping || sandbox.record.state !== 'ready') return;
-  const message = describeEnd(exit);
+  const message = describeEnd(machineWord(sandbox), exit);
   sandbox.record.state = 'notready';
   sandbox.record.message = message;
   context.log.warn({ sandboxId: sandbox.id, pod: sandbox.podName, kind: exit.kind }, message);
@@ -79,12 +80,15 @@ export async function machineEnded(context: Context, sandbox: Sandbox, exit: Mac
   emitEvent(context, sandbox, sandbox, ContainerEventType.CONTAINER_STOPPED_EVENT);
 }
 
-function describeEnd({ kind, message }: MachineExit): string {
+const machineWord = ({ record }: Sandbox) =>
+  handlerOf(record.runtimeHandler) === 'vm' ? 'the VM' : "the Pod's machine on the host";
+
+function describeEnd(machine: string, { kind, message }: MachineExit): string {
   const how = { halted: 'the guest powered off', panicked: 'the guest kernel panicked', killed: 'its process died' }[
     kind
   ];
   const words = message.slice(0, 1024).trim();
-  return `the VM ended: ${how}${words ? `: ${words}` : ''}`;
+  return `${machine} ended: ${how}${words ? `: ${words}` : ''}`;
 }
 
 /** Every container that has not exited does so now. */
