@@ -66,6 +66,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
    * `requested` is what the caller asked for. 0: at once. Absent: the kind has no grace, ever.
    */
   gracePeriodSeconds?(object: T, requested: number | undefined): number;
+  /** Objects go one by one: the collection takes no DELETE, as that of Namespace does not. */
+  singleDeletes?: boolean;
   /** In place, when a deletionTimestamp is first set: Namespace turns Terminating. */
   prepareDelete?(object: T): void;
   /**
@@ -82,6 +84,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
    * and the way back.
    */
   stored?: { read(object: T): T; write(object: T): T };
+  /** An update must say which resourceVersion it is of. */
+  conditionalUpdates?: boolean;
   /** The kind's OpenAPI v3 schema, where it is not one of generated/schemas.json. */
   openApiSchema?: object;
 }

@@ -53,6 +53,6 @@ describe('names', () => {
       "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
     ]);
     assert.deepEqual(dnsLabelProblems('a.b'), ['must not contain dots']);
-    assert.deepEqual(dnsLabelProblems('a'.repeat(64)), ['must be no more than 63 bytes']);
+    assert.deepEqual(dnsLabelProblems('a'.repeat(64)), ['must be no more than 63 characters']);
   });
 });

@@ -21,7 +21,7 @@ const patterns = {
   headerName: whole(headerName),
 };
 
-export const maxLengthMessage = (length: number) => `must be no more than ${length} bytes`;
+export const maxLengthMessage = (length: number) => `must be no more than ${length} characters`;
 export const rangeMessage = (low: number, high: number) => `must be between ${low} and ${high}, inclusive`;
 
 /** The tail that names examples and the pattern. */

@@ -88,6 +88,7 @@ function customKind({ spec }: CustomResourceDefinition, version: VersionSpec, st
         ...(scale.labelSelectorPath && { labelSelector: scale.labelSelectorPath }),
       },
     }),
+    conditionalUpdates: true,
     openApiSchema: resourceSchema(schema),
   };
 }

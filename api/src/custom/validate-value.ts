@@ -44,7 +44,8 @@ function visit(value: unknown, schema: CustomSchema, spot: Spot, to: Validation)
   const wanted = misfit(value, schema);
   if (wanted !== undefined) {
     const found = typeNameOf(value);
-    to.causes.push(invalid(field, found, `${field} in body must be of type ${wanted}: "${found}"`));
+    const message = `Invalid value: "${found}": ${field} in body must be of type ${wanted}: "${found}"`;
+    to.causes.push({ reason: 'FieldValueTypeInvalid', field, message });
     return;
   }
   if (value === null) return;

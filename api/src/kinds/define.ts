@@ -31,6 +31,7 @@ export interface KindDefinition<T extends KubeObject> {
   validateUpdate?(object: T, old: T, target: Target): Cause[];
   gracePeriodSeconds?: Kind<T>['gracePeriodSeconds'];
   prepareDelete?: Kind<T>['prepareDelete'];
+  singleDeletes?: boolean;
   extraFinalizers?: Kind<T>['extraFinalizers'];
   scale?: Kind<T>['scale'];
   claims?: Kind<T>['claims'];
@@ -58,7 +59,7 @@ export function defineKind<T extends KubeObject>(definition: KindDefinition<T>):
     prepareCreate: (object) => definition.prepareCreate?.(object),
     prepareUpdate: (object, old, target) => definition.prepareUpdate?.(object, old, target),
     validateCreate: (object) => [
-      ...validateMetadata(object.metadata, { namespaced: ref.namespaced, nameProblems }),
+      ...validateMetadata(object.metadata, { namespaced: ref.namespaced, nameProblems, qualifiedFinalizers: true }),
       ...(definition.validate?.(object) ?? []),
     ],
     validateUpdate: (object, old, target) => [
@@ -66,6 +67,7 @@ export function defineKind<T extends KubeObject>(definition: KindDefinition<T>):
       ...(definition.validateUpdate?.(object, old, target) ?? definition.validate?.(object) ?? []),
     ],
     ...(definition.gracePeriodSeconds && { gracePeriodSeconds: definition.gracePeriodSeconds }),
+    ...(definition.singleDeletes && { singleDeletes: true }),
     ...(definition.prepareDelete && { prepareDelete: definition.prepareDelete }),
     ...(definition.extraFinalizers && { extraFinalizers: definition.extraFinalizers }),
     ...(definition.scale && { scale: definition.scale }),

@@ -13,7 +13,7 @@ export const immutableMessage = 'field is immutable';
 
 export function validateMetadata(
   metadata: Metadata = {},
-  rule: { namespaced: boolean; nameProblems: NameRule },
+  rule: { namespaced: boolean; nameProblems: NameRule; qualifiedFinalizers?: boolean },
 ): Cause[] {
   const causes: Cause[] = [];
   const { name, generateName, namespace } = metadata;
@@ -28,7 +28,19 @@ export function validateMetadata(
     else
       causes.push(...dnsLabelProblems(namespace).map((problem) => invalid('metadata.namespace', namespace, problem)));
   } else if (namespace) causes.push(forbidden('metadata.namespace', 'not allowed on this type'));
+  if (rule.qualifiedFinalizers) causes.push(...unqualifiedFinalizers(metadata.finalizers, 'metadata.finalizers'));
   return [...causes, ...validateShared(metadata)];
+}
+
+const standardFinalizers = ['kubernetes', 'orphan', 'foregroundDeletion'];
+
+/** What kinds of Kubernetes' own ask of new objects, and custom kinds do not. */
+function unqualifiedFinalizers(finalizers: string[] = [], field: string): Cause[] {
+  const detail = 'name is neither a standard finalizer name nor is it fully qualified';
+  return finalizers.flatMap((name, i) => {
+    const isFine = name.includes('/') || standardFinalizers.includes(name) || qualifiedNameProblems(name).length > 0;
+    return isFine ? [] : [invalid(`${field}[${i}]`, name, detail)];
+  });
 }
 
 /** A prefix may end in the dash that stands before the suffix. */
@@ -85,11 +97,11 @@ function validateOwners(owners: Metadata['ownerReferences'] = [], field: string)
   const causes: Cause[] = [];
   let controller = '';
   for (const owner of owners) {
-    if (!owner.apiVersion || owner.apiVersion.endsWith('/')) {
+    if (!owner.apiVersion || owner.apiVersion.endsWith('/') || owner.apiVersion.split('/').length > 2) {
       causes.push(invalid(`${field}.apiVersion`, owner.apiVersion, 'version must not be empty'));
     }
     for (const part of ['kind', 'name', 'uid'] as const) {
-      if (!owner[part]) causes.push(invalid(`${field}.${part}`, owner[part] ?? '', 'must not be empty'));
+      if (!owner[part]) causes.push(invalid(`${field}.${part}`, owner[part] ?? '', `${part} must not be empty`));
     }
     if (owner.apiVersion === 'v1' && owner.kind === 'Event') {
       causes.push(invalid(field, owner, '/v1, Kind=Event is disallowed from being an owner'));

@@ -40,6 +40,7 @@ export const namespaceKind = defineKind<Namespace>({
   prepareDelete(namespace) {
     namespace.status = { ...namespace.status, phase: 'Terminating' };
   },
+  singleDeletes: true,
   extraFinalizers: (namespace) => namespace.spec?.finalizers ?? [],
 });
 

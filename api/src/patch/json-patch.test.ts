@@ -15,6 +15,7 @@ describe('JSON patch', () => {
     ['removes', { a: { b: 1, c: 2 } }, [{ op: 'remove', path: '/a/b' }], { a: { c: 2 } }],
     ['removes from a list', [1, 2, 3], [{ op: 'remove', path: '/1' }], [1, 3]],
     ['replaces', { a: [1, 2] }, [{ op: 'replace', path: '/a/0', value: { x: 1 } }], { a: [{ x: 1 }, 2] }],
+    ['replaces what is not there', { a: {} }, [{ op: 'replace', path: '/a/b', value: 1 }], { a: { b: 1 } }],
     ['moves', { a: { b: 1 } }, [{ op: 'move', from: '/a/b', path: '/c' }], { a: {}, c: 1 }],
     ['moves within a list', [1, 2, 3], [{ op: 'move', from: '/0', path: '/2' }], [2, 3, 1]],
     ['copies', { a: { b: [1] } }, [{ op: 'copy', from: '/a/b', path: '/c' }], { a: { b: [1] }, c: [1] }],
@@ -61,7 +62,7 @@ describe('JSON patch', () => {
   it('refuses what does not fit the document', () => {
     const misfits: object[][] = [
       [{ op: 'remove', path: '/x' }],
-      [{ op: 'replace', path: '/x', value: 1 }],
+      [{ op: 'replace', path: '/x/y', value: 1 }],
       [{ op: 'add', path: '/x/y', value: 1 }],
       [{ op: 'add', path: '/a/3', value: 1 }],
       [{ op: 'add', path: '/a/01', value: 1 }],

@@ -67,7 +67,9 @@ const operations: Record<string, (root: Root, operation: Operation) => void> = O
   add: (root: Root, { path, value }: Operation) => add(root, path, cloneJson(value)),
   remove: (root: Root, { path }: Operation) => remove(root, path),
   replace(root: Root, { path, value }: Operation) {
-    get(root, path);
+    const { parent } = path === '' ? {} : parentOf(root, path);
+    // As the library of kube-apiserver has it, a member that is not there is replaced all the same; RFC 6902 would refuse.
+    if (!isJsonObject(parent)) get(root, path);
     put(root, path, cloneJson(value));
   },
   move(root: Root, { path, from = '' }: Operation) {

@@ -49,7 +49,9 @@ export function operationsOf(kind: Kind, component: string): Paths {
     [base]: {
       get: operation(subject, 'list', listParameters),
       post: operation(subject, 'post', writeParameters),
-      delete: operation(subject, 'deletecollection', [...deleteParameters, ...listParameters]),
+      ...(!kind.singleDeletes && {
+        delete: operation(subject, 'deletecollection', [...deleteParameters, ...listParameters]),
+      }),
       parameters: scope,
     },
     [`${base}/{name}`]: {

@@ -91,7 +91,7 @@ describe('an object of a custom kind', () => {
     assert.deepEqual(causes.sort(), [
       ['spec.cronSpec', 'FieldValueInvalid'],
       ['spec.env[1]', 'FieldValueDuplicate'],
-      ['spec.image', 'FieldValueInvalid'],
+      ['spec.image', 'FieldValueTypeInvalid'],
       ['spec.mode', 'FieldValueNotSupported'],
       ['spec.replicas', 'FieldValueInvalid'],
       ['spec.tags[1]', 'FieldValueDuplicate'],
@@ -101,17 +101,19 @@ describe('an object of a custom kind', () => {
   });
 
   test('keeps status and everything else apart', async () => {
-    await post(tabs, tab('parts'));
-    const status = await send(
-      'PUT',
-      `${tabs}/parts/status`,
-      tab('parts', { replicas: 9 }, { status: { phase: 'Ready' } }),
-    );
+    const { resourceVersion } = (await post(tabs, tab('parts'))).json.metadata;
+    const ready = tab('parts', { replicas: 9 }, { status: { phase: 'Ready' } });
+    const unconditional = await send('PUT', `${tabs}/parts/status`, ready);
+    assert.equal(unconditional.status, 422, 'an update of a custom kind says of what');
+    const conditional = { ...ready, metadata: { ...ready.metadata, resourceVersion } };
+    const status = await send('PUT', `${tabs}/parts/status`, conditional);
     assert.equal(status.status, 200, status.text);
     assert.equal(status.json.spec.replicas, 1);
     assert.equal(status.json.status.phase, 'Ready');
     assert.equal(status.json.metadata.generation, 1);
-    const spec = await send('PUT', `${tabs}/parts`, tab('parts', { replicas: 3 }, { status: { phase: 'Lost' } }));
+    const lost = tab('parts', { replicas: 3 }, { status: { phase: 'Lost' } });
+    const now = { ...lost, metadata: { ...lost.metadata, resourceVersion: status.json.metadata.resourceVersion } };
+    const spec = await send('PUT', `${tabs}/parts`, now);
     assert.equal(spec.json.status.phase, 'Ready');
     assert.equal(spec.json.metadata.generation, 2);
   });

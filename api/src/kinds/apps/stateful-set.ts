@@ -5,9 +5,10 @@
 import type { StatefulSet, StatefulSetSpec } from 'kubernetes-types/apps/v1.js';
 import { resources } from '../../client.ts';
 import type { Cause } from '../../errors.ts';
-import { forbidden, invalid, required } from '../../field-errors.ts';
+import { forbidden, invalid, invalidFor, required } from '../../field-errors.ts';
 import { equalJson } from '../../json.ts';
 import type { Target } from '../../kind.ts';
+import { dnsLabelProblems } from '../../names.ts';
 import { ageCell, ageColumn, column, nameCell, nameColumn } from '../columns.ts';
 import { bumpGeneration, defineKind, splitSpecAndStatus } from '../define.ts';
 import { applyPodTemplateDefaults } from '../pod/template.ts';
@@ -88,6 +89,8 @@ function validateSpec(spec: StatefulSetSpec = {} as StatefulSetSpec): Cause[] {
     causes.push(invalid('spec.podManagementPolicy', podManagementPolicy, "must be 'OrderedReady' or 'Parallel'"));
   }
   causes.push(...validateUpdateStrategy(spec));
+  if (spec.serviceName)
+    causes.push(...invalidFor('spec.serviceName', spec.serviceName, dnsLabelProblems(spec.serviceName)));
   causes.push(
     ...nonNegative({
       'spec.replicas': spec.replicas,

@@ -54,13 +54,23 @@ export const ingressKind = defineKind<Ingress>({
     splitSpecAndStatus(ingress, old, target);
     bumpGeneration(ingress, old);
   },
-  validate: validateIngress,
+  validate: (ingress) => [...validateAnnotatedClass(ingress), ...validateIngress(ingress)],
+  validateUpdate: validateIngress,
 });
 
 function hostsOf({ spec }: Ingress): string {
   const hosts = (spec?.rules ?? []).map(({ host }) => host ?? '').filter(Boolean);
   if (hosts.length === 0) return '*';
   return hosts.slice(0, 3).join(',') + (hosts.length > 3 ? ` + ${hosts.length - 3} more...` : '');
+}
+
+/** Of new ones alone: older ones may say both, and differently. */
+function validateAnnotatedClass({ metadata, spec }: Ingress): Cause[] {
+  const annotated = metadata?.annotations?.['kubernetes.io/ingress.class'];
+  const { ingressClassName } = spec ?? {};
+  if (!annotated || !ingressClassName || annotated === ingressClassName) return [];
+  const why = 'must match `ingressClassName` when both are specified';
+  return [invalid('annotations.kubernetes.io/ingress.class', annotated, why)];
 }
 
 function validateIngress({ spec }: Ingress): Cause[] {

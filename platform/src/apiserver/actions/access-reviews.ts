@@ -59,7 +59,7 @@ export function accessReviews(authorizer: Authorizer): Action[] {
       resource: 'localsubjectaccessreviews',
       namespaced: true,
       kind: kind('LocalSubjectAccessReview'),
-      run: (call) => review(call, (spec) => namedUser(call, spec)),
+      run: (call) => review(call, (spec) => namedUser(call, within(call, spec))),
     },
     {
       ...base,
@@ -80,6 +80,14 @@ function parse<T>({ body }: ActionCall, schema: z.ZodType<T>): T {
   const parsed = schema.safeParse((body as { spec?: unknown }).spec ?? {});
   if (!parsed.success) throw badRequest(`${body.kind}: ${z.prettifyError(parsed.error)}`);
   return parsed.data;
+}
+
+/** Who may ask within a namespace asks of nothing outside. */
+function within({ body, namespace }: ActionCall, spec: ReviewSpec): ReviewSpec {
+  const asked = spec.resourceAttributes?.namespace;
+  if (!spec.resourceAttributes || asked === namespace) return spec;
+  const message = `Invalid value: ${JSON.stringify(asked ?? '')}: must match metadata.namespace`;
+  throw refuse(body.kind ?? '', 'spec.resourceAttributes.namespace', message);
 }
 
 function namedUser({ body }: ActionCall, { user, groups, uid, extra }: ReviewSpec): UserInfo {

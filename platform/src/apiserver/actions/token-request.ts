@@ -38,6 +38,7 @@ export function tokenRequest(tokens: ServiceAccountTokens): Action {
     async run(call) {
       const { context, namespace, name, body } = call;
       const spec = parseSpec(call);
+      checkPlace(call);
       await context.cache.fresh();
       const account = readerOf(context).get(ref, name, namespace);
       if (!account || namespace === undefined) throw notFound(ref, name);
@@ -67,6 +68,20 @@ function parseSpec({ body, name }: ActionCall) {
   const message = `Invalid value: ${seconds}: may not specify a duration ${limit}`;
   const cause: Cause = { reason: 'FieldValueInvalid', message, field: 'spec.expirationSeconds' };
   throw invalid({ group: 'authentication.k8s.io', kind: 'TokenRequest' }, name, [cause]);
+}
+
+/** What the body says of its name and namespace is the service account's. */
+function checkPlace({ body, name, namespace }: ActionCall): void {
+  const causes: Cause[] = [];
+  const check = (field: 'name' | 'namespace', wanted: string | undefined) => {
+    const given = body.metadata[field];
+    if (!given || given === wanted) return;
+    const message = `Invalid value: ${JSON.stringify(given)}: must match the service account ${field} if specified`;
+    causes.push({ reason: 'FieldValueInvalid', message, field: `metadata.${field}` });
+  };
+  check('name', name);
+  check('namespace', namespace);
+  if (causes.length > 0) throw invalid({ group: 'authentication.k8s.io', kind: 'TokenRequest' }, name, causes);
 }
 
 /** A node asks for tokens of its own Pods, and for no others (plugin NodeRestriction). */

@@ -4,7 +4,7 @@
  */
 import { badRequest } from '../meta/failures.ts';
 import { type Authorizer, demand } from './authorizer.ts';
-import { authenticated, serviceAccountUser, type UserInfo, unauthenticated } from './user.ts';
+import { anonymous, authenticated, serviceAccountUser, type UserInfo, unauthenticated } from './user.ts';
 
 const prefix = 'impersonate-';
 const extraPrefix = 'impersonate-extra-';
@@ -81,6 +81,8 @@ function userOf({ uid, groups, extra }: Wanted, name: string): UserInfo {
   const account = accountOf(name);
   // A service account is in its groups unless others are named.
   const implied = account && groups.length === 0 ? serviceAccountUser(account.namespace, account.name, '').groups : [];
+  const isNobody = name === anonymous.name && !groups.includes(authenticated);
+  if (isNobody) return { name, groups: [...new Set([...groups, unauthenticated])] };
   const all = groups.includes(unauthenticated) ? groups : [...new Set([...implied, ...groups, authenticated])];
   return { name, groups: all, ...(uid ? { uid } : {}), ...(Object.keys(extra).length > 0 ? { extra } : {}) };
 }

@@ -11,27 +11,39 @@ import { isTrue } from './request-info.ts';
 
 const maxManagerBytes = 128;
 
+/** What the query of a write is called (meta/v1). */
+const optionsKinds: Record<string, string> = {
+  POST: 'CreateOptions',
+  PUT: 'UpdateOptions',
+  PATCH: 'PatchOptions',
+  DELETE: 'DeleteOptions',
+};
+
 /** Throws Invalid for options Kubernetes would not take either. */
 export function callerOf(exchange: Exchange): Caller {
   const { query, user, request, warnings, notes } = exchange;
+  const kind = optionsKinds[request.method ?? ''] ?? 'UpdateOptions';
   const fieldValidation = query.get('fieldValidation') ?? 'Warn';
   if (!['Strict', 'Warn', 'Ignore'].includes(fieldValidation)) {
     throw optionError(
       'fieldValidation',
-      `Unsupported value: "${fieldValidation}": supported values: "Ignore", "Strict", "Warn"`,
+      `Unsupported value: "${fieldValidation}": supported values: "", "Ignore", "Strict", "Warn"`,
+      'FieldValueNotSupported',
+      kind,
     );
   }
   const fieldManager = query.get('fieldManager') ?? '';
-  if (Buffer.byteLength(fieldManager) > maxManagerBytes || /[^\p{L}\p{N}\p{P}\p{S} ]/u.test(fieldManager)) {
-    throw optionError(
-      'fieldManager',
-      `Invalid value: must be printable and at most ${maxManagerBytes} bytes`,
-      'FieldValueInvalid',
-    );
+  if (Buffer.byteLength(fieldManager) > maxManagerBytes) {
+    const message = `Too long: may not be more than ${maxManagerBytes} bytes`;
+    throw optionError('fieldManager', message, 'FieldValueTooLong', kind);
+  }
+  if (/[^\p{L}\p{N}\p{P}\p{S} ]/u.test(fieldManager)) {
+    const message = `Invalid value: ${JSON.stringify(fieldManager)}: must be printable`;
+    throw optionError('fieldManager', message, 'FieldValueInvalid', kind);
   }
   return {
     user,
-    dryRun: isDryRun(query.getAll('dryRun')),
+    dryRun: isDryRun(query.getAll('dryRun'), kind),
     fieldManager: fieldManager || managerFrom(request),
     fieldValidation: fieldValidation as FieldValidation,
     warn: (text) => warnings.add(text),
@@ -58,10 +70,11 @@ export function applierOf(exchange: Exchange): { caller: Caller; force: boolean 
   return { caller: callerOf(exchange), force: isTrue(query.get('force')) };
 }
 
-function isDryRun(values: string[]): boolean {
+function isDryRun(values: string[], kind: string): boolean {
   const asked = values.filter((value) => value !== '');
   if (asked.some((value) => value !== 'All')) {
-    throw optionError('dryRun', `Unsupported value: "${asked.join(',')}": supported values: "All"`);
+    const message = `Unsupported value: []string{${asked.map((value) => JSON.stringify(value)).join(', ')}}: supported values: "All"`;
+    throw optionError('dryRun', message, 'FieldValueNotSupported', kind);
   }
   return asked.length > 0;
 }
@@ -71,7 +84,7 @@ function managerFrom(request: IncomingMessage): string {
   return (request.headers['user-agent'] ?? '').split('/')[0]?.slice(0, maxManagerBytes) || 'unknown';
 }
 
-function optionError(field: string, message: string, reason = 'FieldValueNotSupported', kind = 'UpdateOptions') {
+function optionError(field: string, message: string, reason: string, kind: string) {
   return invalid({ group: 'meta.k8s.io', kind }, '', [{ reason, message, field }]);
 }
 

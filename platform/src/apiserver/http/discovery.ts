@@ -185,7 +185,7 @@ function resourcesOf(kind: Kind): Resource[] {
       name: resource,
       singular: kind.singular,
       kind: self,
-      verbs: allVerbs,
+      verbs: kind.singleDeletes ? allVerbs.filter((verb) => verb !== 'deletecollection') : allVerbs,
       shortNames: kind.shortNames,
       categories: kind.categories,
     },

@@ -60,7 +60,10 @@ export async function handleResource(parts: ResourceParts, exchange: Exchange, i
 }
 
 export function attributesOf({ user, query }: Exchange, info: ResourceRequest): Attributes {
-  const { verb, group, version, resource, subresource, namespace = '' } = info;
+  const { verb, group, version, resource, subresource } = info;
+  // A namespace lies in itself: who is given rights within it may be given some to it.
+  const isNamespace = group === '' && resource === 'namespaces';
+  const namespace = info.namespace ?? (isNamespace ? info.name : '');
   const fieldSelector = query.get('fieldSelector') ?? undefined;
   const name = info.name || namedBy(fieldSelector);
   return { user, verb, group, version, resource, subresource, namespace, name, fieldSelector };
@@ -187,6 +190,7 @@ async function handleCollection(call: Call, kind: Kind): Promise<void> {
       return show(call, kind, await create(context, { kind, namespace, body, caller: callerOf(exchange) }), 201);
     }
     case 'deletecollection': {
+      if (kind.singleDeletes) throw methodNotAllowed(kind.ref);
       const { dryRun, ...options } = deleteOptionsOf(exchange.query, await optionalBodyOf(call));
       const caller = callerOf(exchange);
       caller.dryRun ||= dryRun;

@@ -33,6 +33,8 @@ function fieldOf(kind: Kind, path: string): (object: KubeObject) => string {
   if (path === 'metadata.name') return (object) => object.metadata?.name ?? '';
   if (path === 'metadata.namespace' && kind.ref.namespaced) return (object) => object.metadata?.namespace ?? '';
   const field = Object.hasOwn(kind.selectableFields, path) ? kind.selectableFields[path] : undefined;
-  if (!field) throw badRequest(`field label not supported: ${path}`);
-  return field;
+  if (field) return field;
+  // Kinds with fields of their own have words of their own for it.
+  if (Object.keys(kind.selectableFields).length > 0) throw badRequest(`field label not supported: ${path}`);
+  throw badRequest(`"${path}" is not a known field selector: only "metadata.name", "metadata.namespace"`);
 }

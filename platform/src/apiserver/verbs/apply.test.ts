@@ -176,7 +176,7 @@ describe('apply', () => {
     const unknown = { ...config('bad', {}), dataa: {} };
     assert.equal(
       (await failure(apply('a', unknown))).message,
-      'failed to create typed patch object (default/bad; v1, Kind=ConfigMap): .dataa: field not declared in schema',
+      'failed to create typed patch object (default/bad; /v1, Kind=ConfigMap): .dataa: field not declared in schema',
     );
     const twice = { ...testPod('bad'), spec: { containers: [{ name: 'a' }, { name: 'a' }] } };
     assert.match(
@@ -184,7 +184,7 @@ describe('apply', () => {
       /: \.spec\.containers: duplicate entries for key \[name="a"\]$/,
     );
     const other = { ...config('bad', {}), kind: 'Secret' };
-    assert.equal((await failure(apply('a', other))).message, 'invalid object type: v1, Kind=Secret');
+    assert.equal((await failure(apply('a', other))).message, 'invalid object type: /v1, Kind=Secret');
   });
 });
 

@@ -113,7 +113,7 @@ function checkConfiguration({ place, configuration }: ApplyRequest): Stored {
   if (!isObject(configuration)) throw badRequest('error decoding YAML: the applied configuration is no object');
   const object = copyOf(configuration) as unknown as Stored;
   if (object.apiVersion !== apiVersionOf(kind.ref) || object.kind !== kind.kind) {
-    throw badRequest(`invalid object type: ${object.apiVersion ?? ''}, Kind=${object.kind ?? ''}`);
+    throw badRequest(`invalid object type: ${grouped(object.apiVersion)}, Kind=${object.kind ?? ''}`);
   }
   object.metadata ??= {};
   if (!isObject(object.metadata)) throw badRequest('metadata must be an object');
@@ -124,8 +124,14 @@ function checkConfiguration({ place, configuration }: ApplyRequest): Stored {
   settlePlace(object, place, place.name);
   const problem = structureProblem(kind, object);
   if (!problem) return canonicalConfiguration(kind, object);
-  const subject = `${place.namespace ? `${place.namespace}/` : ''}${place.name}; ${object.apiVersion}, Kind=${kind.kind}`;
+  const subject = `${place.namespace ?? ''}/${place.name}; ${grouped(object.apiVersion)}, Kind=${kind.kind}`;
   throw badRequest(`failed to create typed patch object (${subject}): ${problem}`);
+}
+
+/** `/v1` for the core group, as Go prints a GroupVersionKind. */
+function grouped(apiVersion: unknown): string {
+  const text = typeof apiVersion === 'string' ? apiVersion : '';
+  return text.includes('/') ? text : `/${text}`;
 }
 
 function structureProblem(kind: Kind, object: Stored): string | undefined {

@@ -13,7 +13,7 @@ import { claimWrites } from './claims.ts';
 import { admissionRequest, type Caller, read, type VerbContext } from './context.ts';
 import { decodeObject } from './decode.ts';
 import { ownersAfter, setOwners, takeOwners } from './managed-fields.ts';
-import { settlePlace, stampCreate } from './system-fields.ts';
+import { dropDoubledOwners, settlePlace, stampCreate } from './system-fields.ts';
 
 export interface CreateRequest {
   kind: Kind;
@@ -52,6 +52,7 @@ async function attemptCreate(
   const object = decodeObject(kind, request.body, caller);
   settlePlace(object, { kind, namespace }, undefined);
   stampCreate(object, nowMs);
+  dropDoubledOwners(object, caller);
   const given = takeOwners(object);
   kind.applyDefaults(object);
   const owners =

@@ -1,14 +1,24 @@
 /** From a request's body to an object of the kind it is meant to be, with unknown fields refused, told or dropped. */
+import { isReason } from '@sampan/api/errors.ts';
 import type { Kind } from '@sampan/api/kind.ts';
 import { doubledFieldsOf } from '../meta/doubled-fields.ts';
-import { badRequest } from '../meta/failures.ts';
+import { badRequest, invalid } from '../meta/failures.ts';
 import { apiVersionOf, stampType } from '../meta/kinds.ts';
 import { copyOf, isObject, type Stored } from '../meta/object.ts';
 import type { Caller } from './context.ts';
 
+/** Characters of an object that an answer shows back. */
+const maxEchoed = 4096;
+
 /** A private copy of `body` that has metadata and a type. Throws BadRequest in the API server's words. */
 export function decodeObject(kind: Kind, body: unknown, caller: Caller): Stored {
   if (!isObject(body)) throw badRequest(`the object provided is unrecognized (must be of type ${kind.kind})`);
+  // For its own kinds the API server knows what the path stands for; an object of a custom kind must say what it is.
+  const missing = kind.openApiSchema && (!body.kind ? 'Kind' : !body.apiVersion ? 'apiVersion' : undefined);
+  if (missing) {
+    const why = `Object '${missing}' is missing in '${JSON.stringify(body).slice(0, maxEchoed)}'`;
+    throw badRequest(`the object provided is unrecognized (must be of type ${kind.kind}): ${why}`);
+  }
   const object = copyOf(body);
   const expected = apiVersionOf(kind.ref);
   if (object.apiVersion && object.apiVersion !== expected) {
@@ -28,6 +38,29 @@ export function decodeObject(kind: Kind, body: unknown, caller: Caller): Stored 
     doubled: doubledFieldsOf(body),
   });
   return object as unknown as Stored;
+}
+
+/**
+ * What a patch made of an object, as one of its kind. It was not a body: what is wrong with it is Invalid, with `patch` as the field
+ * (apiserver/pkg/endpoints/handlers patch.go).
+ */
+export function decodePatched(kind: Kind, patched: unknown, patch: unknown, caller: Caller): Stored {
+  const doubled = isObject(patch) || Array.isArray(patch) ? doubledFieldsOf(patch) : [];
+  const told = doubled.map((path) => `${Array.isArray(patch) ? 'json patch ' : ''}duplicate field "${path}"`);
+  try {
+    const object = decodeObject(kind, patched, caller);
+    if (told.length > 0 && caller.fieldValidation === 'Strict')
+      throw badRequest(`strict decoding error: ${told.join(', ')}`);
+    if (caller.fieldValidation === 'Warn') for (const text of told) caller.warn(text);
+    return object;
+  } catch (error) {
+    if (!isReason(error, 'BadRequest')) throw error;
+    const why = error.message.replace(/^.*? cannot be handled as a \w+: /, '');
+    const { metadata, ...rest } = (isObject(patched) ? patched : {}) as unknown as Stored;
+    const shown = JSON.stringify({ ...rest, metadata: { ...metadata, managedFields: undefined } }).slice(0, maxEchoed);
+    const message = `Invalid value: ${JSON.stringify(shown)}: ${why}`;
+    throw invalid({ group: '', kind: '' }, '', [{ reason: 'FieldValueInvalid', message, field: 'patch' }]);
+  }
 }
 
 interface Structure {

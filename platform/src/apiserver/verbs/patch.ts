@@ -8,7 +8,7 @@ import { checkDepth } from '../meta/depth.ts';
 import { badRequest } from '../meta/failures.ts';
 import type { Stored } from '../meta/object.ts';
 import type { Caller, Place, VerbContext } from './context.ts';
-import { decodeObject } from './decode.ts';
+import { decodePatched } from './decode.ts';
 import { withoutOwners } from './managed-fields.ts';
 import { rewrite } from './rewrite.ts';
 import { settlePlace } from './system-fields.ts';
@@ -54,7 +54,10 @@ export function patch(context: VerbContext, request: PatchRequest): Promise<Stor
     const patched = apply(before, request.patch, place.kind);
     // Patch upon patch an object could go deeper than any body may.
     checkDepth(patched);
-    const object = decodeObject(place.kind, patched, caller);
+    if (!patched?.metadata?.name) {
+      throw badRequest(`the name of the object (${place.name} based on URL) was undeterminable: name must be provided`);
+    }
+    const object = decodePatched(place.kind, patched, request.patch, caller);
     settlePlace(object, place, place.name);
     return object;
   };

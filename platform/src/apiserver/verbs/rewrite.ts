@@ -11,7 +11,7 @@ import type { Stored } from '../meta/object.ts';
 import { admissionRequest, type Caller, type Place, type VerbContext } from './context.ts';
 import { ownersAfter, setOwners, takeOwners } from './managed-fields.ts';
 import { put, remove, withCurrent } from './races.ts';
-import { stampUpdate } from './system-fields.ts';
+import { dropDoubledOwners, stampUpdate } from './system-fields.ts';
 
 export interface Rewrite {
   place: Place;
@@ -43,6 +43,7 @@ async function attemptRewrite(context: VerbContext, options: Attempt, current: S
   const object = await options.change(current);
   checkPreconditions(place, object, current);
   stampUpdate(object, current);
+  dropDoubledOwners(object, caller);
   const given = takeOwners(object);
   kind.applyDefaults(object);
   // As it was asked for: what admission and the kind do to it, no manager owns.

@@ -1,10 +1,11 @@
 /** The parts of metadata that the server writes and clients do not. */
 import type { KubeObject } from '@sampan/api/client.ts';
+import { equalJson } from '@sampan/api/json.ts';
 import { toTime } from '../../base/clock.ts';
 import { nameSuffix, newUid } from '../../base/ids.ts';
 import { badRequest } from '../meta/failures.ts';
 import type { Stored } from '../meta/object.ts';
-import type { Place } from './context.ts';
+import type { Caller, Place } from './context.ts';
 
 /** Room for the suffix within the 63 bytes of a DNS label (apiserver/pkg/storage/names). */
 const maxGeneratedBase = 58;
@@ -23,6 +24,18 @@ export function settlePlace(object: Stored, place: Omit<Place, 'name'>, name: st
     throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`);
   }
   metadata.name = name;
+}
+
+/** An owner that is named twice in the same words counts once; the client is told (apiserver/pkg/endpoints/handlers dedupOwnerReferences). */
+export function dropDoubledOwners({ metadata }: Stored, caller: Caller): void {
+  const owners = metadata.ownerReferences ?? [];
+  const kept = owners.filter((owner, i) => owners.findIndex((other) => equalJson(other, owner)) === i);
+  if (kept.length === owners.length) return;
+  const doubled = owners.filter((owner) => !kept.includes(owner)).map(({ uid }) => uid);
+  metadata.ownerReferences = kept;
+  caller.warn(
+    `.metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${[...new Set(doubled)].join(', ')}`,
+  );
 }
 
 export function stampCreate(object: Stored, nowMs: number): void {

@@ -335,7 +335,7 @@ describe('list', () => {
     assert.deepEqual(names(some), ['c3']);
     await assert.rejects(
       api.client.list(configmaps, { fieldSelector: 'data.a=1' }),
-      refuses('BadRequest', 'field label not supported: data.a'),
+      refuses('BadRequest', '"data.a" is not a known field selector: only "metadata.name", "metadata.namespace"'),
     );
   });
 

@@ -28,6 +28,7 @@ export function validateContainers(pod: Pod): Cause[] {
   const names = new Set<string>();
   return [
     ...(containers.length === 0 ? [required('spec.containers')] : []),
+    ...doubledHostPorts(containers),
     ...containers.flatMap((container, i) => {
       const at = `spec.containers[${i}]`;
       return [
@@ -97,6 +98,21 @@ function validatePorts(ports: ContainerPort[] = [], field: string): Cause[] {
     if (port.hostPort) causes.push(...invalidFor(`${at}.hostPort`, port.hostPort, portNumberProblems(port.hostPort)));
     return [...causes, ...checkEnum(`${at}.protocol`, port.protocol, protocols)];
   });
+}
+
+/** Two containers of a Pod cannot have one port of the host. */
+function doubledHostPorts(containers: Container[]): Cause[] {
+  const taken = new Set<string>();
+  return containers.flatMap(({ ports = [] }, i) =>
+    ports.flatMap(({ hostPort, hostIP = '', protocol = '' }, k) => {
+      const text = `${protocol}/${hostIP}/${hostPort}`;
+      if (!hostPort || !taken.has(text)) {
+        taken.add(text);
+        return [];
+      }
+      return [duplicate(`spec.containers[${i}].ports[${k}].hostPort`, text)];
+    }),
+  );
 }
 
 function graceOf(pod: Pod): number {

@@ -32,8 +32,8 @@ export function validateScheduling(spec: Gated): Cause[] {
   ];
 }
 
-export function validateTolerations(tolerations: Toleration[] = []): Cause[] {
-  return tolerations.flatMap((toleration, i) => validateToleration(toleration, `spec.tolerations[${i}]`));
+export function validateTolerations(tolerations: Toleration[] = [], field = 'spec.tolerations'): Cause[] {
+  return tolerations.flatMap((toleration, i) => validateToleration(toleration, `${field}[${i}]`));
 }
 
 function validateToleration(

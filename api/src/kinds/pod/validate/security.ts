@@ -5,7 +5,8 @@ import { duplicate, invalid, notSupported, required } from '../../../field-error
 import { rangeMessage } from '../../../names.ts';
 import { checkDescendingPath } from './paths.ts';
 
-const maxId = 0xffffffff;
+/** validation.IsValidUserID: less than the kernel would take. */
+const maxId = 0x7fffffff;
 const sysctlPattern = '^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$';
 const maxSysctlLength = 253;
 const profileTypes = ['Localhost', 'RuntimeDefault', 'Unconfined'];

@@ -145,8 +145,8 @@ const cases: [what: string, spec: object, said: string[]][] = [
       },
     },
     [
-      'securityContext.fsGroup: Invalid value: 4294967296: must be between 0 and 4294967295, inclusive',
-      'securityContext.runAsUser: Invalid value: -1: must be between 0 and 4294967295, inclusive',
+      'securityContext.fsGroup: Invalid value: 4294967296: must be between 0 and 2147483647, inclusive',
+      'securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive',
       'securityContext.sysctls[1].name: Duplicate value: "net.a"',
       'securityContext.seccompProfile.localhostProfile: Invalid value: "x": can only be set when seccomp type is Localhost',
     ],
