@@ -1,9 +1,11 @@
 /** Debian's Podman and conmon over `sampan-runtime`: each container, or each Podman pod, in a VM. */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { instanceFromEnvironment } from '../../src/base/config.ts';
+import { CgroupTree } from './support/cgroup-tree.ts';
 import { vmmPids } from './support/instance.ts';
 import { missingForPodman, PodmanLab, podmanRunFlags } from './support/podman-lab.ts';
 import { demoImage } from './support/pods.ts';
@@ -142,6 +144,25 @@ test(
     assert.equal(machines(), 0);
   },
 );
+
+test('privileges, sizes and places that a user asks for are those of the machine', options, async () => {
+  const run = (flags: string[], script: string) =>
+    podman('run', '--rm', ...flags, ...podmanRunFlags, demoImage, 'sh', '-c', script);
+  assert.equal(await run(['--privileged'], 'mount -t tmpfs none /tmp && echo mounted'), 'mounted\n');
+  const shm = "df /dev/shm | tail -1 | awk '{ print $2 }'; ls -ld /dev/shm";
+  assert.match(await run(['--shm-size', '3m'], shm), /^3072\ndrwxrwxrwt /);
+  assert.equal(await run(['--uts', 'host'], 'hostname'), `${hostname()}\n`);
+  assert.equal(await run(['--systemd', 'always'], 'mkdir /sys/fs/cgroup/x && echo made'), 'made\n');
+
+  await using tree = await CgroupTree.make();
+  const parent = ['--cgroup-parent', tree.path];
+  await podman('run', '-d', '--name', 'placed', ...parent, ...podmanRunFlags, demoImage, 'sleep', '1000');
+  const [machine] = vmmPids(instanceFromEnvironment({ ...lab.env, SAMPAN_HOME: join(lab.home, 'runtime') }));
+  const place = tree.groups().find((name) => /^libpod-[0-9a-f]{64}$/.test(name));
+  assert.ok((await tree.members(join(tree.path, place ?? ''))).includes(machine!), `${machine} is not in ${place}`);
+  await podman('rm', '-f', '-t', '0', 'placed');
+  await until('its group has gone', async () => !tree.groups().some((name) => name.includes('libpod-')), 10_000);
+});
 
 test('kube play runs a Pod in one machine', options, async () => {
   // A first process that obeys SIGTERM: stopping need not wait.
