@@ -21,5 +21,6 @@ test('a path that leads out, is a directory or cannot be a file is refused in wo
     ['main/', /is a directory/],
     ['x'.repeat(256), /over 255 bytes/],
   ];
+  assert.throws(() => of('0.log', 'logs/web'), { reason: 'Invalid', message: /not absolute: logs\/web/ });
   for (const [path, message] of words) assert.throws(() => of(path), { reason: 'Invalid', message });
 });

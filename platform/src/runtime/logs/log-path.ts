@@ -1,5 +1,5 @@
 /** Where a container's log is: CRI's log_path, which is relative to the sandbox's log_directory. Pure. */
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 import type * as cri from '../generated/cri.ts';
 
@@ -14,6 +14,8 @@ export function logPathOf(sandbox: cri.PodSandboxConfig, { logPath, metadata }: 
       `container ${metadata?.name}: logPath ${JSON.stringify(logPath.slice(0, 300))} ${why}`,
     );
   };
+  if (!isAbsolute(sandbox.logDirectory))
+    refuse(`is beneath a logDirectory that is not absolute: ${sandbox.logDirectory}`);
   const names = logPath.split('/');
   if (names.includes('..')) refuse("leads out of the sandbox's logDirectory");
   if (logPath.includes('\0')) refuse('has a zero byte');

@@ -31,7 +31,7 @@ export function beginSandbox(context: Context, sandbox: Sandbox, machine: Machin
     onEvent: (event) => onAgentEvent(context, sandbox, event),
     onResumed: (agent: Agent) => reconcileContainers(context, sandbox, agent),
     onLost: (error) => {
-      const message = `${machineWord(sandbox)} was ended because its agent was lost: ${messageOf(error)}`;
+      const message = `it was ended because its agent was lost: ${messageOf(error)}`;
       void machineEnded(context, sandbox, { kind: 'killed', message });
       void context
         .vmm(sandbox.record.runtimeHandler)

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { hostname } from 'node:os';
 import { test } from 'node:test';
+import { NamespaceMode } from '../../generated/cri.ts';
 import type { SandboxRecord } from '../../records/sandbox-record.ts';
 import { Sandbox } from './sandbox.ts';
 
@@ -11,4 +13,7 @@ test('a Pod that asks for no host name gets its own as far as a host may be call
   assert.equal(hostnameOf({ metadata: { ...metadata, name: 'pod' } }), 'pod');
   assert.equal(hostnameOf({ metadata: { ...metadata, name: `${'p'.repeat(61)}-.pod` } }), 'p'.repeat(61));
   assert.equal(hostnameOf({}), 'localhost');
+  const linux = { securityContext: { namespaceOptions: { network: NamespaceMode.NODE } } };
+  assert.equal(hostnameOf({ metadata: { ...metadata, name: 'pod' }, linux }), hostname());
+  assert.equal(hostnameOf({ hostname: 'asked', linux }), 'asked');
 });

@@ -1,6 +1,8 @@
 /** A sandbox as the runtime holds it: its record and, while it is ready, its machine, the link to its agent and what it mounted. */
+import { hostname as hostName } from 'node:os';
 import type { Machine } from '../../../vmm/vmm.ts';
 import type { Container } from '../../containers/container.ts';
+import { NamespaceMode } from '../../generated/cri.ts';
 import type { SandboxRecord } from '../../records/sandbox-record.ts';
 import type { VolumeSync } from '../../volumes/volume-sync.ts';
 import type { AgentLink } from './agent-link.ts';
@@ -36,7 +38,9 @@ export class Sandbox {
 
   /** The Pod's name where none is asked for, which may be longer than a host's: cut to a DNS label, as kubelet cuts it. */
   get hostname(): string {
-    const { hostname, metadata } = this.record.config;
+    const { hostname, metadata, linux } = this.record.config;
+    // CRI: empty only where the network is the host's, which has a name.
+    if (!hostname && linux?.securityContext?.namespaceOptions?.network === NamespaceMode.NODE) return hostName();
     return hostname || metadata?.name?.slice(0, 63).replace(/[-.]+$/, '') || 'localhost';
   }
 }
