@@ -10,19 +10,24 @@ const program = `
   let buffers = Array.from({ length: 20_000 }, () => new ArrayBuffer(3_000));
   buffers = buffers.filter((_, index) => index % 100 === 0);
   gc();
-  await delay(300);
   const before = heapMib();
-  trimMalloc();
-  trimMalloc();
-  const after = heapMib();
+  let after = before;
+  // What is collected is freed by other threads, in their time.
+  for (let tries = 0; tries < 50 && after > before / 3; tries++) {
+    await delay(100);
+    trimMalloc();
+    after = heapMib();
+  }
   buffers.at(-1).resizable;
   process.stdout.write(JSON.stringify({ before, after }));
 `;
 
 test('what was freed beneath something that lives goes back to the system', () => {
-  const environment = { ...process.env, MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '65536' };
+  const env = { ...process.env, MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '65536' };
   const args = ['--expose-gc', '--disable-warning=ExperimentalWarning', '--input-type=module', '--eval', program];
-  const { before, after } = JSON.parse(execFileSync(process.execPath, args, { env: environment, encoding: 'utf8' }));
+  const { before, after } = JSON.parse(
+    execFileSync(process.execPath, args, { env, encoding: 'utf8', timeout: 30_000 }),
+  );
   assert.ok(before > 40, `malloc held ${before} MiB`);
   assert.ok(after < before / 3, `of ${before} MiB ${after} are left`);
 });

@@ -35,14 +35,15 @@ const { port } = await server.listen([{ host: '127.0.0.1', port: 0 }]);
 const url = `https://127.0.0.1:${port}`;
 const kubeconfig = join(home, 'admin.kubeconfig');
 await writeAdminKubeconfig({ pki, server: url, path: kubeconfig });
-process.stdout.write(`${JSON.stringify({ url, kubeconfig })}\n`);
 
+// Before anybody hears of it: who stops it at once is waited for, and the lease given back.
 process.on('SIGTERM', async () => {
   await controllers?.close();
   await server.close();
   await store.close();
   process.exit(0);
 });
+process.stdout.write(`${JSON.stringify({ url, kubeconfig })}\n`);
 
 /** Loaded only when they are wanted: without them this is a bare API server. */
 async function electable() {
