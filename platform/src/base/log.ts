@@ -9,11 +9,16 @@ export interface Logger {
   child(fields: object): Logger;
 }
 
+/** What is kept of a log that cannot be written now (its disk is full), in bytes; the rest is lost, and nothing else is. */
+const maxUnwritten = 256 * 1024;
+
 export function createLogger(options: { level?: string; file?: string } = {}): Logger {
-  const destination: DestinationStream = options.file
-    ? pino.destination({ dest: options.file, sync: true, mkdir: true })
-    : pino.destination({ dest: 2, sync: true });
-  return pino({ level: options.level ?? 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const where = options.file ? { dest: options.file, mkdir: true } : { dest: 2 };
+  const destination = pino.destination({ ...where, sync: true, maxLength: maxUnwritten });
+  // What could not be written is tried again with the next line: a log is no reason to end.
+  destination.on('error', () => {});
+  const stream: DestinationStream = destination;
+  return pino({ level: options.level ?? 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime }, stream);
 }
 
 /** For tests. */
