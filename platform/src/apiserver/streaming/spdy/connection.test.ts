@@ -14,6 +14,7 @@ import {
   frameTypes,
   pingFrame,
   resetFrame,
+  synReplyFrame,
   windowUpdateFrame,
 } from './frames.ts';
 import { HeaderWriter } from './headers.ts';
@@ -247,4 +248,15 @@ test('noise ends the connection and nothing else', async () => {
     lab.peer.socket.end(noise);
     await until(() => lab.connection.closed.aborted, 'it has ended');
   }
+});
+
+test('what came right before the other end hung up is read', async () => {
+  const [here, there] = duplexPair();
+  // As a socket that is closed both ways.
+  here.once('end', () => here.destroy());
+  const client = new SpdyConnection({ duplex: here, log: silentLogger, clock: systemClock });
+  const { readable } = client.open([['streamtype', 'error']]);
+  const reply = synReplyFrame(1, new HeaderWriter().write([]));
+  there.end(Buffer.concat([reply, dataFrame(1, Buffer.from('last words'), true)]));
+  assert.equal(await textOf(readable), 'last words');
 });

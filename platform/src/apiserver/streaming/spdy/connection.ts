@@ -65,13 +65,18 @@ export class SpdyConnection implements StreamHost {
   #wakeReadLoop: (() => void) | undefined;
   #wakeWriters: (() => void)[] = [];
   #goingAway = false;
+  /** The duplex is closed; what came before may still be on its way to the streams, which are told of the end behind it. */
+  #hungUp = false;
 
   constructor(options: SpdyConnectionOptions) {
     this.#options = options;
     this.#duplex = options.duplex;
     this.#duplex.on('drain', () => this.#wakeAllWriters());
     this.#duplex.on('error', () => {});
-    this.#duplex.once('close', () => this.#onClosed());
+    this.#duplex.once('close', () => {
+      this.#hungUp = true;
+      this.#wakeReadLoop?.();
+    });
     void this.#serve();
     void this.#keepAlive();
   }
@@ -118,7 +123,7 @@ export class SpdyConnection implements StreamHost {
       if (this.#options.head?.length) await this.#receive(this.#options.head);
       for await (const chunk of this.#duplex) await this.#receive(chunk as Buffer);
     } catch (error) {
-      if (!this.#closed.signal.aborted) {
+      if (!this.#hungUp) {
         this.#options.log.debug({ error: messageOf(error) }, 'SPDY connection failed');
         this.#sendGoAway(goAwayCodes.protocolError);
       }
@@ -132,7 +137,7 @@ export class SpdyConnection implements StreamHost {
       if (part.kind === 'data') this.#onData(part);
       else await this.#onControl(part);
     }
-    while (this.#isFull() && !this.#closed.signal.aborted) {
+    while (this.#isFull() && !this.#hungUp) {
       await new Promise<void>((resolve) => {
         this.#wakeReadLoop = resolve;
       });
@@ -290,9 +295,8 @@ export class SpdyConnection implements StreamHost {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort();
     this.#headerReader.close();
-    const gone = new SampanError('ServiceUnavailable', 'the client is gone');
+    const gone = new SampanError('ServiceUnavailable', `the ${this.#options.onStream ? 'client' : 'server'} is gone`);
     for (const stream of [...this.#streams.values()]) stream.fail(gone);
     this.#wakeAllWriters();
-    this.#wakeReadLoop?.();
   }
 }
