@@ -14,6 +14,7 @@ use crate::container::State;
 use crate::crun;
 use crate::entry::{self, enter, Entered};
 use crate::failure::{Context, Failure, Outcome};
+use crate::host::{bounds, capabilities};
 use crate::input::{Input, InputKind};
 use crate::reactor::{Key, Source, READ};
 use crate::session::{Kind, Session};
@@ -33,7 +34,7 @@ impl Agent {
             return Err(Failure::precondition(format!("container {} is {}, not running", id, container.state_name())));
         }
         let tty = params::flag(call, "tty");
-        let process = process_of(&container.process, call, tty)?;
+        let process = self.process_in(&container.process, call, tty)?;
         fs::create_dir_all(DIRECTORY).context(|| format!("make {}", DIRECTORY))?;
         let files = crun::Files::new(Path::new(DIRECTORY), &stream.to_string());
         let mut session = Session::new(Kind::Process { pid: 0, files }, caller, Input::new(InputKind::Terminal, None));
@@ -60,6 +61,16 @@ impl Agent {
             self.session_started(stream, ended);
         }
         Ok(Answer::Later)
+    }
+
+    /// What an exec asks for, as far as it can be had here.
+    pub fn process_in(&self, own: &Value, call: &Value, tty: bool) -> Outcome<Value> {
+        let mut process = process_of(own, call, tty)?;
+        if self.host.is_some() {
+            bounds::fit(&mut process);
+            capabilities::fit(&mut process);
+        }
+        Ok(process)
     }
 
     /// Without crun: the process is the agent's child at once, and tells itself whether its program runs.
@@ -186,7 +197,7 @@ impl Agent {
 }
 
 /// The container's own process with other arguments; or, where the call has a whole `process` (runtime-spec), that one.
-pub fn process_of(own: &Value, call: &Value, tty: bool) -> Outcome<Value> {
+fn process_of(own: &Value, call: &Value, tty: bool) -> Outcome<Value> {
     if let Some(process) = call.get("process").filter(|process| process.is_object()) {
         let mut process = process.clone();
         process["terminal"] = json!(tty);

@@ -11,7 +11,6 @@ use crate::children::{Ended, Job};
 use crate::container::{Container, Exit, State};
 use crate::crun;
 use crate::entry::{self, enter, Entered};
-use crate::exec::process_of;
 use crate::failure::{Context, Failure, Outcome};
 use crate::params;
 use crate::reactor::{Key, Source, READ};
@@ -38,7 +37,7 @@ impl Agent {
         entry.tty = params::flag(call, "tty");
         entry.wants_stdin = params::flag(call, "stdin");
         entry.size = params::optional_number(call, "columns")?.zip(params::optional_number(call, "rows")?);
-        entry.process = process_of(&owner.process, call, entry.tty)?;
+        entry.process = self.process_in(&owner.process, call, entry.tty)?;
         // Otherwise it is made for crun alone, where crun is needed.
         if entry.tty {
             entry.make_directory()?;

@@ -1,6 +1,6 @@
 /** Debian's Podman and conmon over `sampan-runtime`: each container, or each Podman pod, in a VM. */
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, readlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -206,6 +206,44 @@ test("Podman's own network reaches into the machine, published ports too", optio
   }
   assert.equal(machines(), 0);
 });
+
+test(
+  "under the handler namespace a container is in Podman's network or the host's, and is entered",
+  options,
+  async () => {
+    const own = ['--annotation', 'sampan.dev/handler=namespace', '--ulimit', 'host'];
+    const host = await podman('run', '--rm', ...own, '--network', 'host', demoImage, 'readlink', '/proc/self/ns/net');
+    assert.equal(host.trim(), await readlink('/proc/self/ns/net'));
+    await podman('network', 'create', '--subnet', '10.213.8.0/24', 'sampan-own');
+    try {
+      const publish = ['--network', 'sampan-own', '-p', '127.0.0.1:18018:8080'];
+      await podman(
+        'run',
+        '-d',
+        '--name',
+        'own',
+        ...own,
+        ...publish,
+        demoImage,
+        'httpd',
+        '-f',
+        '-p',
+        '8080',
+        '-h',
+        '/var/www',
+      );
+      const page = async () => (await fetch('http://127.0.0.1:18018/', { signal: AbortSignal.timeout(2_000) })).text();
+      assert.match(await until('the page', page, 10_000), /Hello from a VM/);
+      assert.match(
+        await podman('exec', 'own', 'ip', '-o', '-4', 'address', 'show', 'eth0'),
+        /inet 10\.213\.8\.\d+\/24/,
+      );
+    } finally {
+      await podman('network', 'rm', '--force', '--time', '0', 'sampan-own');
+    }
+    assert.equal(machines(), 0);
+  },
+);
 
 test('what a machine cannot have is refused in words that reach the caller', options, async () => {
   const refused = await lab.podman(['run', '--rm', '--network', 'host', '--ulimit', 'host', demoImage, 'true']);
