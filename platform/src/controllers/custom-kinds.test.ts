@@ -27,6 +27,7 @@ test('objects of custom kinds are owners, are owned, are counted, and go with th
     await client.create(resources.customresourcedefinitions, cronTabs());
     await client.create(resources.namespaces, { metadata: { name: 'short' } });
     const tab = (name: string, namespace: string): KubeObject & { spec: object } => ({
+      ...{ apiVersion: 'stable.example.com/v1', kind: 'CronTab' },
       metadata: { name, namespace },
       spec: { cronSpec: '* * * * *' },
     });
