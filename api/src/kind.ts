@@ -66,6 +66,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
    * `requested` is what the caller asked for. 0: at once. Absent: the kind has no grace, ever.
    */
   gracePeriodSeconds?(object: T, requested: number | undefined): number;
+  /** A DELETE that ends an object answers with it, not with a Status. */
+  showsDeleted?: boolean;
   /** Objects go one by one: the collection takes no DELETE, as that of Namespace does not. */
   singleDeletes?: boolean;
   /** In place, when a deletionTimestamp is first set: Namespace turns Terminating. */

@@ -32,6 +32,8 @@ export interface KindDefinition<T extends KubeObject> {
   gracePeriodSeconds?: Kind<T>['gracePeriodSeconds'];
   prepareDelete?: Kind<T>['prepareDelete'];
   singleDeletes?: boolean;
+  showsDeleted?: boolean;
+  conditionalUpdates?: boolean;
   extraFinalizers?: Kind<T>['extraFinalizers'];
   scale?: Kind<T>['scale'];
   claims?: Kind<T>['claims'];
@@ -68,6 +70,8 @@ export function defineKind<T extends KubeObject>(definition: KindDefinition<T>):
     ],
     ...(definition.gracePeriodSeconds && { gracePeriodSeconds: definition.gracePeriodSeconds }),
     ...(definition.singleDeletes && { singleDeletes: true }),
+    ...(definition.showsDeleted && { showsDeleted: true }),
+    ...(definition.conditionalUpdates && { conditionalUpdates: true }),
     ...(definition.prepareDelete && { prepareDelete: definition.prepareDelete }),
     ...(definition.extraFinalizers && { extraFinalizers: definition.extraFinalizers }),
     ...(definition.scale && { scale: definition.scale }),

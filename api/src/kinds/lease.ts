@@ -9,6 +9,7 @@ import { defineKind } from './define.ts';
 export const leaseKind = defineKind<Lease>({
   ref: resources.leases,
   kind: 'Lease',
+  conditionalUpdates: true,
   columns: [nameColumn, column('Holder', 'Identity of the holder.'), ageColumn],
   row: (lease, nowMs) => [nameCell(lease), lease.spec?.holderIdentity ?? '', ageCell(lease, nowMs)],
   validate({ spec }): Cause[] {

@@ -15,6 +15,7 @@ const podTemplates = {
 export const podTemplateKind = defineKind<PodTemplate>({
   ref: podTemplates,
   kind: 'PodTemplate',
+  showsDeleted: true,
   columns: [
     nameColumn,
     column('Containers', 'Names of the containers.'),

@@ -14,6 +14,7 @@ import { validateImmutable } from './metadata.ts';
 export const resourceQuotaKind = defineKind<ResourceQuota>({
   ref: resources.resourcequotas,
   kind: 'ResourceQuota',
+  showsDeleted: true,
   shortNames: ['quota'],
   subresources: ['status'],
   columns: [

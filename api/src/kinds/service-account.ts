@@ -7,6 +7,7 @@ import { defineKind } from './define.ts';
 export const serviceAccountKind = defineKind<ServiceAccount>({
   ref: resources.serviceaccounts,
   kind: 'ServiceAccount',
+  showsDeleted: true,
   shortNames: ['sa'],
   columns: [nameColumn, column('Secrets', 'Number of Secrets that Pods of this account may mount.'), ageColumn],
   row: (account, nowMs) => [nameCell(account), account.secrets?.length ?? 0, ageCell(account, nowMs)],

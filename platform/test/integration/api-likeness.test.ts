@@ -130,6 +130,73 @@ describe('namespaces', () => {
   });
 });
 
+describe('a deletion', () => {
+  test('answers with the object where Kubernetes does, for clients that read the answer as one', async () => {
+    await post(`${inDefault}/serviceaccounts`, { metadata: { name: 'leaves' } });
+    const { json } = await ask(`${inDefault}/serviceaccounts/leaves`, { method: 'DELETE' });
+    assert.deepEqual([json.kind, json.metadata.name], ['ServiceAccount', 'leaves']);
+    assert.equal((await ask(`${inDefault}/serviceaccounts/leaves`)).status, 404);
+  });
+
+  test('leaves what depends on the object when the query says so', async () => {
+    await post(configMaps, configMap('parent'));
+    const { json } = await ask(`${configMaps}/parent?orphanDependents=true`, { method: 'DELETE' });
+    assert.deepEqual(json.metadata.finalizers, ['orphan']);
+  });
+
+  test('with options that contradict each other, or are none, is refused and deletes nothing', async () => {
+    await post(configMaps, configMap('stays'));
+    for (const options of [{ propagationPolicy: 'Foreground', orphanDependents: true }, { dryRun: ['Some'] }]) {
+      const body = JSON.stringify(options);
+      // Node frames no body of a DELETE by itself.
+      const headers = { 'content-type': 'application/json', 'content-length': body.length };
+      const { status, text } = await ask(`${configMaps}/stays`, { method: 'DELETE', headers, body });
+      assert.equal(status, 422, text);
+    }
+    assert.equal((await ask(`${configMaps}/stays`)).json.metadata.deletionTimestamp, undefined);
+  });
+});
+
+test('a Service keeps its address when an update leaves it blank', async () => {
+  const services = `${inDefault}/services`;
+  const made = await post(services, { metadata: { name: 'keeps' }, spec: { ports: [{ port: 80 }] } });
+  const { clusterIP } = made.json.spec;
+  for (const type of ['merge', 'strategic-merge'] as const) {
+    const { status, json } = await patch(`${services}/keeps`, type, { spec: { clusterIP: '' } });
+    assert.equal(status, 200);
+    assert.deepEqual([json.spec.clusterIP, json.spec.clusterIPs], [clusterIP, [clusterIP]]);
+  }
+});
+
+test('a Job is found by its name’s label', async () => {
+  const jobs = '/apis/batch/v1/namespaces/default/jobs';
+  const spec = { restartPolicy: 'Never', containers: [{ name: 'c', image: 'i' }] };
+  await post(jobs, { metadata: { name: 'found' }, spec: { template: { metadata: { labels: { a: 'b' } }, spec } } });
+  const { json } = await ask(`${jobs}?labelSelector=job-name%3Dfound,a%3Db`);
+  assert.equal(json.items.length, 1);
+});
+
+test('a Scale without a name scales nothing to zero', async () => {
+  const deployments = '/apis/apps/v1/namespaces/default/deployments';
+  const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+  const spec = { replicas: 2, selector: { matchLabels: { a: 'b' } }, template };
+  await post(deployments, { metadata: { name: 'two' }, spec });
+  const headers = { 'content-type': 'application/json' };
+  const empty = await ask(`${deployments}/two/scale`, { method: 'PUT', headers, body: '{}' });
+  assert.equal(empty.status, 400);
+  assert.equal((await ask(`${deployments}/two`)).json.spec.replicas, 2);
+});
+
+test('who leads by a Lease cannot take it blindly', async () => {
+  const leases = '/apis/coordination.k8s.io/v1/namespaces/default/leases';
+  await post(leases, { metadata: { name: 'led' }, spec: { holderIdentity: 'a' } });
+  const body = JSON.stringify({ metadata: { name: 'led' }, spec: { holderIdentity: 'b' } });
+  const headers = { 'content-type': 'application/json' };
+  const blind = await ask(`${leases}/led`, { method: 'PUT', headers, body });
+  assert.equal(blind.status, 422);
+  assert.match(blind.json.message, /metadata.resourceVersion: Invalid value: 0x0: must be specified for an update/);
+});
+
 test('reviews and tokens are for the namespace and name of their path', async () => {
   const review = {
     kind: 'LocalSubjectAccessReview',

@@ -58,7 +58,7 @@ export const statefulSetKind = defineKind<StatefulSet>({
   },
   prepareCreate(set) {
     Object.assign(set.metadata!, { generation: 1 });
-    set.status = { replicas: 0 };
+    set.status = { replicas: 0, availableReplicas: 0 };
   },
   prepareUpdate(set, old, target) {
     splitSpecAndStatus(set, old, target);

@@ -1,6 +1,7 @@
 /** Defaults of a Job (pkg/apis/batch/v1/defaults.go) and what its strategy generates on create (pkg/registry/batch/job/strategy.go). */
 import type { Job, JobSpec } from 'kubernetes-types/batch/v1.js';
 import type { KubeObject } from '../../client.ts';
+import { equalJson } from '../../json.ts';
 import { applyPodTemplateDefaults } from '../pod/template.ts';
 import { controllerUidLabel, jobNameLabel, legacyControllerUidLabel, legacyJobNameLabel } from './job-labels.ts';
 
@@ -39,10 +40,11 @@ export function prepareJobCreate(job: JobObject): void {
   Object.assign(job.metadata!, { generation: 1 });
   job.status = {};
   if (job.spec!.manualSelector) return;
+  // A Job without labels has those of its template, the generated ones among them: `-l job-name=x` finds it.
+  const { labels = {} } = job.metadata!;
+  const isLabelledByTemplate = equalJson(labels, job.spec!.template.metadata?.labels ?? {});
   generateSelector(job);
-  if (Object.keys(job.metadata!.labels ?? {}).length === 0) {
-    job.metadata!.labels = { ...job.spec!.template.metadata!.labels };
-  }
+  if (isLabelledByTemplate) job.metadata!.labels = { ...job.spec!.template.metadata!.labels };
 }
 
 function generateSelector(job: JobObject): void {

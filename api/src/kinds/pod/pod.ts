@@ -10,6 +10,7 @@ import { validatePodCreate, validatePodUpdate } from './validation.ts';
 export const podKind = defineKind<Pod>({
   ref: resources.pods,
   kind: 'Pod',
+  showsDeleted: true,
   shortNames: ['po'],
   categories: ['all'],
   subresources: ['status', 'ephemeralcontainers'],

@@ -15,6 +15,7 @@ const policies = ['AlwaysAllow', 'IfHealthyBudget'];
 export const podDisruptionBudgetKind = defineKind<DisruptionBudget>({
   ref: resources.poddisruptionbudgets,
   kind: 'PodDisruptionBudget',
+  conditionalUpdates: true,
   shortNames: ['pdb'],
   subresources: ['status'],
   columns: [

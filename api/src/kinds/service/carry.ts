@@ -12,7 +12,8 @@ export function carryAllocations(service: Service, old: Service): void {
 }
 
 function carryAddress(spec: ServiceSpec, before: ServiceSpec): void {
-  if (!spec.clusterIP && !spec.clusterIPs?.length) {
+  // Left out or blank, as charts write it; of the pair it is enough to leave the list as it was.
+  if (!spec.clusterIP && (!spec.clusterIPs?.length || equalJson(spec.clusterIPs, before.clusterIPs))) {
     spec.clusterIP = before.clusterIP;
     if (before.clusterIPs) spec.clusterIPs = [...before.clusterIPs];
   }

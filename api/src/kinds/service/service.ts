@@ -15,6 +15,7 @@ import { validateServiceUpdate } from './validate-update.ts';
 export const serviceKind = defineKind<Service>({
   ref: resources.services,
   kind: 'Service',
+  showsDeleted: true,
   shortNames: ['svc'],
   categories: ['all'],
   subresources: ['status'],

@@ -13,6 +13,7 @@ const maxNodeIdBytes = 192;
 export const csiNodeKind = defineKind<CSINode>({
   ref: resources.csinodes,
   kind: 'CSINode',
+  showsDeleted: true,
   columns: [nameColumn, column('Drivers', 'How many drivers the node has.'), ageColumn],
   row: (one, nowMs) => [nameCell(one), String(one.spec?.drivers?.length ?? 0), ageCell(one, nowMs)],
   // Protobuf has no empty list: kubelet's first one says nothing of drivers.

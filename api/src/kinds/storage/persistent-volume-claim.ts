@@ -15,6 +15,7 @@ import { validatePositive, volumeModes } from './persistent-volume.ts';
 export const persistentVolumeClaimKind = defineKind<PersistentVolumeClaim>({
   ref: resources.persistentvolumeclaims,
   kind: 'PersistentVolumeClaim',
+  showsDeleted: true,
   shortNames: ['pvc'],
   subresources: ['status'],
   columns: [

@@ -29,6 +29,7 @@ export const volumeModes = ['Block', 'Filesystem'];
 export const persistentVolumeKind = defineKind<PersistentVolume>({
   ref: resources.persistentvolumes,
   kind: 'PersistentVolume',
+  showsDeleted: true,
   shortNames: ['pv'],
   subresources: ['status'],
   columns: [

@@ -16,6 +16,7 @@ const maxParameterBytes = 256 * 1024;
 export const storageClassKind = defineKind<StorageClass>({
   ref: resources.storageclasses,
   kind: 'StorageClass',
+  showsDeleted: true,
   shortNames: ['sc'],
   columns: [
     nameColumn,

@@ -127,7 +127,9 @@ export function includeObjectOf(query: URLSearchParams): IncludeObject {
 export function deleteOptionsOf(query: URLSearchParams, body: unknown): DeleteOptions & { dryRun: boolean } {
   const given = deleteOptionsFrom(body ?? {});
   const gracePeriodSeconds = wholeNumber(query, 'gracePeriodSeconds');
-  const policy = query.get('propagationPolicy');
+  // The older way to say it, which clients of many years still have.
+  const orphans = query.has('orphanDependents') && isTrue(query.get('orphanDependents'));
+  const policy = query.get('propagationPolicy') || (orphans ? 'Orphan' : '');
   return {
     ...given,
     ...(gracePeriodSeconds !== undefined ? { gracePeriodSeconds } : {}),

@@ -135,7 +135,7 @@ async function handleObject(call: Call, kind: Kind): Promise<void> {
       const caller = callerOf(exchange);
       caller.dryRun ||= dryRun;
       const { object, gone } = await deleteObject(context, { place, options, caller });
-      if (!gone) return show(call, kind, object);
+      if (!gone || kind.showsDeleted) return show(call, kind, object);
       const { group, resource } = kind.ref;
       const status = success({
         name: place.name,

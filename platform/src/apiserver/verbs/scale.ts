@@ -2,9 +2,9 @@
 import type { KubeObject } from '@sampan/api/client.ts';
 import type { ScalePaths } from '@sampan/api/kind.ts';
 import { scaleKind, scaleOf, setReplicas } from '@sampan/api/kinds/scale.ts';
-import { invalid, unknownPath } from '../meta/failures.ts';
+import { badRequest, invalid, unknownPath } from '../meta/failures.ts';
 import { apiVersionOf } from '../meta/kinds.ts';
-import { copyOf, type Stored } from '../meta/object.ts';
+import { copyOf, isObject, type Stored } from '../meta/object.ts';
 import { type ApplyRequest, apply } from './apply.ts';
 import type { Caller, Place, VerbContext } from './context.ts';
 import { decodeObject } from './decode.ts';
@@ -29,7 +29,11 @@ export function updateScale(
   context: VerbContext,
   { place, caller, body }: { place: Place; caller: Caller; body: unknown },
 ): Promise<Stored> {
-  return writeScale(context, { place, caller, change: () => body });
+  const change = () => {
+    if (isObject(body) && isObject(body.metadata) && body.metadata.name) return body;
+    throw badRequest(`the name of the object (${place.name} based on URL) was undeterminable: name must be provided`);
+  };
+  return writeScale(context, { place, caller, change });
 }
 
 /** `type` is the patch's media type. Throws UnsupportedMediaType for those the server does not know. */
