@@ -28,6 +28,7 @@ export async function findMachine(context: QemuContext, directory: string): Prom
     const machine = new QemuMachine(context, { directory, record, process, qmp });
     const { status } = statusSchema.parse(await qmp.call('query-status'));
     if (status === 'shutdown' || status === 'guest-panicked') machine.shutDown('guest-reset');
+    if (status === 'io-error') machine.standsForRoom();
     return machine;
   } catch (error) {
     context.log.warn({ machine: record.id, error: messageOf(error) }, 'a VMM that does not answer is given up');

@@ -11,6 +11,7 @@ import { checkDisks } from '../slots.ts';
 import type { DiskAttachment, Machine, MachineExit, MachineShape, MachineStats, ShareMount } from '../vmm.ts';
 import { cpuNanosOf, isAlive, killAndWait, type ProcessId, pssBytesOf } from '../vmm-process.ts';
 import { putDisk, sendDisk } from './disk-slots.ts';
+import { DiskWait } from './disk-wait.ts';
 import { Launcher } from './launcher.ts';
 import { socketNames } from './launcher-arguments.ts';
 import { decideExit } from './machine-exit.ts';
@@ -37,6 +38,7 @@ export class QemuMachine implements Machine {
   readonly #stop = new AbortController();
   /** The machine is gone, or let go of. */
   readonly #over = new AbortController();
+  readonly #diskWait: DiskWait;
   readonly #resolveExited: (exit: MachineExit) => void;
   #record: MachineRecord;
   #console = '';
@@ -60,8 +62,12 @@ export class QemuMachine implements Machine {
     const { promise, resolve } = Promise.withResolvers<MachineExit>();
     this.exited = promise;
     this.#resolveExited = resolve;
-    this.#qmp.onEvent = ({ event, data }) => {
-      if (event === 'SHUTDOWN') this.shutDown(String(data.reason ?? ''));
+    const { clock, log } = context;
+    const goOn = () => this.#qmp.call('cont');
+    this.#diskWait = new DiskWait({ machine: this.id, goOn, clock, log, over: this.#over.signal });
+    this.#qmp.onEvent = (event) => {
+      if (event.event === 'SHUTDOWN') this.shutDown(String(event.data.reason ?? ''));
+      this.#diskWait.see(event);
     };
     void this.#qmp.closed.then(() => this.#finish());
     void this.#limitCpuLater();
@@ -80,6 +86,11 @@ export class QemuMachine implements Machine {
   shutDown(cause: string): void {
     this.#shutdownCause ??= cause.slice(0, 64);
     void this.#finish();
+  }
+
+  /** Its VMM says that it stands still since a disk found no room. */
+  standsForRoom(): void {
+    this.#diskWait.stands();
   }
 
   async attachDisk(disk: DiskAttachment): Promise<void> {
