@@ -2,13 +2,18 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, it } from 'node:test';
+import { messageOf } from '@sampan/api/errors.ts';
 import { run } from '../../src/base/child.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { createErofsImageStore } from '../../src/images/erofs/erofs-image-store.ts';
+import { createImageEndpoints } from '../../src/node/server/image-endpoints.ts';
 import { readErofs } from '../fixtures/images/erofs-reader.ts';
 import { layerTar } from '../fixtures/images/layer.ts';
 import { MemoryRegistry } from '../fixtures/images/memory-registry.ts';
@@ -40,6 +45,29 @@ it('a pull that fills the disk is ResourceExhausted, leaves nothing, and works o
   assert.deepEqual(await filesBelow(disk.path), []);
   await run('mount', ['-o', 'remount,size=12m', disk.path]);
   assert.deepEqual((await store.pull(reference)).repoTags, [reference]);
+});
+
+it('an archive that finds no room is answered, however much of it is still to come', async (t) => {
+  if (noMounts) return t.skip(noMounts);
+  await using disk = await mountTmpfs('1m');
+  const endpoints = createImageEndpoints(await open(disk.path), join(disk.path, 'uploads'));
+  const server = createServer((request, response) => {
+    const failed = (error: unknown) => response.writeHead(507).end(messageOf(error));
+    endpoints.handle(request, response, new URL(request.url ?? '', 'http://node')).catch(failed);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  try {
+    const { port } = server.address() as AddressInfo;
+    const body = randomBytes(8 << 20);
+    const signal = AbortSignal.timeout(20_000);
+    const answer = await fetch(`http://127.0.0.1:${port}/images/import`, { method: 'POST', body, signal });
+    assert.equal(answer.status, 507);
+    assert.match(await answer.text(), /disk is full/);
+    assert.deepEqual(await filesBelow(join(disk.path, 'uploads')), []);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
 });
 
 it('a download that fills the disk is ResourceExhausted too', async (t) => {

@@ -7,11 +7,9 @@
  *   POST   /images/import?as=NAME  body: the archive; answers {"images": [Image]}
  *   DELETE /images?name=REF        204, or 404
  */
-import { createWriteStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { isReason, messageOf, SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
 import { randomHex } from '../../base/ids.ts';
@@ -83,7 +81,7 @@ async function importArchive(
   await mkdir(uploadDirectory, { recursive: true, mode: 0o700 });
   const file = join(uploadDirectory, `${randomHex(8)}.tar`);
   try {
-    await pipeline(request, createWriteStream(file, { flags: 'wx', mode: 0o600 }));
+    await receive(request, file);
     const as = url.searchParams.get('as');
     sendJson(response, 200, { images: await images.import(file, as ? { as } : {}) });
   } catch (error) {
@@ -94,6 +92,19 @@ async function importArchive(
     );
   } finally {
     await rm(file, { force: true });
+  }
+}
+
+/** A body that cannot be kept is read to its end all the same: who sends one hears no answer before. */
+async function receive(request: IncomingMessage, file: string): Promise<void> {
+  const handle = await open(file, 'wx', 0o600);
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) await handle.appendFile(chunk);
+  } catch (error) {
+    request.resume();
+    throw error;
+  } finally {
+    await handle.close();
   }
 }
 
