@@ -23,48 +23,52 @@ export interface LogTarget {
   bundle: string;
 }
 
-export interface OpenedStdio {
-  stdio: BundleStdio;
-  /** Somebody else has the FIFOs open, or nobody will: ours are let go. Idempotent. */
-  release(): void;
-}
-
 const patienceMs = 10_000;
+const schemes = ['file', 'binary', 'fifo'];
 
-/** Throws Unsupported for another scheme, FailedPrecondition for a program that does not start. */
-export async function openStdio(given: BundleStdio, target: LogTarget): Promise<OpenedStdio> {
-  const scheme = /^([a-z][a-z0-9+.-]*):\/\//.exec(given.stdout ?? '')?.[1];
-  const asGiven = { stdio: given, release: () => {} };
-  if (!scheme) return asGiven;
-  const { pathname, searchParams } = new URL(given.stdout!);
-  const path = decodeURIComponent(pathname);
-  if (scheme === 'fifo') {
-    const stderr = given.stderr ? { stderr: decodeURIComponent(new URL(given.stderr).pathname) } : {};
-    return { ...asGiven, stdio: { ...given, stdout: path, ...stderr } };
-  }
-  if (scheme === 'file') {
-    await mkdir(dirname(path), { recursive: true });
-    await (await open(path, 'a', 0o644)).close();
-    return { ...asGiven, stdio: { ...given, stdout: path, stderr: path } };
-  }
-  if (scheme !== 'binary') throw new SampanError('Unsupported', `output to ${scheme}://: wanted file, binary or fifo`);
-  return startLogger(given, target, [path, ...[...searchParams].flat()]);
+const schemeOf = (text: string | undefined): string | undefined => /^([a-z][a-z0-9+.-]*):\/\//.exec(text ?? '')?.[1];
+const pathOf = (uri: string): string => decodeURIComponent(new URL(uri).pathname);
+
+/** Where the process's output goes: files and FIFOs by their paths. Pure. Throws Unsupported for another scheme. */
+export function stdioOf(given: BundleStdio, { bundle, id }: LogTarget): BundleStdio {
+  const scheme = schemeOf(given.stdout);
+  if (!given.stdout || scheme === undefined) return given;
+  if (!schemes.includes(scheme))
+    throw new SampanError('Unsupported', `output to ${scheme}://: wanted file, binary or fifo`);
+  if (scheme === 'binary') return { ...given, stdout: join(bundle, `${id}.out`), stderr: join(bundle, `${id}.err`) };
+  const stdout = pathOf(given.stdout);
+  if (scheme === 'file') return { ...given, stdout, stderr: stdout };
+  return { ...given, stdout, ...(given.stderr ? { stderr: pathOf(given.stderr) } : {}) };
 }
 
-async function startLogger(given: BundleStdio, target: LogTarget, words: string[]): Promise<OpenedStdio> {
-  const [stdout, stderr] = ['out', 'err'].map((name) => join(target.bundle, `${target.id}.${name}`)) as [
-    string,
-    string,
-  ];
-  for (const path of [stdout, stderr]) if (!(await stat(path).catch(() => undefined))) await run('mkfifo', [path]);
+/**
+ * Makes what stdioOf() names, where that is ours to make. Returns what lets go of it, idempotent, to be called once somebody else has the FIFOs open, or
+ * nobody will. Throws FailedPrecondition for a program that does not start.
+ */
+export async function openStdio(given: BundleStdio, stdio: BundleStdio, target: LogTarget): Promise<() => void> {
+  const scheme = schemeOf(given.stdout);
+  if (scheme === 'file') {
+    await mkdir(dirname(stdio.stdout!), { recursive: true });
+    await (await open(stdio.stdout!, 'a', 0o644)).close();
+  }
+  if (scheme !== 'binary') return () => {};
+  return startLogger(given, stdio, target);
+}
+
+async function startLogger(given: BundleStdio, stdio: BundleStdio, target: LogTarget): Promise<() => void> {
+  const { pathname, searchParams } = new URL(given.stdout!);
+  const words = [decodeURIComponent(pathname), ...[...searchParams].flat()];
+  const paths = [stdio.stdout!, stdio.stderr!];
+  for (const path of paths) if (!(await stat(path).catch(() => undefined))) await run('mkfifo', [path]);
   // With a writer there from the start the program meets no end before anything was written.
-  const writers = [stdout, stderr].map((path) => openSync(path, constants.O_RDWR | constants.O_NONBLOCK));
+  const writers = paths.map((path) => openSync(path, constants.O_RDWR | constants.O_NONBLOCK));
   const release = () => {
     for (const fd of writers.splice(0)) closeSync(fd);
   };
-  const readers = [stdout, stderr].map((path) => openSync(path, constants.O_RDONLY));
+  const readers = paths.map((path) => openSync(path, constants.O_RDONLY));
+  let child: ReturnType<typeof spawnDetached> | undefined;
   try {
-    const child = spawnDetached(words[0]!, words.slice(1), {
+    child = spawnDetached(words[0]!, words.slice(1), {
       stdio: ['ignore', 'ignore', 'ignore', ...readers, 'pipe'],
       env: { PATH: process.env.PATH, CONTAINER_ID: target.id, CONTAINER_NAMESPACE: target.namespace },
       cwd: '/',
@@ -80,11 +84,12 @@ async function startLogger(given: BundleStdio, target: LogTarget, words: string[
     if (child.pid === undefined) await failed;
   } catch (error) {
     release();
+    child?.kill('SIGKILL');
     const why =
       (error as Error).name === 'AbortError' ? `it was not ready in ${patienceMs} ms` : (error as Error).message;
     throw new SampanError('FailedPrecondition', `cannot write to the program ${words[0]}: ${why}`);
   } finally {
     for (const fd of readers) closeSync(fd);
   }
-  return { stdio: { ...given, stdout, stderr }, release };
+  return release;
 }

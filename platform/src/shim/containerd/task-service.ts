@@ -7,7 +7,6 @@ import type {
   BundleExec,
   BundleExit,
   BundleRuntime,
-  BundleStdio,
   OciProcess,
   ProcessRef,
   SandboxHandler,
@@ -15,7 +14,7 @@ import type {
 import { readOciConfig } from '../../runtime/bundles/oci-config.ts';
 import type { Decoded } from '../ttrpc/protobuf.ts';
 import type { TtrpcCall, TtrpcMethods } from '../ttrpc/ttrpc-server.ts';
-import { type OpenedStdio, openStdio } from './log-uri.ts';
+import { type LogTarget, openStdio, stdioOf } from './log-uri.ts';
 import type { RootfsMounts } from './rootfs-mounts.ts';
 import { bundleId } from './task-ids.ts';
 import * as messages from './task-messages.ts';
@@ -108,16 +107,19 @@ class TaskService {
     await this.#options.onStep('task-rootfs');
     const rootfs = await this.#options.mounts.make(request.bundle, request.rootfs, config.root?.path);
     const sandboxId = plan.kind === 'own-machine' ? id : this.#id(plan.sandboxId);
-    let opened: OpenedStdio | undefined;
+    let release = () => {};
     try {
       const { stdin, stdout, stderr, terminal, bundle } = request;
-      opened = await this.#open({ stdin, stdout, stderr }, request.id, bundle);
+      const given = { stdin, stdout, stderr };
+      const target = this.#target(request.id, bundle);
+      const stdio = stdioOf(given, target);
+      release = await openStdio(given, stdio, target);
       await this.#options.onStep('task-machine');
       if (plan.kind === 'own-machine' && !bundles.listSandboxes().some((one) => one.id === id))
         await bundles.createSandbox({ id, ...plan.sandbox });
       const { pid } = await bundles.createContainer({
         ...{ id, sandboxId, bundle, config, rootfs },
-        stdio: opened.stdio,
+        stdio,
         tty: terminal,
         // Of a Pod that the sandbox API made, the machine itself keeps the namespace.
         ...(plan.kind === 'in-sandbox' && this.#has(sandboxId) ? { pidNamespaceOf: sandboxId } : {}),
@@ -129,12 +131,12 @@ class TaskService {
       await this.#options.mounts.remove(request.bundle);
       throw error;
     } finally {
-      opened?.release();
+      release();
     }
   }
 
-  #open(stdio: BundleStdio, id: string, bundle: string): Promise<OpenedStdio> {
-    return openStdio(stdio, { namespace: this.#options.namespace, id, bundle });
+  #target(id: string, bundle: string): LogTarget {
+    return { namespace: this.#options.namespace, id, bundle };
   }
 
   async start(call: TtrpcCall): Promise<Buffer> {
@@ -199,22 +201,25 @@ class TaskService {
     const { containerId } = this.#ref(request);
     const { stdin, stdout, stderr, terminal, execId } = request;
     const { bundles } = this.#options;
-    const opened = await this.#open({ stdin, stdout, stderr }, execId, bundles.container(containerId).bundle);
+    const given = { stdin, stdout, stderr };
+    const target = this.#target(execId, bundles.container(containerId).bundle);
+    const stdio = stdioOf(given, target);
+    // Said again by the relay, for a process of ours that died before it answered.
+    const again = (one: BundleExec) =>
+      one.containerId === containerId &&
+      one.execId === execId &&
+      one.stdio.stdout === stdio.stdout &&
+      one.state === 'created';
+    if (bundles.listExecs().some(again)) return done;
+    const release = await openStdio(given, stdio, target);
     try {
-      // Said again by the relay, for a process of ours that died before it answered.
-      const again = (one: BundleExec) =>
-        one.containerId === containerId &&
-        one.execId === execId &&
-        one.stdio.stdout === opened.stdio.stdout &&
-        one.state === 'created';
-      if (bundles.listExecs().some(again)) return done;
       await bundles.addExec({
-        ...{ containerId, execId, stdio: opened.stdio, tty: terminal },
+        ...{ containerId, execId, stdio, tty: terminal },
         process: jsonOf<OciProcess>(request.spec, 'ExecProcessRequest.spec'),
       });
       return done;
     } finally {
-      opened.release();
+      release();
     }
   }
 
