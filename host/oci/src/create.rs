@@ -12,7 +12,7 @@ use crate::options::{parse, Flag, Global, Parsed};
 use crate::service::{self, Connection};
 use crate::{files, sys, terminal};
 
-const FLAGS: &[Flag] = &[
+pub const FLAGS: &[Flag] = &[
     Flag("bundle", 'b', true),
     Flag("pid-file", ' ', true),
     Flag("console-socket", ' ', true),
@@ -25,14 +25,14 @@ pub fn run(global: &Global, arguments: &[String]) -> Outcome<i32> {
     let options = parse(arguments, FLAGS, false)?;
     let id = options.id()?;
     refuse_descriptors(&options)?;
-    detach(ask(global, &options, id, false)?, options.value("pid-file"))
+    detach(ask(global, &options, id, false)?, options.path("pid-file"))
 }
 
 /// What `create` and `run` ask for.
 pub fn ask(global: &Global, options: &Parsed, id: &str, foreground: bool) -> Outcome<Ask> {
     let bundle = files::absolute(options.value("bundle").unwrap_or("."))?;
     let params = json!({ "root": global.root, "id": id, "bundle": bundle });
-    let console_socket = options.value("console-socket").filter(|path| !path.is_empty()).map(String::from);
+    let console_socket = options.path("console-socket").map(String::from);
     Ok(Ask { method: "create", params, console_socket, foreground })
 }
 
@@ -62,7 +62,7 @@ pub fn detach(ask: Ask, pid_file: Option<&str>) -> Outcome<i32> {
         let message = words.strip_prefix("error ").unwrap_or("the holder of the container ended before it was made");
         return Err(Failure::new(message));
     }
-    if let Some(path) = pid_file.filter(|path| !path.is_empty()) {
+    if let Some(path) = pid_file {
         if let Err(failure) = files::write_pid_file(path, pid) {
             unsafe { libc::kill(pid, libc::SIGKILL) };
             return Err(failure);

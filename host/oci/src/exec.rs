@@ -30,18 +30,14 @@ pub fn run(global: &Global, arguments: &[String]) -> Outcome<i32> {
     refuse_descriptors(&options)?;
     let (id, command) = options.rest.split_first().ok_or_else(|| Failure::new("exec needs a container id"))?;
     let params = json!({ "root": global.root, "id": id, "process": process(&options, command)? });
-    let console_socket = options.value("console-socket").filter(|path| !path.is_empty()).map(String::from);
+    let console_socket = options.path("console-socket").map(String::from);
     let foreground = !options.is_set("detach");
     let ask = Ask { method: "exec", params, console_socket, foreground };
     if !foreground {
-        return detach(ask, options.value("pid-file"));
+        return detach(ask, options.path("pid-file"));
     }
     terminal::fill_standard_streams()?;
-    let pid_file = options.value("pid-file").filter(|path| !path.is_empty());
-    holder::hold(service::connect()?, ask, || match pid_file {
-        Some(path) => files::write_pid_file(path, std::process::id() as libc::pid_t),
-        None => Ok(()),
-    })
+    holder::hold(service::connect()?, ask, || files::write_own_pid(options.path("pid-file")))
 }
 
 /// OCI's `process`: the file as it stands, or made of flags; what they leave open is the container's own.

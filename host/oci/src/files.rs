@@ -21,6 +21,11 @@ pub fn write_pid_file(path: &str, pid: libc::pid_t) -> Outcome<()> {
     fs::write(&temporary, pid.to_string()).and_then(|_| fs::rename(&temporary, path)).context(|| format!("pid file {}", path))
 }
 
+/// Of a process that is itself the holder.
+pub fn write_own_pid(path: Option<&str>) -> Outcome<()> {
+    path.map_or(Ok(()), |path| write_pid_file(path, std::process::id() as libc::pid_t))
+}
+
 /// `path` made absolute; it must exist.
 pub fn absolute(path: &str) -> Outcome<String> {
     fs::canonicalize(path).context(|| path.to_string()).map(|full| full.to_string_lossy().into_owned())

@@ -23,6 +23,7 @@ impl Default for Global {
 }
 
 /// A flag of a command: its name, one letter for it (or none: ' '), whether a value follows.
+#[derive(Clone)]
 pub struct Flag(pub &'static str, pub char, pub bool);
 
 pub struct Parsed {
@@ -34,6 +35,11 @@ impl Parsed {
     /// The last value given.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.given.iter().rev().find(|(flag, _)| *flag == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The same for paths, where an empty one says nothing.
+    pub fn path(&self, name: &str) -> Option<&str> {
+        self.value(name).filter(|path| !path.is_empty())
     }
 
     pub fn values(&self, name: &str) -> Vec<&str> {
@@ -74,7 +80,7 @@ pub fn parse_global(arguments: &[String]) -> Outcome<(Global, Vec<String>)> {
     if let Some(root) = parsed.value("root") {
         global.root = root.into();
     }
-    global.log = parsed.value("log").filter(|path| !path.is_empty()).map(String::from);
+    global.log = parsed.path("log").map(String::from);
     global.log_format = match parsed.value("log-format").unwrap_or("text") {
         "json" => LogFormat::Json,
         "text" | "" => LogFormat::Text,

@@ -2,39 +2,29 @@
 
 use serde_json::{json, Value};
 
-use crate::create::{ask, detach, refuse_descriptors};
+use crate::create::{self, ask, detach, refuse_descriptors};
 use crate::failure::Outcome;
 use crate::options::{parse, Flag, Global};
 use crate::{files, holder, service, terminal};
 
-const FLAGS: &[Flag] = &[
-    Flag("bundle", 'b', true),
-    Flag("pid-file", ' ', true),
-    Flag("console-socket", ' ', true),
-    Flag("detach", 'd', false),
-    Flag("keep", ' ', false),
-    Flag("no-pivot", ' ', false),
-    Flag("no-new-keyring", ' ', false),
-    Flag("preserve-fds", ' ', true),
-];
+/// Besides those of `create`.
+const MORE: &[Flag] = &[Flag("detach", 'd', false), Flag("keep", ' ', false)];
 
 pub fn run(global: &Global, arguments: &[String]) -> Outcome<i32> {
-    let options = parse(arguments, FLAGS, false)?;
+    let options = parse(arguments, &[create::FLAGS, MORE].concat(), false)?;
     let id = options.id()?;
     refuse_descriptors(&options)?;
     let named = json!({ "root": global.root, "id": id });
     let is_detached = options.is_set("detach");
     let ask = ask(global, &options, id, !is_detached)?;
-    let pid_file = options.value("pid-file").filter(|path| !path.is_empty());
+    let pid_file = options.path("pid-file");
     if is_detached {
         detach(ask, pid_file)?;
         return started(&named).map(|_| 0);
     }
     terminal::fill_standard_streams()?;
     let code = holder::hold(service::connect()?, ask, || {
-        if let Some(path) = pid_file {
-            files::write_pid_file(path, std::process::id() as libc::pid_t).map_err(|failure| forgotten(&named, failure))?;
-        }
+        files::write_own_pid(pid_file).map_err(|failure| forgotten(&named, failure))?;
         started(&named)
     })?;
     if !options.is_set("keep") {
