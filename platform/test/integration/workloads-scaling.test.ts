@@ -6,6 +6,11 @@ import type { SampanError } from '@sampan/api/errors.ts';
 import type { HorizontalPodAutoscaler } from 'kubernetes-types/autoscaling/v2.js';
 import type { Pod } from 'kubernetes-types/core/v1.js';
 import type { PodDisruptionBudget } from 'kubernetes-types/policy/v1.js';
+import {
+  type PodMetrics,
+  podMetricsRef,
+  samplesOf,
+} from '../../src/controllers/horizontal-pod-autoscaler/pod-metrics.ts';
 import { type BatchLab, image, needsKubectl, ownerOf, startBatchLab } from './batch-lab.ts';
 import { findKubectls, runKubectl } from './kubectl-server.ts';
 import { until } from './support/wait.ts';
@@ -162,8 +167,27 @@ describe('Autoscalers', needsKubectl, () => {
     const figures = (await pods()).map(({ metadata: { namespace = '', name = '', uid = '' } = {} }) => {
       return { pod: { namespace, name, uid }, containers };
     });
-    // At once: a look in between would find no figures, and each such look takes from the object's share of events.
+    // At once: no look finds the list half filled.
     lab.measured.pods.splice(0, Number.POSITIVE_INFINITY, ...figures);
+  };
+  /** Until some figures are of a time in which their Pod was ready throughout: what an autoscaler judges by. */
+  const haveSettled = async () => {
+    const { items } = await lab.api.client.list<PodMetrics>(podMetricsRef, { namespace: 'default' });
+    const samples = samplesOf(items, 'cpu');
+    return (await pods()).some(({ metadata, status }) => {
+      const ready = status?.conditions?.find(({ type, status }) => type === 'Ready' && status === 'True');
+      const sample = samples.get(metadata?.name ?? '');
+      return ready && sample && sample.atMs >= Date.parse(ready.lastTransitionTime ?? '') + sample.windowMs;
+    });
+  };
+  /**
+   * An autoscaler that has every event of its share before it: each look that finds nothing to judge by takes two of 25, and here it looks five times a
+   * second.
+   */
+  const autoscale = async () => {
+    await ok(['delete', 'hpa', 'busy', '--ignore-not-found']);
+    await until('figures to judge by', haveSettled);
+    await ok(['autoscale', 'deployment', 'busy', '--cpu-percent=50', '--min=1', '--max=3']);
   };
   const conditions = async () =>
     Object.fromEntries(
@@ -175,13 +199,10 @@ describe('Autoscalers', needsKubectl, () => {
     await ok(['create', 'deployment', 'busy', `--image=${image}`]);
     await ok(['set', 'resources', 'deployment', 'busy', '--requests=cpu=100m']);
     await until('one Pod is ready', async () => (await pods()).length === 1);
-    const autoscale = ['autoscale', 'deployment', 'busy', '--cpu-percent=50', '--min=1', '--max=3'];
-    await ok(autoscale);
+    await ok(['autoscale', 'deployment', 'busy', '--cpu-percent=50', '--min=1', '--max=3']);
     await until('no figures yet', async () => (await conditions()).ScalingActive === 'False FailedGetResourceMetric');
-    // Each look without figures is an event, and of these no object has more than so many: a new one has them all before it.
-    await ok(['delete', 'hpa', 'busy']);
     await load(100);
-    await ok(autoscale);
+    await autoscale();
     await until('two Pods', async () => (await pods()).length === 2);
     await until('three Pods', async () => {
       await load(100);
@@ -201,6 +222,7 @@ describe('Autoscalers', needsKubectl, () => {
 
   test('it shrinks when the load is gone, as fast as its window lets it', async () => {
     await load(1);
+    await autoscale();
     await until('it holds still', async () => (await conditions()).AbleToScale === 'True ScaleDownStabilized');
     const patch = { spec: { behavior: { scaleDown: { stabilizationWindowSeconds: 0 } } } };
     await ok(['patch', 'hpa', 'busy', '--type=merge', '-p', JSON.stringify(patch)]);
