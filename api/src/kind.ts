@@ -70,6 +70,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
   showsDeleted?: boolean;
   /** Objects go one by one: the collection takes no DELETE, as that of Namespace does not. */
   singleDeletes?: boolean;
+  /** A DELETE that says nothing of dependents leaves them, as batch/v1's Job did before there was garbage collection. */
+  orphansByDefault?: boolean;
   /** In place, when a deletionTimestamp is first set: Namespace turns Terminating. */
   prepareDelete?(object: T): void;
   /**

@@ -33,6 +33,7 @@ export interface KindDefinition<T extends KubeObject> {
   prepareDelete?: Kind<T>['prepareDelete'];
   singleDeletes?: boolean;
   showsDeleted?: boolean;
+  orphansByDefault?: boolean;
   conditionalUpdates?: boolean;
   extraFinalizers?: Kind<T>['extraFinalizers'];
   scale?: Kind<T>['scale'];
@@ -71,6 +72,7 @@ export function defineKind<T extends KubeObject>(definition: KindDefinition<T>):
     ...(definition.gracePeriodSeconds && { gracePeriodSeconds: definition.gracePeriodSeconds }),
     ...(definition.singleDeletes && { singleDeletes: true }),
     ...(definition.showsDeleted && { showsDeleted: true }),
+    ...(definition.orphansByDefault && { orphansByDefault: true }),
     ...(definition.conditionalUpdates && { conditionalUpdates: true }),
     ...(definition.prepareDelete && { prepareDelete: definition.prepareDelete }),
     ...(definition.extraFinalizers && { extraFinalizers: definition.extraFinalizers }),

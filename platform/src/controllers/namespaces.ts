@@ -115,7 +115,10 @@ export class NamespaceController {
     });
     const alive = items.filter((item) => !item.metadata?.deletionTimestamp);
     const gone = await Promise.allSettled(
-      alive.map((item) => this.#client.delete(ref, item.metadata!.name!, { namespace })),
+      // Said outright: there are kinds whose dependents would be kept, and keep the namespace.
+      alive.map(({ metadata }) =>
+        this.#client.delete(ref, metadata!.name!, { namespace, propagationPolicy: 'Background' }),
+      ),
     );
     const failed = gone.find((one) => one.status === 'rejected' && !isReason(one.reason, 'NotFound'));
     if (failed?.status === 'rejected') throw failed.reason;

@@ -176,6 +176,39 @@ test('a Job is found by its name’s label', async () => {
   assert.equal(json.items.length, 1);
 });
 
+describe('a Job that is deleted', () => {
+  const jobs = '/apis/batch/v1/namespaces/default/jobs';
+  const spec = { restartPolicy: 'Never', containers: [{ name: 'c', image: 'i' }] };
+  const remove = (path: string) => ask(path, { method: 'DELETE' });
+  const make = (name: string, metadata: object = {}) =>
+    post(jobs, { metadata: { name, ...metadata }, spec: { template: { spec } } });
+  const warning =
+    '299 - "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning"';
+
+  test('leaves its Pods when nobody says what becomes of them, and says so', async () => {
+    await make('legacy');
+    const { json, headers } = await remove(`${jobs}/legacy`);
+    assert.deepEqual(json.metadata.finalizers, ['orphan']);
+    assert.equal(headers.warning, warning);
+  });
+
+  test('takes them along when it is told to, and warns of nothing', async () => {
+    for (const query of ['propagationPolicy=Background', 'orphanDependents=false']) {
+      await make('told');
+      const { json, headers } = await remove(`${jobs}/told?${query}`);
+      assert.equal(json.status, 'Success', query);
+      assert.equal(headers.warning, undefined);
+    }
+    await make('waits', { finalizers: ['foregroundDeletion'] });
+    assert.deepEqual((await remove(`${jobs}/waits`)).json.metadata.finalizers, ['foregroundDeletion']);
+  });
+
+  test('with all others of its namespace is told so once', async () => {
+    const { headers } = await remove(`${jobs}?dryRun=All`);
+    assert.equal(headers.warning, warning);
+  });
+});
+
 test('a Scale without a name scales nothing to zero', async () => {
   const deployments = '/apis/apps/v1/namespaces/default/deployments';
   const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };

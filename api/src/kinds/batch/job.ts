@@ -14,6 +14,7 @@ export const jobKind = defineKind<JobObject>({
   kind: 'Job',
   categories: ['all'],
   subresources: ['status'],
+  orphansByDefault: true,
   selectableFields: { 'status.successful': (job) => String(job.status?.succeeded ?? 0) },
   columns: [
     nameColumn,

@@ -4,7 +4,7 @@ import type { DeleteOptions } from '@sampan/api/client.ts';
 import { badRequest, invalid } from '../meta/failures.ts';
 import type { IncludeObject } from '../meta/present.ts';
 import type { Caller, FieldValidation } from '../verbs/context.ts';
-import { deleteOptionsFrom } from '../verbs/delete-options.ts';
+import { deleteOptionsFrom, olderPolicy } from '../verbs/delete-options.ts';
 import type { ListQuery } from '../verbs/list-options.ts';
 import type { Exchange } from './exchange.ts';
 import { isTrue } from './request-info.ts';
@@ -128,8 +128,8 @@ export function deleteOptionsOf(query: URLSearchParams, body: unknown): DeleteOp
   const given = deleteOptionsFrom(body ?? {});
   const gracePeriodSeconds = wholeNumber(query, 'gracePeriodSeconds');
   // The older way to say it, which clients of many years still have.
-  const orphans = query.has('orphanDependents') && isTrue(query.get('orphanDependents'));
-  const policy = query.get('propagationPolicy') || (orphans ? 'Orphan' : '');
+  const orphans = query.has('orphanDependents') ? isTrue(query.get('orphanDependents')) : undefined;
+  const policy = query.get('propagationPolicy') || olderPolicy(orphans);
   return {
     ...given,
     ...(gracePeriodSeconds !== undefined ? { gracePeriodSeconds } : {}),

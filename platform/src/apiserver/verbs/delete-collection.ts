@@ -3,7 +3,7 @@ import type { DeleteOptions } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
 import type { Kind } from '@sampan/api/kind.ts';
 import type { Caller, VerbContext } from './context.ts';
-import { deleteObject } from './delete.ts';
+import { deleteObject, warnOfOrphans } from './delete.ts';
 import { type ListAnswer, list } from './list.ts';
 import type { ListQuery } from './list-options.ts';
 
@@ -19,6 +19,7 @@ const workers = 16;
 /** What was selected. Objects that somebody else removed meanwhile are no error. */
 export async function deleteCollection(context: VerbContext, request: DeleteCollectionRequest): Promise<ListAnswer> {
   const { kind, query, options, caller } = request;
+  warnOfOrphans(kind, options, caller);
   const selected = await list(context, kind, query);
   const left = selected.items.values();
   const worker = async () => {

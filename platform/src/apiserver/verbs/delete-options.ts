@@ -28,13 +28,19 @@ export function deleteOptionsFrom(body: unknown): DeleteOptions & { dryRun: bool
     throw refused('propagationPolicy', message, 'FieldValueInvalid');
   }
   const { uid, resourceVersion } = preconditions ?? {};
-  const policy = propagationPolicy || (orphanDependents ? 'Orphan' : undefined);
+  const policy = propagationPolicy || olderPolicy(orphanDependents);
   return {
     ...(typeof gracePeriodSeconds === 'number' ? { gracePeriodSeconds } : {}),
     preconditions: { ...(uid ? { uid } : {}), ...(resourceVersion ? { resourceVersion } : {}) },
     ...(policy ? { propagationPolicy: policy as DeleteOptions['propagationPolicy'] } : {}),
     dryRun: (dryRun?.length ?? 0) > 0,
   };
+}
+
+/** The older way to say it; saying no is another thing than saying nothing. */
+export function olderPolicy(orphanDependents: boolean | null | undefined): 'Orphan' | 'Background' | undefined {
+  if (typeof orphanDependents !== 'boolean') return undefined;
+  return orphanDependents ? 'Orphan' : 'Background';
 }
 
 function refused(field: string, message: string, reason: string) {

@@ -8,6 +8,7 @@
  * Owns the state machine; how long a kind's grace is, the kind says. Garbage collection of dependents is a controller's.
  */
 import type { DeleteOptions } from '@sampan/api/client.ts';
+import type { Kind } from '@sampan/api/kind.ts';
 import { toTime } from '../../base/clock.ts';
 import { conflict, invalid } from '../meta/failures.ts';
 import { copyOf, type Stored } from '../meta/object.ts';
@@ -31,6 +32,7 @@ export interface DeleteResult {
 export function deleteObject(context: VerbContext, request: DeleteRequest): Promise<DeleteResult> {
   const { place, caller, options } = request;
   checkOptions(options);
+  warnOfOrphans(place.kind, options, caller);
   return withCurrent(context, place, async (current) => {
     checkPreconditions(place, options, current);
     const asked = { operation: 'DELETE', subresource: '', object: undefined, old: current } as const;
@@ -66,11 +68,25 @@ function markDeleted(place: Place, current: Stored, options: DeleteOptions, nowM
   } else {
     metadata.deletionTimestamp = toTime(nowMs + seconds * 1000);
     if (metadata.generation !== undefined) metadata.generation += 1;
-    setPropagation(next, options.propagationPolicy);
+    setPropagation(next, options.propagationPolicy ?? defaultPolicy(kind, next));
     kind.prepareDelete?.(next);
   }
   metadata.deletionGracePeriodSeconds = seconds;
   return next;
+}
+
+/** What becomes of dependents when nobody says: the object's own finalizers come before the kind's habit. */
+function defaultPolicy(kind: Kind, { metadata }: Stored): DeleteOptions['propagationPolicy'] {
+  if (!kind.orphansByDefault || metadata.finalizers?.includes('foregroundDeletion')) return undefined;
+  return 'Orphan';
+}
+
+/** kube-apiserver's words, for clients that expect what they do not say. */
+export function warnOfOrphans(kind: Kind, { propagationPolicy }: DeleteOptions, caller: Caller): void {
+  if (!kind.orphansByDefault || propagationPolicy) return;
+  caller.warn(
+    'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning',
+  );
 }
 
 /** The finalizers by which the garbage collector knows what to do with dependents first. */
