@@ -49,7 +49,7 @@ async function make(
   const neighbours = records.all().map(({ key, sandboxId, holder, root, annotations }) => {
     return { key, sandboxId, holderPid: holder.pid, root, annotations };
   });
-  const place: Placement = placement(config, made.root, neighbours);
+  const place: Placement = placement(config, made, neighbours);
   // What is refused is refused before a machine is started for it.
   if ('create' in place) {
     const { sysctls = {}, handler, hostNamespaces = [] } = place.create;

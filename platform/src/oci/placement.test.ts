@@ -6,6 +6,7 @@ import { type Neighbour, placement } from './placement.ts';
 const own = [{ type: 'network' }, { type: 'pid' }];
 const config = (namespaces: object[], more: object = {}): OciConfig =>
   parseOciConfig(JSON.stringify({ ociVersion: '1.0.2', process: { args: ['a'] }, linux: { namespaces }, ...more }));
+const here = { id: '0f'.repeat(32), root: '/r' };
 const infra: Neighbour = {
   key: 'k1',
   sandboxId: 's1',
@@ -16,7 +17,7 @@ const infra: Neighbour = {
 
 test('a container alone gets a machine of its own, as big as it may become', () => {
   const linux = { namespaces: own, resources: { memory: { limit: 1 << 28 }, cpu: { quota: 50_000, period: 100_000 } } };
-  const place = placement(config(own, { linux, hostname: 'h' }), '/r', [infra]);
+  const place = placement(config(own, { linux, hostname: 'h' }), here, [infra]);
   assert.ok('create' in place);
   const { handler, network, hostname, resources } = place.create;
   assert.deepEqual(
@@ -31,14 +32,14 @@ test('a container alone gets a machine of its own, as big as it may become', () 
 });
 
 test('a network that was made before is joined where it is', () => {
-  const place = placement(config([{ type: 'network', path: '/run/netns/a' }]), '/r', []);
+  const place = placement(config([{ type: 'network', path: '/run/netns/a' }]), here, []);
   assert.ok('create' in place);
   assert.deepEqual([place.create.network, place.create.netnsPath], ['netns', '/run/netns/a']);
 });
 
 test("under the handler namespace a network that is not listed is the host's", () => {
   const annotations = { 'sampan.dev/handler': 'namespace' };
-  const place = placement(config([{ type: 'pid' }, { type: 'ipc' }], { annotations }), '/r', []);
+  const place = placement(config([{ type: 'pid' }, { type: 'ipc' }], { annotations }), here, []);
   assert.ok('create' in place);
   assert.deepEqual([place.create.network, place.create.hostNamespaces], ['host', ['network']]);
 });
@@ -46,10 +47,10 @@ test("under the handler namespace a network that is not listed is the host's", (
 test("a machine goes where the bundle says, but for one on the host that is only said to be where all of Podman's are", () => {
   const cgroupOf = (cgroupsPath: string, handler: string) => {
     const annotations = { 'sampan.dev/handler': handler };
-    const place = placement(config(own, { annotations, linux: { namespaces: own, cgroupsPath } }), '/r', []);
+    const place = placement(config(own, { annotations, linux: { namespaces: own, cgroupsPath } }), here, []);
     return 'create' in place ? place.create.cgroup?.path : undefined;
   };
-  const usual = `/libpod_parent/libpod-${'0f'.repeat(32)}`;
+  const usual = `/libpod_parent/libpod-${here.id}`;
   assert.equal(cgroupOf(usual, 'vm'), usual);
   assert.equal(cgroupOf(usual, 'namespace'), undefined);
   assert.equal(cgroupOf('/mine/libpod-0f', 'namespace'), '/mine/libpod-0f');
@@ -60,16 +61,19 @@ test('containers of one pod share its machine, told by annotation or by whose na
     { type: 'network', path: '/proc/4711/ns/net' },
     { type: 'ipc', path: '/proc/4711/ns/ipc' },
   ]);
-  assert.deepEqual(placement(byNamespace, '/r', [infra]), { join: 's1' });
+  assert.deepEqual(placement(byNamespace, here, [infra]), { join: 's1' });
   const byAnnotation = config(own, { annotations: { 'io.kubernetes.cri-o.SandboxID': 'p' } });
-  assert.deepEqual(placement(byAnnotation, '/r', [infra]), { join: 's1' });
-  assert.ok('create' in placement(byAnnotation, '/other', [infra]), 'a pod of another root is another pod');
+  assert.deepEqual(placement(byAnnotation, here, [infra]), { join: 's1' });
+  assert.ok(
+    'create' in placement(byAnnotation, { ...here, root: '/other' }, [infra]),
+    'a pod of another root is another pod',
+  );
   const pid = config([...own, { type: 'pid', path: '/proc/4711/ns/pid' }]);
-  assert.deepEqual(placement(pid, '/r', [infra]), { join: 's1', pidNamespaceOf: 'k1' });
+  assert.deepEqual(placement(pid, here, [infra]), { join: 's1', pidNamespaceOf: 'k1' });
 });
 
 test("namespaces of strangers, the host's network and unknown handlers are refused by name", () => {
-  const refusal = (one: OciConfig) => () => placement(one, '/r', [infra]);
+  const refusal = (one: OciConfig) => () => placement(one, here, [infra]);
   assert.throws(refusal(config([{ type: 'network', path: '/proc/1/ns/net' }])), /network \(\/proc\/1\/ns\/net\)/);
   for (const [type, path] of [
     ['network', '/proc/self/ns/net'],

@@ -5,12 +5,18 @@
  * the pid of the pod's first container, which is a holder of ours. Any other container gets a machine of its own.
  */
 import { SampanError } from '@sampan/api/errors.ts';
-import type { CreateBundleSandbox, SandboxHandler } from '../runtime/bundles/bundle-runtime.ts';
+import type { CreateBundleSandbox } from '../runtime/bundles/bundle-runtime.ts';
 import { bundleCgroup } from '../runtime/bundles/cgroup-path.ts';
-import { hostNamespacesOf, hostnameOf } from '../runtime/bundles/machine-place.ts';
+import {
+  handlerOf,
+  hostNamespacesOf,
+  hostnameOf,
+  limitsOf,
+  machineSize,
+  sharedWithHost,
+} from '../runtime/bundles/machine-place.ts';
 import type { OciConfig } from '../runtime/bundles/oci-config.ts';
 
-const handlerAnnotation = 'sampan.dev/handler';
 /** Set by Podman and CRI-O on each container of a pod. */
 const podAnnotation = 'io.kubernetes.cri-o.SandboxID';
 
@@ -25,8 +31,14 @@ export interface Neighbour {
 
 export type Placement = { join: string; pidNamespaceOf?: string } | { create: Omit<CreateBundleSandbox, 'id'> };
 
-/** Throws Unsupported (a namespace of a stranger, the host's network) or Invalid (an unknown handler). */
-export function placement(config: OciConfig, root: string, neighbours: Neighbour[]): Placement {
+/** A container that is to be placed: Podman's id of it, and the engine's state directory. */
+export interface Newcomer {
+  id: string;
+  root: string;
+}
+
+/** Throws Unsupported: a namespace of a stranger, the host's network, an unknown handler. */
+export function placement(config: OciConfig, { id, root }: Newcomer, neighbours: Neighbour[]): Placement {
   const annotations = config.annotations ?? {};
   const pod = annotations[podAnnotation];
   const ofPod = pod && neighbours.find((one) => one.root === root && one.annotations[podAnnotation] === pod);
@@ -48,7 +60,7 @@ export function placement(config: OciConfig, root: string, neighbours: Neighbour
       `linux.namespaces: ${shared.map(({ type, path }) => `${type} (${path})`).join(', ')} are not of one machine of this runtime`,
     );
   const join = ofPod ? ofPod.sandboxId : owner;
-  if (join === undefined) return { create: sandboxOf(config, annotations) };
+  if (join === undefined) return { create: sandboxOf(config, annotations, usualGroups(id)) };
   const pid = shared.find(({ type }) => type === 'pid')?.path;
   const pidOwner = pid && neighbours.find((one) => one.holderPid === ownerOf(pid));
   return pidOwner ? { join, pidNamespaceOf: pidOwner.key } : { join };
@@ -68,10 +80,17 @@ function ownerOf(path: string): number | undefined {
   return pid === undefined ? undefined : Number(pid);
 }
 
-function sandboxOf(config: OciConfig, annotations: Record<string, string>): Omit<CreateBundleSandbox, 'id'> {
-  const handler = handlerOf(annotations);
+/** Where Podman puts a container that is in no pod, and whose user names no other place. */
+const usualGroups = (id: string): string[] => [`/libpod_parent/libpod-${id}`, `machine.slice:libpod:${id}`];
+
+function sandboxOf(
+  config: OciConfig,
+  annotations: Record<string, string>,
+  usual: string[],
+): Omit<CreateBundleSandbox, 'id'> {
+  const handler = handlerOf(annotations, 'vm');
   const hostNamespaces = hostNamespacesOf(config, handler);
-  const cgroup = cgroupOf(config, handler);
+  const cgroup = bundleCgroup({ cgroupsPath: config.linux?.cgroupsPath, handler, usual });
   const network = config.linux?.namespaces?.find(({ type }) => type === 'network');
   if (!network && handler === 'vm')
     throw new SampanError(
@@ -81,49 +100,11 @@ function sandboxOf(config: OciConfig, annotations: Record<string, string>): Omit
   return {
     handler,
     hostname: hostnameOf(config),
-    resources: resourcesOf(config),
+    resources: machineSize(limitsOf(config)),
     annotations,
     sysctls: config.linux?.sysctl ?? {},
     ...(cgroup ? { cgroup } : {}),
-    ...(hostNamespaces.length > 0 ? { hostNamespaces } : {}),
-    ...networkOf(network),
-  };
-}
-
-/** Where Podman puts a container that is in no pod, and whose user names no other place. */
-const podmansUsual = /^(\/libpod_parent\/libpod-|machine\.slice:libpod:)[0-9a-f]{64}$/;
-
-/** A machine that is kept ready on the host cannot be moved: that it is there at once is worth more than a place that nobody asked for. */
-function cgroupOf({ linux }: OciConfig, handler: SandboxHandler): CreateBundleSandbox['cgroup'] {
-  if (handler === 'namespace' && podmansUsual.test(linux?.cgroupsPath ?? '')) return undefined;
-  return bundleCgroup(linux?.cgroupsPath);
-}
-
-/** Absent: the host's. */
-function networkOf(
-  network: { path?: string | undefined } | undefined,
-): Pick<CreateBundleSandbox, 'network' | 'netnsPath'> {
-  if (!network) return { network: 'host' };
-  return network.path ? { network: 'netns', netnsPath: network.path } : { network: 'none' };
-}
-
-function handlerOf(annotations: Record<string, string>): SandboxHandler {
-  const handler = annotations[handlerAnnotation] ?? 'vm';
-  if (handler !== 'vm' && handler !== 'namespace')
-    throw new SampanError('Invalid', `annotation ${handlerAnnotation} is "${handler}"; wanted vm or namespace`);
-  return handler;
-}
-
-/** The machine is as big as its first container may become. */
-function resourcesOf(config: OciConfig): { cpuMillicores?: number; memoryBytes?: number } {
-  const { cpu, memory } = (config.linux?.resources ?? {}) as {
-    cpu?: { quota?: number; period?: number };
-    memory?: { limit?: number };
-  };
-  const quota = Number(cpu?.quota ?? 0);
-  const limit = Number(memory?.limit ?? 0);
-  return {
-    ...(quota > 0 ? { cpuMillicores: Math.ceil((quota * 1000) / (Number(cpu?.period) || 100_000)) } : {}),
-    ...(limit > 0 ? { memoryBytes: limit } : {}),
+    ...(network?.path ? { network: 'netns', netnsPath: network.path } : { network: 'none' }),
+    ...sharedWithHost(hostNamespaces),
   };
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bundleCgroup, podCgroup } from './cgroup-path.ts';
+import { bundleCgroup as groupOf, podCgroup } from './cgroup-path.ts';
+
+const bundleCgroup = (cgroupsPath?: string) => groupOf({ cgroupsPath, handler: 'vm', usual: [] });
 
 test("a bundle's group is made for its machine, and no other", () => {
   assert.deepEqual(bundleCgroup('/default/web'), { path: '/default/web', isOwn: true });
@@ -25,4 +27,14 @@ test("a Pod's group is its maker's", () => {
 test('what is no path of a group is refused by name', () => {
   for (const path of ['/a/../b', '/a/./b', '/a b', `/${'x'.repeat(256)}`, '/a\nb', `${'/x'.repeat(600)}`])
     assert.throws(() => bundleCgroup(path), { reason: 'Invalid', message: /linux\.cgroupsPath/ }, path);
+});
+
+test('a machine on the host that is only said to be where all of an engine are is in no group but its own', () => {
+  const usual = ['/libpod_parent/libpod-1', 'machine.slice:libpod:1'];
+  for (const cgroupsPath of usual) {
+    assert.equal(groupOf({ cgroupsPath, handler: 'namespace', usual }), undefined);
+    assert.ok(groupOf({ cgroupsPath, handler: 'vm', usual }));
+  }
+  const other = groupOf({ cgroupsPath: '/libpod_parent/libpod-2', handler: 'namespace', usual });
+  assert.deepEqual(other, { path: '/libpod_parent/libpod-2', isOwn: true });
 });

@@ -5,14 +5,23 @@
  *   a-b.slice:x:name   beneath the slice /a.slice/a-b.slice where that is, which is systemd's to make; else in the instance's own group
  */
 import { SampanError } from '@sampan/api/errors.ts';
-import type { CreateBundleSandbox } from './bundle-runtime.ts';
+import type { CreateBundleSandbox, SandboxHandler } from './bundle-runtime.ts';
 
 type Place = NonNullable<CreateBundleSandbox['cgroup']>;
 
 const mostBytes = 1024;
 
-/** Of a bundle. Undefined: it names none. Throws Invalid naming the field. */
-export function bundleCgroup(cgroupsPath: string | undefined): Place | undefined {
+export interface BundleCgroup {
+  cgroupsPath: string | undefined;
+  handler: SandboxHandler;
+  /** What the engine in front writes for a container whose user names no place. */
+  usual: readonly string[];
+}
+
+/** Of a bundle. Undefined: it names none that is followed. Throws Invalid naming the field. */
+export function bundleCgroup({ cgroupsPath, handler, usual }: BundleCgroup): Place | undefined {
+  // A machine that is kept ready on the host cannot be moved: that it is there at once is worth more than a place that nobody asked for.
+  if (handler === 'namespace' && usual.includes(cgroupsPath ?? '')) return undefined;
   const slice = /^([^/:]*):[^/:]*:[^/:]*$/.exec(cgroupsPath ?? '')?.[1];
   return slice === undefined ? placeOf(cgroupsPath, 'linux.cgroupsPath', true) : podCgroup(slice);
 }

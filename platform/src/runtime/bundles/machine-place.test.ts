@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Attachment } from '../../network/network.ts';
 import type { CreateBundleSandbox } from './bundle-runtime.ts';
-import { hostNamespacesOf, hostnameOf, machinePlace } from './machine-place.ts';
+import { hostNamespacesOf, hostnameOf, limitsOf, machinePlace, machineSize } from './machine-place.ts';
 import { type OciConfig, parseOciConfig } from './oci-config.ts';
 
 const request = (more: Partial<CreateBundleSandbox>): CreateBundleSandbox => ({
@@ -52,4 +52,15 @@ test("a namespace that config.json does not list is the host's, where there is n
     );
   assert.deepEqual(hostNamespacesOf(config(['mount', 'ipc', 'uts']), 'namespace'), ['network', 'pid']);
   assert.deepEqual(hostNamespacesOf(config(['mount']), 'vm'), []);
+});
+
+test("a machine is as big as its containers may become; what limits nothing leaves it the instance's own size", () => {
+  const config = (resources: object | null): OciConfig =>
+    parseOciConfig(JSON.stringify({ ociVersion: '1.0.2', process: { args: ['x'] }, linux: { resources } }));
+  const sizeOf = (resources: object | null) => machineSize(limitsOf(config(resources)));
+  const limited = { cpu: { quota: 20_000, period: 10_000 }, memory: { limit: 1 << 28 } };
+  assert.deepEqual(sizeOf(limited), { cpuMillicores: 2000, memoryBytes: 1 << 28 });
+  assert.deepEqual(sizeOf({ cpu: { quota: 50_000 } }), { cpuMillicores: 500 }, "the kernel's own period");
+  for (const none of [null, { cpu: null, memory: null }, { cpu: { quota: -1 }, memory: { limit: -1 } }])
+    assert.deepEqual(sizeOf(none), {});
 });

@@ -27,13 +27,19 @@ const processSchema = z.looseObject({
   selinuxLabel: name.optional(),
 });
 
+const number = z.number().nullish();
+const resources = z.looseObject({
+  cpu: z.looseObject({ quota: number, period: number }).nullish(),
+  memory: z.looseObject({ limit: number }).nullish(),
+});
+
 const linux = z.looseObject({
   namespaces: z.array(namespace).max(32).nullish(),
   devices: z
     .array(z.looseObject({ path: name, type: z.string().max(8).optional() }))
     .max(4096)
     .nullish(),
-  resources: z.record(z.string().max(64), z.unknown()).nullish(),
+  resources: resources.nullish(),
   sysctl: z.record(z.string().max(256), z.string().max(4096)).nullish(),
   uidMappings: z.array(z.unknown()).max(1024).nullish(),
   gidMappings: z.array(z.unknown()).max(1024).nullish(),

@@ -2,10 +2,11 @@
 import { SampanError } from '@sampan/api/errors.ts';
 import type { CreateBundleSandbox, HostNamespace, SandboxHandler } from '../../runtime/bundles/bundle-runtime.ts';
 import { podCgroup } from '../../runtime/bundles/cgroup-path.ts';
+import { handlerOf, type Limits, machineSize, sharedWithHost } from '../../runtime/bundles/machine-place.ts';
 import * as cri from '../../runtime/generated/cri.ts';
 import { checkSysctls } from '../../runtime/sandbox/handlers.ts';
 import { resolvConf } from '../../runtime/sandbox/vm/sandbox-setup.ts';
-import { handlerOf, networkOf } from './task-plan.ts';
+import { networkOf } from './task-plan.ts';
 
 export interface SandboxPlanOptions {
   /** Of the runtime that containerd was told to use. */
@@ -31,12 +32,11 @@ export function sandboxPlan(
   return {
     handler,
     hostname: config.hostname ?? '',
-    resources: resourcesOf(linux?.resources),
+    resources: machineSize(limitsOf(linux?.resources)),
     annotations,
     ...(cgroup ? { cgroup } : {}),
     ...networkOf(annotations, options.canJoinNetns ? options.netnsPath : undefined),
-    ...(hostNamespaces.includes('network') ? { network: 'host' } : {}),
-    ...(hostNamespaces.length > 0 ? { hostNamespaces } : {}),
+    ...sharedWithHost(hostNamespaces),
     resolvConf: dnsConfig ? resolvConf(dnsConfig, []) : options.hostResolvConf,
     sysctls: linux?.sysctls ?? {},
     // There is no pause container whose processes a container could be told to join: the Pod's namespace is the machine's to keep.
@@ -60,11 +60,7 @@ function hostNamespacesOf({ linux }: cri.PodSandboxConfig, handler: SandboxHandl
   return asked.map(([type]) => type);
 }
 
-function resourcesOf(resources: cri.LinuxContainerResources | undefined): CreateBundleSandbox['resources'] & object {
+function limitsOf(resources: cri.LinuxContainerResources | undefined): Limits {
   const { cpuQuota = 0n, cpuPeriod = 0n, memoryLimitInBytes = 0n } = resources ?? {};
-  const period = cpuPeriod > 0n ? cpuPeriod : 100_000n;
-  return {
-    ...(cpuQuota > 0n ? { cpuMillicores: Math.ceil(Number(cpuQuota * 1000n) / Number(period)) } : {}),
-    ...(memoryLimitInBytes > 0n ? { memoryBytes: Number(memoryLimitInBytes) } : {}),
-  };
+  return { quota: Number(cpuQuota), period: Number(cpuPeriod), bytes: Number(memoryLimitInBytes) };
 }

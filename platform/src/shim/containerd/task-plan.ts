@@ -8,7 +8,15 @@
 import { SampanError } from '@sampan/api/errors.ts';
 import type { CreateBundleSandbox, SandboxHandler } from '../../runtime/bundles/bundle-runtime.ts';
 import { bundleCgroup } from '../../runtime/bundles/cgroup-path.ts';
-import { hostNamespacesOf, hostnameOf } from '../../runtime/bundles/machine-place.ts';
+import {
+  handlerOf,
+  hostNamespacesOf,
+  hostnameOf,
+  type Limits,
+  limitsOf,
+  machineSize,
+  sharedWithHost,
+} from '../../runtime/bundles/machine-place.ts';
 import type { OciConfig } from '../../runtime/bundles/oci-config.ts';
 
 /** Annotations of containerd's CRI plugin. */
@@ -38,32 +46,20 @@ export function taskPlan(config: OciConfig, options: TaskPlanOptions): TaskPlan 
   const sysctls = config.linux?.sysctl;
   const handler = handlerOf(annotations, options.handler);
   const hostNamespaces = hostNamespacesOf(config, handler);
-  const cgroupsPath = config.linux?.cgroupsPath;
-  // A machine that is kept ready on the host cannot be moved: that it is there at once is worth more than a place that nobody asked for.
-  const isUsual = handler === 'namespace' && cgroupsPath === options.usualCgroup;
-  const cgroup = isUsual ? undefined : bundleCgroup(cgroupsPath);
+  const cgroup = bundleCgroup({ cgroupsPath: config.linux?.cgroupsPath, handler, usual: [options.usualCgroup] });
   return {
     kind: 'own-machine',
     sandbox: {
       handler,
       hostname: hostnameOf(config),
-      resources: resourcesOf(config, annotations),
+      resources: machineSize(podLimits(annotations) ?? limitsOf(config)),
       annotations,
       ...networkOf(annotations, options.canJoinNetns ? netnsPath : undefined),
-      ...(hostNamespaces.includes('network') ? { network: 'host' } : {}),
-      ...(hostNamespaces.length > 0 ? { hostNamespaces } : {}),
+      ...sharedWithHost(hostNamespaces),
       ...(sysctls ? { sysctls } : {}),
       ...(cgroup ? { cgroup } : {}),
     },
   };
-}
-
-/** An annotation's word counts more than the runtime's name. */
-export function handlerOf(annotations: Record<string, string>, byRuntime: SandboxHandler): SandboxHandler {
-  const handler = annotations['sampan.dev/handler'] ?? byRuntime;
-  if (handler !== 'vm' && handler !== 'namespace')
-    throw new SampanError('Unsupported', `annotation sampan.dev/handler "${handler}": wanted vm or namespace`);
-  return handler;
 }
 
 export function networkOf(
@@ -78,21 +74,8 @@ export function networkOf(
 }
 
 /** The CRI plugin tells a Pod's sum by annotations; a single container's own limits stand for themselves. */
-function resourcesOf(
-  config: OciConfig,
-  annotations: Record<string, string>,
-): { cpuMillicores?: number; memoryBytes?: number } {
-  const { cpu = {}, memory = {} } = (config.linux?.resources ?? {}) as {
-    cpu?: { quota?: number; period?: number };
-    memory?: { limit?: number };
-  };
-  const isPod = annotations[`${cri}.container-type`] === 'sandbox';
+function podLimits(annotations: Record<string, string>): Limits | undefined {
+  if (annotations[`${cri}.container-type`] !== 'sandbox') return undefined;
   const told = (name: string) => Number(annotations[`${cri}.sandbox-${name}`] ?? 0);
-  const quota = isPod ? told('cpu-quota') : Number(cpu.quota ?? 0);
-  const period = (isPod ? told('cpu-period') : Number(cpu.period ?? 0)) || 100_000;
-  const bytes = isPod ? told('memory') : Number(memory.limit ?? 0);
-  return {
-    ...(quota > 0 ? { cpuMillicores: Math.ceil((quota * 1000) / period) } : {}),
-    ...(bytes > 0 ? { memoryBytes: bytes } : {}),
-  };
+  return { quota: told('cpu-quota'), period: told('cpu-period'), bytes: told('memory') };
 }
