@@ -4,7 +4,7 @@ import { QuietCollector } from './quiet-collector.ts';
 
 const mib = 1 << 20;
 
-function lab() {
+function lab(collectionMs = 150) {
   const state = { cpuMs: 0, heapBytes: 100 * mib };
   const did: string[] = [];
   const process = {
@@ -13,7 +13,7 @@ function lab() {
     collect() {
       did.push('collect');
       state.heapBytes = 30 * mib;
-      state.cpuMs += 150;
+      state.cpuMs += collectionMs;
     },
     trim() {
       did.push('trim');
@@ -54,6 +54,22 @@ test('collections take no more than a fiftieth of the time', () => {
   // 150 ms of pause: four looks, two seconds apart.
   for (let i = 0; i < 3; i++) assert.equal(pass(10, 20 * mib), 1);
   assert.equal(pass(10), 2);
+});
+
+test('a long collection does not keep garbage for long: it may be followed by another within ten seconds', () => {
+  const { pass } = lab(1200);
+  pass(0);
+  assert.equal(pass(0), 1);
+  for (let i = 0; i < 3; i++) assert.equal(pass(10, 40 * mib), 1);
+  assert.equal(pass(10), 2);
+});
+
+test('long collections, too, take no more than a fiftieth of the time in the long run', () => {
+  const { pass } = lab(1200);
+  let collections = 0;
+  // A quarter of an hour of garbage, 18 s of it for collections, and two seconds in advance.
+  for (let i = 0; i < 450; i++) collections = pass(10, 20 * mib);
+  assert.ok(collections >= 14 && collections <= 17, String(collections));
 });
 
 test('what can be made again is let go of before a collection, and only then', () => {

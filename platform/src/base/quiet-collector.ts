@@ -30,8 +30,12 @@ const quietShare = 0.05;
 const worthBytes = 12 << 20;
 /** CPU time after which malloc may hold something again. */
 const worthCpuMs = 1_000;
-/** Collections may take no more of all time, or what is read now and then would be forgotten in between. */
+/** Collections may take no more of all time, or what is read now and then would be forgotten in between... */
 const pausedShare = 0.02;
+/** ...but so much of it in advance: one of a large heap takes a second, and garbage would wait a minute for the next. */
+const advanceMs = 2_000;
+/** Looks between two collections that take long. */
+const longRest = 4;
 
 export class QuietCollector {
   readonly #everyMs: number;
@@ -40,8 +44,10 @@ export class QuietCollector {
   #cpuMs = Number.NEGATIVE_INFINITY;
   /** The least there was since the last collection, part of which ends after it. */
   #leftBytes = 0;
-  /** Looks until it may collect again. */
+  /** Looks until it may collect again, if it owes little enough. */
   #resting = 0;
+  /** CPU time of collections beyond their share of the time so far. */
+  #owedMs = 0;
   #trimmedAtCpuMs = Number.NEGATIVE_INFINITY;
 
   /** Does nothing in a process that was not started with --expose-gc. */
@@ -58,13 +64,20 @@ export class QuietCollector {
     const isQuiet = cpuMs - this.#cpuMs < this.#everyMs * quietShare;
     this.#cpuMs = cpuMs;
     this.#resting = Math.max(0, this.#resting - 1);
+    this.#owedMs = Math.max(0, this.#owedMs - this.#shareMs);
     if (!isQuiet) return;
     const heapBytes = this.#process.heapBytes();
     this.#leftBytes = Math.min(this.#leftBytes, heapBytes);
-    const isWorthIt = this.#resting === 0 && heapBytes - this.#leftBytes >= worthBytes;
+    const mayCollect = this.#resting === 0 && this.#owedMs <= advanceMs;
+    const isWorthIt = mayCollect && heapBytes - this.#leftBytes >= worthBytes;
     // What a collection frees is freed by other threads, in their time: it is trimmed at a later look.
     if (isWorthIt) this.#collect(this.#process);
     else if (cpuMs - this.#trimmedAtCpuMs >= worthCpuMs) this.#trim(this.#process);
+  }
+
+  /** What each look adds to the time that collections may take. */
+  get #shareMs(): number {
+    return this.#everyMs * pausedShare;
   }
 
   #collect(process: Collected): void {
@@ -72,7 +85,9 @@ export class QuietCollector {
     process.collect();
     this.#leftBytes = process.heapBytes();
     const cpuMs = process.cpuMs();
-    this.#resting = Math.ceil((cpuMs - this.#cpuMs) / (this.#everyMs * pausedShare));
+    const tookMs = cpuMs - this.#cpuMs;
+    this.#resting = Math.min(longRest, Math.ceil(tookMs / this.#shareMs));
+    this.#owedMs += tookMs;
     this.#cpuMs = cpuMs;
     this.#trimmedAtCpuMs = Number.NEGATIVE_INFINITY;
   }
