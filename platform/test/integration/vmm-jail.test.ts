@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { run } from '../../src/base/child.ts';
 import { systemClock } from '../../src/base/clock.ts';
+import { silentLogger } from '../../src/base/log.ts';
 import { HostCgroups } from '../../src/vmm/qemu/host-cgroups.ts';
 import { Launcher } from '../../src/vmm/qemu/launcher.ts';
 import { launcherArguments } from '../../src/vmm/qemu/launcher-arguments.ts';
@@ -84,7 +85,7 @@ describe('the jail of a VMM', { skip: obstacle() }, () => {
   after(async () => {
     neighbour.kill();
     for (const server of servers) server.close();
-    await cgroups.remove(places, systemClock);
+    await cgroups.remove(places, { clock: systemClock, log: silentLogger });
     await cgroups.removeParents();
     await rm(home, { recursive: true, force: true });
   });

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { systemClock } from '../../base/clock.ts';
+import { FakeClock } from '../../base/clock.ts';
+import { silentLogger } from '../../base/log.ts';
 import { HostCgroups } from './host-cgroups.ts';
 
 async function withRoot(body: (root: string) => Promise<void>): Promise<void> {
@@ -15,6 +16,8 @@ async function withRoot(body: (root: string) => Promise<void>): Promise<void> {
     await rm(root, { recursive: true });
   }
 }
+
+const host = { clock: new FakeClock(), log: silentLogger };
 
 /** The kernel makes these files; a plain directory does not. */
 const control = (path: string, ...names: string[]) => Promise.all(names.map((name) => writeFile(join(path, name), '')));
@@ -108,7 +111,7 @@ test('version 1: a hierarchy that the parent is not in keeps the instance’s ow
       ['cpu', 'memory', 'pids'].map((name) => join(root, name, 'elsewhere/sampan-t-m')),
     );
     await cgroups.create(nowhere);
-    await cgroups.remove(nowhere, systemClock);
+    await cgroups.remove(nowhere, host);
     assert.deepEqual([existsSync(nowhere[0]!), existsSync(join(root, 'cpu/elsewhere'))], [false, true]);
   }));
 
@@ -155,8 +158,23 @@ test('removing is idempotent and takes the instance’s empty directories along 
     await cgroups.create(paths);
     await cgroups.removeParents();
     assert.ok(existsSync(paths[0]!), 'a cgroup in use stays');
-    await cgroups.remove(paths, systemClock);
-    await cgroups.remove(paths, systemClock);
+    await cgroups.remove(paths, host);
+    await cgroups.remove(paths, host);
     await cgroups.removeParents();
     assert.equal(existsSync(join(root, 'cpu/sampan-ab12cd')), false);
+  }));
+
+test('a cgroup that stays is told of, and the next start takes what was left of machines that are gone', () =>
+  withRoot(async (root) => {
+    await mkdir(join(root, 'cpu'));
+    const paths = (await HostCgroups.open('ab12cd', root)).paths('m');
+    await mkdir(join(paths[0]!, 'beneath'), { recursive: true });
+    const told: object[] = [];
+    const log = { ...silentLogger, warn: (fields: object) => told.push(fields) };
+    await (await HostCgroups.open('ab12cd', root)).remove(paths, { ...host, log });
+    assert.deepEqual(told, [{ path: paths[0], code: 'ENOTEMPTY' }]);
+    assert.ok(existsSync(paths[0]!), 'one that is not empty stays over a start, too');
+    await rmdir(join(paths[0]!, 'beneath'));
+    await HostCgroups.open('ab12cd', root);
+    assert.equal(existsSync(paths[0]!), false);
   }));

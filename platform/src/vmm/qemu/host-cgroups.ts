@@ -8,6 +8,7 @@ import { mkdir, readdir, readFile, realpath, rmdir, writeFile } from 'node:fs/pr
 import { dirname, join } from 'node:path';
 import { messageOf } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
 import { delegate, delegateDown, placesOf } from '../cgroup-places.ts';
 
 const periodMicros = 100_000;
@@ -16,6 +17,9 @@ const minQuotaMicros = 1_000;
 
 /** cpuacct has no limits: it counts, as cpu does in version 2. */
 const wanted = ['cpu', 'cpuacct', 'memory', 'pids'];
+
+/** The kernel lets go of a dead process's group a little after the process; on a host with much to do, seconds after. */
+const letGoMs = 10_000;
 
 interface Hierarchies {
   version1: string[];
@@ -39,7 +43,7 @@ export class HostCgroups {
     this.unavailable = unavailable;
   }
 
-  /** Finds the hierarchies below `root` and makes the instance's directory in each. */
+  /** Finds the hierarchies below `root` and makes the instance's directory in each; takes away what is left there of machines that are gone. */
   static async open(tag: string, root = '/sys/fs/cgroup'): Promise<HostCgroups> {
     const none = { version1: [], missing: wanted };
     try {
@@ -51,6 +55,7 @@ export class HostCgroups {
       if (found.unified) await delegate(found.unified, wanted);
       await cgroups.create(cgroups.#own);
       if (found.unified) await delegate(join(found.unified, `sampan-${tag}`), wanted);
+      await cgroups.#sweep();
       return cgroups;
     } catch (error) {
       return new HostCgroups(tag, none, messageOf(error));
@@ -132,18 +137,28 @@ export class HostCgroups {
     return undefined;
   }
 
-  /** Removes them once their processes are gone. Idempotent. */
-  async remove(paths: readonly string[], clock: Clock): Promise<void> {
+  /** Removes them once their processes are gone; one that stays is told of, since nothing of the machine depends on it. Idempotent. */
+  async remove(paths: readonly string[], { clock, log }: { clock: Clock; log: Logger }): Promise<void> {
     for (const path of paths) {
-      // The kernel lets go of a dead process's cgroup a little after the process; on a host with much to do, seconds after.
-      for (let attempt = 0; attempt < 500; attempt++) {
-        const code = await rmdir(path).then(
-          () => undefined,
-          (error: NodeJS.ErrnoException) => error.code,
-        );
-        if (code !== 'EBUSY') break;
-        await clock.sleep(Math.min(1 + attempt, 20));
+      const untilMs = clock.monotonicMs() + letGoMs;
+      let code = await removed(path);
+      for (let pauseMs = 1; code === 'EBUSY' && clock.monotonicMs() < untilMs; pauseMs = Math.min(pauseMs + 1, 20)) {
+        await clock.sleep(pauseMs);
+        code = await removed(path);
       }
+      if (code)
+        log.warn(
+          { path, code },
+          "a control group stays though its machine is gone; a restart takes those in the instance's own",
+        );
+    }
+  }
+
+  /** What a killed server, or remove(), has left: the kernel keeps every group that has processes, or groups beneath it. */
+  async #sweep(): Promise<void> {
+    for (const own of this.#own) {
+      const entries = await readdir(own, { withFileTypes: true });
+      for (const entry of entries) if (entry.isDirectory()) await removed(join(own, entry.name));
     }
   }
 
@@ -161,6 +176,13 @@ export class HostCgroups {
     }
   }
 }
+
+/** Why it is still there; undefined: it is not. */
+const removed = (path: string): Promise<string | undefined> =>
+  rmdir(path).then(
+    () => undefined,
+    ({ code, message }: NodeJS.ErrnoException) => (code === 'ENOENT' ? undefined : (code ?? message)),
+  );
 
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
 

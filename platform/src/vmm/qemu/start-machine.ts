@@ -84,7 +84,7 @@ export async function startFromPool(
     if (moves) await context.cgroups.create(asked.cgroups);
     await Promise.all([limit(context, record, spec), moves && context.cgroups.move(clone.process.pid, asked.cgroups)]);
     await adoptClone(clone, { spec, record, phases });
-    if (moves) await context.cgroups.remove(former, context.clock);
+    if (moves) await context.cgroups.remove(former, context);
     phases.log(context.log, { machine: spec.id, origin: 'pool' });
     return new QemuMachine(context, { directory: spec.directory, record, process: clone.process, qmp: clone.qmp });
   } catch (error) {

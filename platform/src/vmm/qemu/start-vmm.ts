@@ -155,7 +155,7 @@ export async function scrap(context: QemuContext, directory: string): Promise<vo
     const process = await readProcessFile(directory, name);
     if (process) await killAndWait(process, context.clock);
   }
-  if (record) await context.cgroups.remove(record.cgroups, context.clock);
+  if (record) await context.cgroups.remove(record.cgroups, context);
   if (record?.ownsCgroupParent) await removeOwnedParents(record.cgroups);
   await rm(directory, { recursive: true, force: true });
 }
