@@ -19,6 +19,6 @@ export async function makeSharePlace(
   else
     throw new SampanError(
       'Unsupported',
-      `${hostPath} is neither a directory nor a file: a socket or device means nothing to another kernel`,
+      `${hostPath} is neither a directory nor a file: a socket or device means nothing to another kernel; the handler namespace has the host's`,
     );
 }

@@ -12,7 +12,6 @@ describe('what this build does not do', () => {
     'spec.hostUsers': [{ hostUsers: false }],
     'spec.os.name': [{ os: { name: 'windows' } }],
     'spec.resources': [{ resources: { limits: { cpu: 1 } } }],
-    'spec.volumes[0].hostPath.type': [volume({ hostPath: { path: '/dev/kvm', type: 'CharDevice' } })],
     'spec.volumes[0].persistentVolumeClaim': [volume({ persistentVolumeClaim: { claimName: 'c' } })],
     'spec.volumes[0].nfs': [volume({ nfs: { server: 's', path: '/' } })],
     'spec.volumes[0].csi': [volume({ csi: { driver: 'd' } })],

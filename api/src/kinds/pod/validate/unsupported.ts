@@ -93,9 +93,6 @@ function unsupportedSources(volume: Volume, field: string): Cause[] {
   const causes = Object.keys(volume)
     .filter((kind) => kind !== 'name' && !volumeSources.has(kind))
     .map((kind) => refuse(`${field}.${kind}`, `volumes of this kind; supported are ${supported}`));
-  const { type = '' } = volume.hostPath ?? {};
-  if (['Socket', 'CharDevice', 'BlockDevice'].includes(type))
-    causes.push(refuse(`${field}.hostPath.type`, `${type}: it means nothing to another kernel, and a Pod has its own`));
   for (const [i, source] of (volume.projected?.sources ?? []).entries()) {
     const others = Object.keys(source).filter((kind) => !projections.has(kind));
     causes.push(
