@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SampanError } from '@sampan/api/errors.ts';
 import { FakeClock } from '../../base/clock.ts';
 import type { Context } from '../context.ts';
-import { execSync } from './exec.ts';
+import { exec, execSync } from './exec.ts';
 
 test('a command that takes too long is gone when its time-out is told, unless the guest does not answer', async () => {
   for (const answers of [true, false]) {
@@ -38,4 +39,49 @@ test('a command that takes too long is gone when its time-out is told, unless th
     else await clock.advance(2000);
     await assert.rejects(answer, { reason: 'Timeout' });
   }
+});
+
+test('a command that fails since its container ends is told so, whether the guest, the record or nobody knows of the container any more', async () => {
+  /** What the guest's list says, and what the command broke with. */
+  const outcome = async (
+    knows: { guest?: string; record?: string; removed?: true; sandbox?: string },
+    broke: string,
+  ) => {
+    const container = { id: 'c', name: 'main', record: { state: 'running' } };
+    const containers = new Map([['c', container]]);
+    const agent = {
+      exec: async () => {
+        container.record.state = knows.record ?? 'running';
+        if (knows.removed) containers.clear();
+        throw new SampanError(broke as 'InternalError', words);
+      },
+      listContainers: async () => (knows.guest ? [{ id: 'c', state: knows.guest }] : []),
+    };
+    const context = {
+      options: { clock: new FakeClock() },
+      step: async () => {},
+      containers,
+      container: () => container,
+      sandboxOf: () => ({ record: { state: knows.sandbox ?? 'ready' }, link: { ready: async () => agent } }),
+    } as unknown as Context;
+    const reasons: string[] = [];
+    for (const call of [execSync, exec]) {
+      container.record.state = 'running';
+      containers.set('c', container);
+      await call(context, { containerId: 'c', cmd: ['true'] }).catch((error) => reasons.push(error.reason));
+    }
+    assert.equal(reasons[0], reasons[1]);
+    return reasons[0];
+  };
+  assert.equal(await outcome({ guest: 'exited' }, 'InternalError'), 'FailedPrecondition');
+  assert.equal(await outcome({}, 'InternalError'), 'FailedPrecondition');
+  assert.equal(await outcome({ guest: 'running', record: 'exited' }, 'InternalError'), 'FailedPrecondition');
+  assert.equal(await outcome({ guest: 'running', sandbox: 'notready' }, 'ServiceUnavailable'), 'FailedPrecondition');
+  assert.equal(await outcome({ guest: 'running', removed: true }, 'InternalError'), 'NotFound');
+  assert.equal(
+    await outcome({ guest: 'running' }, 'InternalError', 'the container `c` is not running'),
+    'FailedPrecondition',
+  );
+  assert.equal(await outcome({ guest: 'running' }, 'InternalError'), 'InternalError');
+  assert.equal(await outcome({ guest: 'running' }, 'ServiceUnavailable'), 'ServiceUnavailable');
 });

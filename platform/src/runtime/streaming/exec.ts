@@ -6,37 +6,51 @@ import type { Container } from '../containers/container.ts';
 import type { Context } from '../context.ts';
 import type * as cri from '../generated/cri.ts';
 import type { StreamSession } from '../runtime.ts';
+import { endedMeanwhile, notRunning } from './ended-meanwhile.ts';
 
 /** Of each stream; what containerd and kubelet keep at most. */
 const maxOutputBytes = 16 * 1024 * 1024;
 const killedWithinMs = 2000;
 
 export async function exec(context: Context, request: cri.ExecRequest): Promise<StreamSession> {
-  const { container, agent } = await running(context, request.containerId);
   const tty = request.tty ?? false;
-  const session = await agent.exec({
-    containerId: container.id,
-    args: argsOf(request.cmd, container),
-    tty,
-    stdin: request.stdin ?? false,
+  const container = wantedRunning(context, request.containerId);
+  const args = argsOf(request.cmd, container);
+  const session = await truly(context, container, async () => {
+    const agent = await context.sandboxOf(container).link!.ready();
+    return agent.exec({ containerId: container.id, args, tty, stdin: request.stdin ?? false });
   });
   return sessionOf(session, { stdin: request.stdin ?? false, tty });
 }
 
 /** Throws Timeout (CRI: DeadlineExceeded) after killing what runs too long, or a guest that does not answer in that time; 0 seconds: as long as it takes. */
 export async function execSync(context: Context, request: cri.ExecSyncRequest): Promise<cri.ExecSyncResponse> {
-  const seconds = Number(request.timeout ?? 0n);
+  const container = wantedRunning(context, request.containerId);
+  const args = argsOf(request.cmd, container);
+  return truly(context, container, () =>
+    runToItsEnd(context, { container, args, seconds: Number(request.timeout ?? 0n) }),
+  );
+}
+
+interface Command {
+  container: Container;
+  args: string[];
+  seconds: number;
+}
+
+async function runToItsEnd(context: Context, command: Command): Promise<cri.ExecSyncResponse> {
+  const { args, seconds } = command;
   const enough = new AbortController();
   const late = lateness(context, seconds, enough.signal);
   try {
-    const beginning = begin(context, request);
+    const beginning = begin(context, command);
     const begun = await Promise.race([beginning, late]);
     if (!begun) {
       beginning.then(
         ({ session }) => session.kill(),
         () => {},
       );
-      throw tookTooLong(request.cmd ?? [], seconds);
+      throw tookTooLong(args, seconds);
     }
     await using session = begun.session;
     const output = Promise.all([collect(session.stdout), collect(session.stderr)]);
@@ -45,7 +59,7 @@ export async function execSync(context: Context, request: cri.ExecSyncRequest): 
     if (!exit) {
       session.kill();
       await gone(context, session);
-      throw tookTooLong(request.cmd ?? [], seconds);
+      throw tookTooLong(args, seconds);
     }
     const [stdout, stderr] = await output;
     return { stdout, stderr, exitCode: exit.exitCode };
@@ -54,9 +68,8 @@ export async function execSync(context: Context, request: cri.ExecSyncRequest): 
   }
 }
 
-async function begin(context: Context, request: cri.ExecSyncRequest): Promise<{ session: GuestSession }> {
-  const { container, agent } = await running(context, request.containerId);
-  const args = argsOf(request.cmd, container);
+async function begin(context: Context, { container, args }: Command): Promise<{ session: GuestSession }> {
+  const agent = await context.sandboxOf(container).link!.ready();
   await context.step('exec');
   const session = await agent.exec({ containerId: container.id, args, tty: false, stdin: false });
   await context.step('exec-started');
@@ -88,14 +101,23 @@ export async function running(
   context: Context,
   id: string | undefined,
 ): Promise<{ container: Container; agent: Agent }> {
-  const container = context.container(id);
-  const { state } = container.record;
-  if (state !== 'running')
-    throw new SampanError(
-      'FailedPrecondition',
-      `container ${container.name} (${container.id}) is ${state}, wanted running`,
-    );
+  const container = wantedRunning(context, id);
   return { container, agent: await context.sandboxOf(container).link!.ready() };
+}
+
+function wantedRunning(context: Context, id: string | undefined): Container {
+  const container = context.container(id);
+  if (container.record.state !== 'running') throw notRunning(container, container.record.state);
+  return container;
+}
+
+/** `work` in a container that may end meanwhile. */
+async function truly<T>(context: Context, container: Container, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw await endedMeanwhile(context, container, error);
+  }
 }
 
 function argsOf(cmd: string[] | undefined, container: Container): string[] {
