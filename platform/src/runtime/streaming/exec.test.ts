@@ -46,6 +46,7 @@ test('a command that fails since its container ends is told so, whether the gues
   const outcome = async (
     knows: { guest?: string; record?: string; removed?: true; sandbox?: string },
     broke: string,
+    words = 'fail startup',
   ) => {
     const container = { id: 'c', name: 'main', record: { state: 'running' } };
     const containers = new Map([['c', container]]);
