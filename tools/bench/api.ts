@@ -69,8 +69,8 @@ async function main(): Promise<void> {
 
 async function etcdForBench(): Promise<string | undefined> {
   const newer = await newEtcd();
-  if ('binary' in newer) return newer.binary;
-  progress(newer.missing);
+  if (newer.path) return newer.path;
+  progress(newer.missing ?? '');
   return debianEtcd();
 }
 

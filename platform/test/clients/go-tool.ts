@@ -1,4 +1,4 @@
-/** Real clients and runtimes that are written in Go: each is built once from its module in a folder here; what the folder pins names the binary. */
+/** Real clients, runtimes and stores that are written in Go: each is built once from its module in a folder here; what the folder pins names the binary. */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,6 +17,7 @@ const containerd = {
   flags: ['-tags=no_btrfs,no_zfs,no_devmapper,no_tracing'],
 };
 const sources = {
+  etcd: { folder: 'etcd', target: 'go.etcd.io/etcd/server/v3' },
   go: { folder: 'go' },
   cri: { folder: 'cri' },
   helm: { folder: 'helm', target: 'helm.sh/helm/v3/cmd/helm' },

@@ -12,8 +12,7 @@ import type { StoreEvent } from '../../src/store/store.ts';
 import { freePort } from '../fixtures/free-port.ts';
 import { debianEtcd, newEtcd, startCluster, startEtcd } from './support/etcd-lab.ts';
 
-const newer = await newEtcd();
-const found = debianEtcd() ?? ('binary' in newer ? newer.binary : undefined);
+const found = debianEtcd() ?? (await newEtcd()).path;
 const binary = found ?? '';
 const skip = found ? false : 'no etcd on this machine (package etcd-server)';
 const log = silentLogger;

@@ -13,7 +13,7 @@ const value = new Uint8Array(2000).fill(65);
 
 for (const [name, binary, missing] of [
   ['etcd 3.4', debian, 'the Debian package etcd-server is not installed'],
-  ['etcd 3.6', 'binary' in newer ? newer.binary : undefined, 'missing' in newer ? newer.missing : ''],
+  ['etcd 3.6', newer.path, newer.missing ?? ''],
 ] as const) {
   it(`loses no acknowledged write, tears none and leaves no gap in a watch, when ${name} is killed`, async (t) => {
     if (!binary) return t.skip(missing);

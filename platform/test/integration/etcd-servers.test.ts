@@ -22,8 +22,7 @@ interface Server {
   end(signal: NodeJS.Signals): Promise<void>;
 }
 
-const newer = await newEtcd();
-const binary = debianEtcd() ?? ('binary' in newer ? newer.binary : undefined);
+const binary = debianEtcd() ?? (await newEtcd()).path;
 
 describe('two API servers over one etcd', {
   skip: binary ? false : 'no etcd on this machine (package etcd-server)',

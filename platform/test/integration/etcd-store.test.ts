@@ -9,7 +9,7 @@ const debian = debianEtcd();
 const newer = await newEtcd();
 
 run('etcd 3.4', debian, 'the Debian package etcd-server is not installed');
-run('etcd 3.6', 'binary' in newer ? newer.binary : undefined, 'missing' in newer ? newer.missing : '');
+run('etcd 3.6', newer.path, newer.missing ?? '');
 
 function run(name: string, binary: string | undefined, missing: string): void {
   if (!binary) {

@@ -139,8 +139,8 @@ export class HostCgroups {
 
   /** Removes them once their processes are gone; one that stays is told of, since nothing of the machine depends on it. Idempotent. */
   async remove(paths: readonly string[], { clock, log }: { clock: Clock; log: Logger }): Promise<void> {
+    const untilMs = clock.monotonicMs() + letGoMs;
     for (const path of paths) {
-      const untilMs = clock.monotonicMs() + letGoMs;
       let code = await removed(path);
       for (let pauseMs = 1; code === 'EBUSY' && clock.monotonicMs() < untilMs; pauseMs = Math.min(pauseMs + 1, 20)) {
         await clock.sleep(pauseMs);

@@ -1,11 +1,11 @@
 /** etcd servers for tests: on loopback, each with its data in a directory of its own; may be killed and started again. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { buildGoTool, type GoTool } from '../../clients/go-tool.ts';
 import { freePort } from '../../fixtures/free-port.ts';
-import { command } from './command.ts';
 
 export interface Etcd {
   endpoint: string;
@@ -32,37 +32,10 @@ export function debianEtcd(): string | undefined {
   return onPath('etcd');
 }
 
-const newVersion = 'v3.6.6';
-
-/**
- * A newer etcd, built from its Go module into the cache: about half a minute of CPU, once. SAMPAN_ETCD_BINARY names another one.
- * Returns why there is none instead where Go or the modules are missing.
- */
-export async function newEtcd(): Promise<{ binary: string } | { missing: string }> {
+/** A newer etcd than Debian's (../../clients/etcd/go.mod pins which); SAMPAN_ETCD_BINARY names another one. */
+export async function newEtcd(): Promise<GoTool> {
   const named = process.env.SAMPAN_ETCD_BINARY;
-  if (named) return { binary: named };
-  const cache = join(process.env.SAMPAN_CACHE || '/var/cache/sampan', `etcd-${newVersion}`);
-  const binary = join(cache, 'etcd');
-  if (isExecutable(binary)) return { binary };
-  const go = onPath('go') ?? ['/usr/local/go/bin/go'].find(isExecutable);
-  if (!go) return { missing: `there is no go to build etcd ${newVersion} with; SAMPAN_ETCD_BINARY may name one` };
-  const directory = await mkdtemp(join(tmpdir(), 'sampan-etcd-build-'));
-  try {
-    await mkdir(cache, { recursive: true });
-    await writeFile(join(directory, 'go.mod'), 'module build\n\ngo 1.24\n');
-    const made = `${binary}.${process.pid}`;
-    for (const args of [
-      ['get', `go.etcd.io/etcd/server/v3@${newVersion}`],
-      ['build', '-o', made, 'go.etcd.io/etcd/server/v3'],
-    ]) {
-      const { code, stderr } = await command('nice', [go, '-C', directory, ...args], { timeoutMs: 500_000 });
-      if (code !== 0) return { missing: `etcd ${newVersion} does not build: ${stderr.trim().split('\n').at(-1)}` };
-    }
-    await rename(made, binary);
-    return { binary };
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  return named ? { path: named } : buildGoTool('etcd');
 }
 
 export async function startEtcd(options: EtcdOptions): Promise<Etcd> {
