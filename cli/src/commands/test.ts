@@ -33,6 +33,8 @@ export async function test(files: string[], options: { unit?: boolean }): Promis
     PATH: `${join(process.execPath, '..')}:${toolPath()}`,
     ...(options.unit ? {} : { SAMPAN_GUEST_DIR: directoryOf('guest'), SAMPAN_HOST_DIR: directoryOf('host') }),
     NODE_COMPILE_CACHE: join(instance.cache, 'node-compile-cache'),
+    // However full this machine's disk is otherwise, tests' nodes take Pods.
+    SAMPAN_EVICTION_HARD: 'none',
   };
   const root = instance.root;
   const expand = (patterns: string[]) =>

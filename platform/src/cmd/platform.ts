@@ -25,6 +25,7 @@ import { electedControllers } from '../controllers/elected-controllers.ts';
 import type { NodeGateway } from '../node/gateway.ts';
 import { createNode } from '../node/node.ts';
 import { createImageEndpoints } from '../node/server/image-endpoints.ts';
+import { readThresholds } from '../node/stats/eviction-hard.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createRuntime } from '../runtime/create-runtime.ts';
 import { closeVmms, type NetworkKind, networkKind, openDrivers } from './drivers.ts';
@@ -103,6 +104,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     requestToken: tokenRequester(api.inProcess(componentUser(`system:node:${nodeName}`))),
     nodeInfo: { ...(await nodeInfo(await vmms.vm.capabilities())), runtimeHandlers, features },
     imageGarbage: images,
+    evictionHard: readThresholds(process.env.SAMPAN_EVICTION_HARD || undefined),
     endpoints: createImageEndpoints(images, join(instance.home, 'uploads')),
   });
   const makeControllers = (fence: (client: KubeClient) => KubeClient) =>

@@ -11,6 +11,15 @@ const gib = 1024 ** 3;
 const phase = (wanted: string) => (pod: Pod | undefined) => pod?.status?.phase === wanted;
 const nothing: GarbageResult = { removed: [], wantedBytes: 0, freedBytes: 0, disk: { usedBytes: 1, capacityBytes: 2 } };
 
+/** A disk of which such a share is free. */
+const diskWith = (free: () => number) => async (path: string) => ({
+  path,
+  capacityBytes: 100 * gib,
+  availableBytes: free() * 100 * gib,
+  inodes: 0,
+  inodesFree: 0,
+});
+
 /** Notes what it is asked for and finds nothing to do. */
 const collector = (asked: GarbageThresholds[]) => ({
   async collectGarbage(marks: GarbageThresholds) {
@@ -34,7 +43,11 @@ async function nodeEvents(lab: NodeLab): Promise<KubeEvent[]> {
 describe('a node whose disk is short', () => {
   test('says so, takes no new Pod but what the system stands on, and is over it five minutes after there is room again', async () => {
     let free = 0.5;
-    await using lab = await createNodeLab({}, { freeShare: async () => free });
+    await using lab = await createNodeLab({}, { measureDisk: diskWith(() => free) });
+    const told = async () => {
+      await lab.settle(1000);
+      return (await nodeEvents(lab)).map(({ reason }) => reason ?? '').filter((reason) => reason !== 'RegisteredNode');
+    };
     await lab.run('before');
     await lab.until('before', phase('Running'));
     assert.equal((await diskCondition(lab))?.status, 'False');
@@ -42,6 +55,7 @@ describe('a node whose disk is short', () => {
     free = 0.04;
     await lab.wait('the condition', async () => (await diskCondition(lab))?.status === 'True', 30_000);
     assert.match((await diskCondition(lab))?.message ?? '', /4\.0% of the disk .* is free; at least 5% is wanted/);
+    assert.deepEqual(await told(), ['EvictionThresholdMet', 'NodeHasDiskPressure']);
     await lab.run('during');
     const refused = await lab.until('during', phase('Failed'));
     assert.equal(refused?.status?.reason, 'Evicted');
@@ -52,6 +66,7 @@ describe('a node whose disk is short', () => {
     await lab.settle(4 * 60_000);
     assert.equal((await diskCondition(lab))?.status, 'True');
     await lab.wait('the end of it', async () => (await diskCondition(lab))?.status === 'False', 2 * 60_000);
+    assert.deepEqual((await told()).at(-1), 'NodeHasNoDiskPressure');
     await lab.run('after');
     await lab.until('after', phase('Running'));
   });
@@ -67,7 +82,7 @@ describe('a node whose disk is short', () => {
   test('lets go of every image that is not in use', async () => {
     const asked: GarbageThresholds[] = [];
     const imageGarbage = collector(asked);
-    await using lab = await createNodeLab({}, { freeShare: async () => 0.01, imageGarbage });
+    await using lab = await createNodeLab({}, { measureDisk: diskWith(() => 0.01), imageGarbage });
     await lab.settle(15_000);
     assert.deepEqual(asked, [{ highPercent: 0, lowPercent: 0, minAgeMs: 120_000 }]);
     await lab.settle(60_000);
@@ -79,7 +94,7 @@ describe('room for images', () => {
   test("is looked for every five minutes by the kubelet's marks", async () => {
     const asked: GarbageThresholds[] = [];
     const imageGarbage = collector(asked);
-    await using lab = await createNodeLab({}, { freeShare: async () => 0.5, imageGarbage });
+    await using lab = await createNodeLab({}, { measureDisk: diskWith(() => 0.5), imageGarbage });
     await lab.settle(4 * 60_000);
     assert.deepEqual(asked, [{ highPercent: 85, lowPercent: 80, minAgeMs: 120_000 }]);
     await lab.settle(75_000);
@@ -92,7 +107,7 @@ describe('room for images', () => {
     const tooLittle = { removed: ['a'], wantedBytes: 10 * gib, freedBytes: gib, disk };
     await using lab = await createNodeLab(
       {},
-      { freeShare: async () => 0.5, imageGarbage: { collectGarbage: async () => tooLittle } },
+      { measureDisk: diskWith(() => 0.5), imageGarbage: { collectGarbage: async () => tooLittle } },
     );
     const reasons = async () => (await nodeEvents(lab)).map(({ reason }) => reason);
     await lab.wait('the event', async () => (await reasons()).includes('FreeDiskSpaceFailed'), 30_000);

@@ -7,7 +7,8 @@ import type * as cri from '../runtime/generated/cri.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RequestToken } from '../volumes/sources.ts';
 import type { NodeGateway } from './gateway.ts';
-import type { FreeShare } from './stats/disk-pressure.ts';
+import type { MeasureDisk } from './stats/disk-pressure.ts';
+import type { EvictionThreshold } from './stats/eviction-hard.ts';
 
 export interface NodeCapacity {
   cpuMillicores: number;
@@ -54,7 +55,9 @@ export interface NodeOptions {
   /** Makes room on the disk of images; absent: nobody does. */
   imageGarbage?: ImageGarbageCollector;
   /** Default: what the file system says. */
-  freeShare?: FreeShare;
+  measureDisk?: MeasureDisk;
+  /** When it is short of disk; default: readThresholds(). */
+  evictionHard?: EvictionThreshold[];
   /** The image endpoints. */
   endpoints?: NodeEndpoints;
 }

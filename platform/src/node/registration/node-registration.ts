@@ -119,8 +119,22 @@ export class NodeRegistration {
       { status },
       { type: 'application/strategic-merge-patch+json', subresource: 'status' },
     );
+    this.#tellPressure(status, this.#status);
     this.#status = status;
     this.#statusAtMs = nowMs;
+  }
+
+  /** Once each way, in kubelet's words. */
+  #tellPressure(now: NodeStatus, before: NodeStatus | undefined): void {
+    const { events, facts, disk } = this.#options;
+    const isHigh = (status: NodeStatus | undefined) =>
+      status?.conditions?.find(({ type }) => type === 'DiskPressure')?.status === 'True';
+    if (isHigh(now) === isHigh(before)) return;
+    const node = { kind: 'Node', name: facts.nodeName, uid: facts.nodeName };
+    const attempt = `Attempting to reclaim ephemeral-storage: ${disk.message}`;
+    if (isHigh(now)) events.event(node, 'Warning', 'EvictionThresholdMet', attempt);
+    const reason = isHigh(now) ? 'NodeHasDiskPressure' : 'NodeHasNoDiskPressure';
+    events.event(node, 'Normal', reason, `Node ${facts.nodeName} status is now: ${reason}`);
   }
 
   /** The control plane took the node for lost, and only the node can say that it is not. */

@@ -130,7 +130,8 @@ export class TestInstance {
 }
 
 /** Starts an instance; the caller stops it in `after`. */
-export async function startInstance(name: string): Promise<TestInstance> {
+/** `more`: of the server's environment. */
+export async function startInstance(name: string, more: NodeJS.ProcessEnv = {}): Promise<TestInstance> {
   const home = await mkdtemp(`/var/tmp/sampan-${name}-`);
   const port = await freePort();
   const built = await artifacts(currentInstance());
@@ -141,6 +142,9 @@ export async function startInstance(name: string): Promise<TestInstance> {
     SAMPAN_LOG_LEVEL: process.env.SAMPAN_LOG_LEVEL ?? 'debug',
     // A pool that grows after many Pods works on while the next test runs; '' lets it.
     SAMPAN_POOL: process.env.SAMPAN_POOL ?? '1',
+    // Whatever else lies on the disk of whoever runs the tests.
+    SAMPAN_EVICTION_HARD: 'none',
+    ...more,
   });
   if (missing && !process.env.SAMPAN_GUEST_DIR)
     throw new Error(`the ${missing.name} is not built: run ./sampan test, which builds it`);
