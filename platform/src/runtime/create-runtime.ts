@@ -57,7 +57,7 @@ function runtimeService(context: Context): RuntimeService {
     stopContainer: (request) => stopContainer(context, request),
     removeContainer: (request) => removeContainer(context, request),
     listContainers: async (request) => listContainers(context, request),
-    containerStatus: async (request) => containerStatus(context, request),
+    containerStatus: (request) => containerStatus(context, request),
     updateContainerResources: async (request) => updateContainerResources(context, request),
     reopenContainerLog: (request) => reopenContainerLog(context, request),
     execSync: (request) => execSync(context, request),

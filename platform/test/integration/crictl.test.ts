@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { binaryOf } from '../../../tools/critest/go-programs.ts';
@@ -101,6 +101,18 @@ describe('crictl', { skip: missingForCri() ?? unbuilt }, () => {
       const inspected = await json('inspect', container);
       assert.equal(inspected.status.state, 'CONTAINER_RUNNING');
       assert.deepEqual(inspected.status.user.linux, { uid: '0', gid: '0', supplementalGroups: ['0'] });
+      const { pid, sandboxID, config, runtimeSpec } = inspected.info;
+      assert.deepEqual([sandboxID, config.log_path, runtimeSpec.process.args[0]], [pod, 'main.log', 'sh']);
+      assert.ok(Array.isArray(runtimeSpec.process.env));
+      const ofPod = (await json('inspectp', pod)).info;
+      assert.equal(ofPod.config.metadata.uid, name);
+      const programOf = async (id: number) => (await readFile(`/proc/${id}/cmdline`, 'utf8')).split('\0')[0];
+      if (handler === 'vm') assert.deepEqual([pid, await programOf(pid)], [ofPod.pid, '/usr/bin/qemu-system-x86_64']);
+      else {
+        assert.match(await readFile(`/proc/${pid}/cmdline`, 'utf8'), /^sh\0-c\0echo begun/);
+        const network = ofPod.runtimeSpec.linux.namespaces.find(({ type }: { type: string }) => type === 'network');
+        assert.equal(await readlink(network.path), await readlink(`/proc/${pid}/ns/net`));
+      }
       const { containers } = await json('ps');
       assert.deepEqual(
         containers.map(({ id }: { id: string }) => id),
@@ -138,7 +150,8 @@ describe('crictl', { skip: missingForCri() ?? unbuilt }, () => {
       assert.match(await run('runtime-config'), /CGROUPFS/);
 
       await run('stop', '--timeout', '1', container);
-      assert.equal((await json('inspect', container)).status.state, 'CONTAINER_EXITED');
+      const ended = await json('inspect', container);
+      assert.deepEqual([ended.status.state, ended.info.pid], ['CONTAINER_EXITED', 0]);
       assert.match(await run('logs', container), /begun\n<typed>/);
       await run('rm', container);
       await run('stopp', pod);

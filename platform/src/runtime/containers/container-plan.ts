@@ -77,7 +77,8 @@ export function guestRequest(
   };
 }
 
-function specOf(sandbox: Sandbox, id: string, plan: ContainerPlan): object {
+/** The runtime-spec config that the container's machine is given. Pure. */
+export function specOf(sandbox: Sandbox, id: string, plan: ContainerPlan): object {
   const { config, image, volumes, seccompProfile, hostDevices } = plan;
   return ociSpec({
     id,

@@ -4,6 +4,7 @@ import type { Context } from '../context.ts';
 import * as cri from '../generated/cri.ts';
 import { hasLabels } from '../has-labels.ts';
 import type { Container } from './container.ts';
+import { containerInfo } from './container-info.ts';
 
 const states = {
   creating: cri.ContainerState.CONTAINER_UNKNOWN,
@@ -42,10 +43,13 @@ const userOf = ({ uid, gid, groups }: GuestUser): cri.ContainerUser => ({
   linux: { uid: BigInt(uid), gid: BigInt(gid), supplementalGroups: groups.map(BigInt) },
 });
 
-export function containerStatus(context: Context, request: cri.ContainerStatusRequest): cri.ContainerStatusResponse {
+export async function containerStatus(
+  context: Context,
+  request: cri.ContainerStatusRequest,
+): Promise<cri.ContainerStatusResponse> {
   const container = context.container(request.containerId);
   const info: Record<string, string> = request.verbose
-    ? { info: JSON.stringify({ sandboxID: container.record.sandboxId, stopSignal: container.record.stopSignal }) }
+    ? { info: JSON.stringify(await containerInfo(context, container)) }
     : {};
   return { status: containerStatusOf(container), info };
 }

@@ -36,6 +36,8 @@ export interface ContainerRecord {
   state: 'creating' | 'created' | 'running' | 'exited';
   /** Without envs. */
   config: cri.ContainerConfig;
+  /** It had some, and a server before this one left them out here. */
+  envsLeftOut?: true;
   imageId: string;
   /** What pulls of the image are named by: a repo digest, or the id. */
   imageRef: string;
@@ -68,8 +70,9 @@ const writes = new SerialByKey();
 export function saveContainer(paths: Paths, record: ContainerRecord): Promise<void> {
   const file = paths.containerFile(record.sandboxId, record.id);
   return writes.run(file, () => {
-    const { envs: _secrets, ...config } = record.config;
-    return writeFileAtomic(file, encodeRecord({ ...record, config }), { mode: 0o600, durable: false });
+    const { envs = [], ...config } = record.config;
+    const kept: ContainerRecord = { ...record, config, ...(envs.length > 0 ? { envsLeftOut: true } : {}) };
+    return writeFileAtomic(file, encodeRecord(kept), { mode: 0o600, durable: false });
   });
 }
 
