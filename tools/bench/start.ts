@@ -3,7 +3,7 @@
  * One run alternates the things compared, so that a machine that slows down slows all of them down.
  */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { availableParallelism, freemem } from 'node:os';
 import { join } from 'node:path';
@@ -76,7 +76,7 @@ async function main(): Promise<void> {
     try {
       const floorOptions = { vmm, run: join(instance.run, 'floor'), image, shape };
       await vmm.prepareTemplate(shape);
-      fresh = await freshMemory(vmm, floorOptions.run);
+      fresh = await freshMemory(instance);
       await floorRun(floorOptions);
       await podRun(instance.client, instance.home, 'warm-up');
       for (let run = 0; run < runs; run++) {
@@ -222,15 +222,18 @@ function goalsOf(series: Record<string, Series>, ratios: Record<string, number>,
 }
 
 /** The driver alone, with directories of its own and without a pool: a clone from the template every time. */
-async function openFloor(instance: TestInstance): Promise<Vmm> {
+const openFloor = (instance: TestInstance): Promise<Vmm> => openDriver(instance, { name: 'floor', pool: 0 });
+
+async function openDriver(instance: TestInstance, { name, pool }: { name: string; pool: number }): Promise<Vmm> {
   const guest = await findGuestArtifacts(instance.env.SAMPAN_GUEST_DIR!);
   const launcherPath = join(instance.env.SAMPAN_HOST_DIR!, 'sampan-launch');
   return createQemuVmm({
-    run: join(instance.run, 'floor'),
+    run: join(instance.run, name),
     guest,
     launcherPath,
-    tag: `${instance.tag.slice(0, 5)}f`,
+    tag: `${instance.tag.slice(0, 5)}${name[0]}`,
     log: createLogger({ level: 'warn' }),
+    pool,
   });
 }
 
@@ -251,22 +254,22 @@ async function touchMemory(mib: number): Promise<void> {
 }
 
 /**
- * Clones that were resumed and asked nothing: what a VMM is before its guest does anything. The one with the least anonymous memory of several, because
- * reading the template's state leaves more or less free space on it, which translations take up later.
+ * A clone that was parked as it is: it has read the template's state, and its guest has not run. The one with the least anonymous memory of several, because
+ * what reading that state leaves free is given back at once or later (QEMU trims its heap when it is idle), and translations take it up.
  */
-async function freshMemory(vmm: Vmm, run: string): Promise<VmmMemory> {
-  const measured: VmmMemory[] = [];
-  for (let index = 0; index < 6; index++) {
-    const directory = join(run, 'vm', `fresh-${index}`);
-    try {
-      await vmm.create({ id: `fresh-${index}`, directory, shape, disks: [] });
-      const pid = Number(readFileSync(join(directory, 'pid'), 'utf8').split(' ')[0]);
-      measured.push(vmmMemory(pid, guestMemory));
-    } finally {
-      await vmm.destroy(directory);
-    }
+async function freshMemory(instance: TestInstance): Promise<VmmMemory> {
+  const vmm = await openDriver(instance, { name: 'parked', pool: 12 });
+  const run = join(instance.run, 'parked');
+  try {
+    await vmm.prepareTemplate(shape);
+    const pool = readdirSync(join(run, 'pool'));
+    const measured = pool.map((name) =>
+      vmmMemory(Number(readFileSync(join(run, 'pool', name, 'pid'), 'utf8').split(' ')[0]), guestMemory),
+    );
+    return measured.reduce((least, one) => (one.anonymous < least.anonymous ? one : least));
+  } finally {
+    await vmm.teardown();
   }
-  return measured.reduce((least, one) => (one.anonymous < least.anonymous ? one : least));
 }
 
 async function demoBlockImage(instance: TestInstance): Promise<string> {

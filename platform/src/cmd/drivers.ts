@@ -1,5 +1,6 @@
 /** The drivers an instance uses, opened from its directories. */
 import { readdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { isReason, SampanError } from '@sampan/api/errors.ts';
 import type { Instance } from '../base/config.ts';
@@ -16,6 +17,7 @@ import { createRehearsal } from '../runtime/rehearsal.ts';
 import type { Store } from '../store/store.ts';
 import { findGuestArtifacts, holdGuestArtifacts } from '../vmm/guest-artifacts.ts';
 import { createNamespaceVmm } from '../vmm/namespace/namespace-vmm.ts';
+import { reserveClones } from '../vmm/qemu/clone-demand.ts';
 import { createQemuVmm } from '../vmm/qemu/qemu-vmm.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { openStore } from './open-store.ts';
@@ -44,7 +46,7 @@ export async function openDrivers(instance: Instance, log: Logger): Promise<Driv
     openStore(instance.home, log.child({ part: 'store' })),
     openImages(instance, log),
     openNetwork(instance, log),
-    openVmms(instance, log),
+    openVmms(instance, log, { forCrowds: true }),
   ]);
   const encrypted = await withSecretEncryption(store, process.env[encryptionKeyFile], log.child({ part: 'store' }));
   return { store: encrypted, isStoreShared: isShared, images, network, vmms };
@@ -123,8 +125,9 @@ export function openCniNetwork(instance: Instance, log: Logger, { api = false } 
   });
 }
 
-export async function openVmms(instance: Instance, log: Logger): Promise<Vmms> {
-  const [vm, namespace] = await Promise.all([openVmm(instance, log), openNamespaceVmm(instance, log)]);
+/** With `forCrowds` machines are kept for crowds too, as a server that Pods are handed to does; others start one now and then. */
+export async function openVmms(instance: Instance, log: Logger, { forCrowds = false } = {}): Promise<Vmms> {
+  const [vm, namespace] = await Promise.all([openVmm(instance, log, forCrowds), openNamespaceVmm(instance, log)]);
   return { vm, ...(namespace ? { namespace } : {}) };
 }
 
@@ -146,7 +149,7 @@ export async function closeVmms({ vm, namespace }: Vmms): Promise<void> {
   await Promise.all([vm.close(), namespace?.close()]);
 }
 
-async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
+async function openVmm(instance: Instance, log: Logger, forCrowds: boolean): Promise<Vmm> {
   const guest = await findGuestArtifacts(needed('SAMPAN_GUEST_DIR'));
   holdGuestArtifacts(guest);
   return createQemuVmm({
@@ -156,8 +159,10 @@ async function openVmm(instance: Instance, log: Logger): Promise<Vmm> {
     tag: instance.tag,
     log: log.child({ part: 'vmm' }),
     pool: poolOf(),
-    // After a crowd, while memory lies idle; a number that was asked for is that number.
-    mostPool: process.env.SAMPAN_POOL ? poolOf() : Number.POSITIVE_INFINITY,
+    // A number that was asked for is that number.
+    ...(process.env.SAMPAN_POOL
+      ? {}
+      : { mostPool: Number.POSITIVE_INFINITY, reserve: forCrowds ? reserveClones(availableParallelism()) : 0 }),
     rehearsal: createRehearsal({
       connectAgent,
       directory: join(instance.run, 'rehearsal'),

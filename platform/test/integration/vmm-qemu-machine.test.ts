@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { readMachineRecord } from '../../src/vmm/qemu/machine-record.ts';
 import type { Machine, MachineSpec, Vmm } from '../../src/vmm/vmm.ts';
 import { launcherPath } from './support/built-parts.ts';
 import { missingVmmParts, shell, shellNoAnswer, VmmLab } from './support/vmm-lab.ts';
@@ -138,6 +139,22 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
     assert.equal(await parkedClones(), undefined);
   });
 
+  it('where a reserve is kept, one machine is enough for clones of its shape to stand ready for a crowd; two shapes share them', async () => {
+    const vmm = await lab.vmm({ pool: 1, reserve: 4, mostPool: 9 });
+    await vmm.prepareTemplate(shape);
+    await vmm.create(specOf('only'));
+    await until('four clones are parked', async () => (await parkedClones())?.length === 4);
+    const other = { ...shape, memoryMib: shape.memoryMib + 32 };
+    await vmm.prepareTemplate(other);
+    await vmm.create(specOf('another', { shape: other }));
+    await until('two of each', async () => {
+      const shapes = (await parkedShapes()).sort();
+      return shapes.join() === [shape, shape, other, other].map(({ memoryMib }) => memoryMib).join();
+    });
+    await lab.close(vmm);
+    assert.equal(await parkedClones(), undefined);
+  });
+
   /** Creates with two disks and a tap, attaches a third disk, and looks at all of it from inside. */
   async function checkDevices(vmm: Vmm, id: string): Promise<Machine> {
     const disks = [await lab.disk('scratch', 8), await lab.disk('image0', 2)];
@@ -170,6 +187,13 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
     );
     return stopped.some(Boolean) ? pool : undefined;
   }
+
+  const parkedShapes = async (): Promise<number[]> =>
+    Promise.all(
+      ((await parkedClones()) ?? []).map(
+        async (name) => (await readMachineRecord(join(lab.run, 'pool', name)))?.shape.memoryMib ?? 0,
+      ),
+    );
 
   const holderOf = async (key: string) =>
     Number((await readFile(join(lab.run, 'templates', key, 'holder'), 'utf8')).split(' ')[0]);

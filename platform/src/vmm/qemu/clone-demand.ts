@@ -47,6 +47,12 @@ export class CloneDemand {
   }
 }
 
+/** What a core clones in some ten seconds of a crowd, without KVM; those ten seconds are what a crowd is spared that finds them parked. */
+const reservePerCore = 16;
+
+/** Clones worth keeping for a crowd that nobody expects, of all shapes in use together: no more than the cores would be busy with for a while. */
+export const reserveClones = (cores: number): number => cores * reservePerCore;
+
 /** What a parked clone takes at most, MiB: 75 with a rehearsal without KVM, about 20 without one. */
 const cloneMib = 80;
 /** Of the memory that nobody uses. What the clones have already counts as that: it is given back as soon as others want it. */

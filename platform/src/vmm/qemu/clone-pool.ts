@@ -4,7 +4,8 @@
  *
  *   start ──▶ state read ──▶ (rehearse) ──park──▶ parked ──take──▶ a machine's (adopt-clone.ts)
  *
- * It keeps `least` clones of each shape in use, and up to `most` after a crowd that they did not suffice for (clone-demand.ts), as long as memory lies idle.
+ * It keeps `least` clones of each shape in use, and as long as memory lies idle a reserve for crowds that nobody expects and up to `most` after a crowd that
+ * they did not suffice for (clone-demand.ts).
  *
  * Owns <run>/pool/ and every process named there. A parked clone cannot outlive its server: its launcher kills it.
  */
@@ -22,7 +23,7 @@ import type { Template, TemplateStore } from './templates.ts';
 
 /** Refilling waits until nothing was asked for so long; it also runs at the lowest weight, so that machines that start come first. */
 const quietMs = 150;
-/** What is kept for a crowd to come can wait longer. */
+/** What is kept for crowds can wait longer. */
 const calmAfterMs = 3_000;
 const idleMs = 200;
 /** So many failures in a row are blamed on the rehearsal (a guest that does not know it, say). */
@@ -33,6 +34,8 @@ const maxShapes = 4;
 export interface PoolSize {
   /** Clones kept of each shape in use; 0: no pool. */
   least: number;
+  /** Kept for a crowd that nobody expects, of all shapes in use together. */
+  reserve: number;
   /** Of each shape, after a crowd. */
   most: number;
 }
@@ -140,7 +143,7 @@ export class ClonePool {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** What to park next: the least of every shape first, the shape used last before others; of what a crowd would take, one when all is calm. */
+  /** What to park next: the least of every shape first, the shape used last before others; of what is kept for crowds, one when all is calm. */
   async #lacking(): Promise<Lacking | undefined> {
     const wanted = [...this.#wanted.values()].reverse();
     const calmMs = this.#context.clock.monotonicMs() - Math.max(...wanted.map(({ demand }) => demand.atMs));
@@ -161,8 +164,9 @@ export class ClonePool {
   }
 
   #target({ demand }: WantedShape): number {
-    const { least, most } = this.#size;
-    return Math.max(least, Math.min(most, demand.wanted(this.#context.clock.monotonicMs())));
+    const { least, reserve, most } = this.#size;
+    const expected = demand.wanted(this.#context.clock.monotonicMs());
+    return Math.max(least, Math.min(most, Math.max(expected, Math.floor(reserve / this.#wanted.size))));
   }
 
   /** Clones that there is memory for beside those that are parked; below 0: so many too many. */

@@ -52,6 +52,8 @@ export interface QemuVmmOptions {
   clock?: Clock;
   /** Clones kept parked per recently used shape; default 0: none. */
   pool?: number;
+  /** So many are kept for crowds that nobody expects, of all those shapes together, where memory lies idle; default none. */
+  reserve?: number;
   /** So many are kept after a crowd, where memory lies idle (clone-pool.ts); default: no more than `pool`. */
   mostPool?: number;
   /** What a clone goes through before it is parked; absent: it is parked as it is. Without KVM it makes a start several times faster. */
@@ -134,8 +136,8 @@ class QemuVmm implements Vmm {
     this.#cpuGraceMs = options.cpuGraceMs ?? 5_000;
     this.#alwaysCold = options.templateBytes === 0;
     this.#templates = new TemplateStore(context, options.templateBytes ?? totalmem() / 4);
-    const { pool = 0, mostPool = pool } = options;
-    this.#pool = new ClonePool(context, this.#templates, { least: pool, most: mostPool });
+    const { pool = 0, reserve = 0, mostPool = pool } = options;
+    this.#pool = new ClonePool(context, this.#templates, { least: pool, reserve, most: mostPool });
   }
 
   async recover(): Promise<void> {
