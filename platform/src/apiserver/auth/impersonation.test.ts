@@ -31,6 +31,16 @@ test('a service account comes with its groups', async () => {
   assert.deepEqual(groups, ['system:serviceaccounts', 'system:serviceaccounts:default', 'system:authenticated']);
 });
 
+test('nobody in particular is not among those who have shown who they are, unless so named', async () => {
+  const asNobody = (more: object) =>
+    impersonated(authorizer, admin, { 'impersonate-user': ['system:anonymous'], ...more });
+  assert.deepEqual((await asNobody({})).groups, ['system:unauthenticated']);
+  const full = await asNobody({ 'impersonate-uid': ['7'], 'impersonate-group': ['dev'] });
+  assert.deepEqual(full, { name: 'system:anonymous', groups: ['dev', 'system:unauthenticated'], uid: '7' });
+  const named = await asNobody({ 'impersonate-group': ['system:authenticated'] });
+  assert.deepEqual(named.groups, ['system:authenticated']);
+});
+
 test('who may impersonate one user may not become another, nor add a group', async () => {
   assert.equal((await impersonated(authorizer, helper, { 'impersonate-user': ['jane'] })).name, 'jane');
   for (const headers of [

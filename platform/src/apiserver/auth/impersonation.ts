@@ -81,9 +81,9 @@ function userOf({ uid, groups, extra }: Wanted, name: string): UserInfo {
   const account = accountOf(name);
   // A service account is in its groups unless others are named.
   const implied = account && groups.length === 0 ? serviceAccountUser(account.namespace, account.name, '').groups : [];
-  const isNobody = name === anonymous.name && !groups.includes(authenticated);
-  if (isNobody) return { name, groups: [...new Set([...groups, unauthenticated])] };
-  const all = groups.includes(unauthenticated) ? groups : [...new Set([...implied, ...groups, authenticated])];
+  const isSettled = groups.includes(authenticated) || groups.includes(unauthenticated);
+  const everybody = name === anonymous.name ? unauthenticated : authenticated;
+  const all = isSettled ? groups : [...new Set([...implied, ...groups, everybody])];
   return { name, groups: all, ...(uid ? { uid } : {}), ...(Object.keys(extra).length > 0 ? { extra } : {}) };
 }
 

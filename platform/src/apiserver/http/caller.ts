@@ -23,7 +23,7 @@ const optionsKinds: Record<string, string> = {
 export function callerOf(exchange: Exchange): Caller {
   const { query, user, request, warnings, notes } = exchange;
   const kind = optionsKinds[request.method ?? ''] ?? 'UpdateOptions';
-  const fieldValidation = query.get('fieldValidation') ?? 'Warn';
+  const fieldValidation = query.get('fieldValidation') || 'Warn';
   if (!['Strict', 'Warn', 'Ignore'].includes(fieldValidation)) {
     throw optionError(
       'fieldValidation',
@@ -37,7 +37,7 @@ export function callerOf(exchange: Exchange): Caller {
     const message = `Too long: may not be more than ${maxManagerBytes} bytes`;
     throw optionError('fieldManager', message, 'FieldValueTooLong', kind);
   }
-  if (/[^\p{L}\p{N}\p{P}\p{S} ]/u.test(fieldManager)) {
+  if (/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(fieldManager)) {
     const message = `Invalid value: ${JSON.stringify(fieldManager)}: must be printable`;
     throw optionError('fieldManager', message, 'FieldValueInvalid', kind);
   }

@@ -12,6 +12,19 @@ const maxEchoed = 4096;
 
 /** A private copy of `body` that has metadata and a type. Throws BadRequest in the API server's words. */
 export function decodeObject(kind: Kind, body: unknown, caller: Caller): Stored {
+  const object = typedCopy(kind, body);
+  const told = isObject(body) ? doubledFieldsOf(body).map(doubledField) : [];
+  settleStructure({ check: (value) => kind.checkStructure(value), object, caller, subject: subjectOf(kind), told });
+  return object;
+}
+
+const doubledField = (path: string): string => `duplicate field "${path}"`;
+
+/** How refusals of a body begin. */
+const subjectOf = (kind: Kind, given = kind.kind): string =>
+  `${given} in version "${kind.ref.version}" cannot be handled as a ${kind.kind}`;
+
+function typedCopy(kind: Kind, body: unknown): Stored {
   if (!isObject(body)) throw badRequest(`the object provided is unrecognized (must be of type ${kind.kind})`);
   // For its own kinds the API server knows what the path stands for; an object of a custom kind must say what it is.
   const missing = kind.openApiSchema && (!body.kind ? 'Kind' : !body.apiVersion ? 'apiVersion' : undefined);
@@ -26,17 +39,9 @@ export function decodeObject(kind: Kind, body: unknown, caller: Caller): Stored 
       `the API version in the data (${object.apiVersion}) does not match the expected API version (${expected})`,
     );
   }
-  const subject = `${object.kind || kind.kind} in version "${kind.ref.version}" cannot be handled as a ${kind.kind}`;
-  if (object.kind && object.kind !== kind.kind) throw badRequest(subject);
+  if (object.kind && object.kind !== kind.kind) throw badRequest(subjectOf(kind, String(object.kind)));
   stampType(kind, object);
   object.metadata ??= {};
-  settleStructure({
-    check: (value) => kind.checkStructure(value),
-    object,
-    caller,
-    subject,
-    doubled: doubledFieldsOf(body),
-  });
   return object as unknown as Stored;
 }
 
@@ -46,19 +51,16 @@ export function decodeObject(kind: Kind, body: unknown, caller: Caller): Stored 
  */
 export function decodePatched(kind: Kind, patched: unknown, patch: unknown, caller: Caller): Stored {
   const doubled = isObject(patch) || Array.isArray(patch) ? doubledFieldsOf(patch) : [];
-  const told = doubled.map((path) => `${Array.isArray(patch) ? 'json patch ' : ''}duplicate field "${path}"`);
+  const told = doubled.map((path) => `${Array.isArray(patch) ? 'json patch ' : ''}${doubledField(path)}`);
   try {
-    const object = decodeObject(kind, patched, caller);
-    if (told.length > 0 && caller.fieldValidation === 'Strict')
-      throw badRequest(`strict decoding error: ${told.join(', ')}`);
-    if (caller.fieldValidation === 'Warn') for (const text of told) caller.warn(text);
+    const object = typedCopy(kind, patched);
+    settleStructure({ check: (value) => kind.checkStructure(value), object, caller, told });
     return object;
   } catch (error) {
     if (!isReason(error, 'BadRequest')) throw error;
-    const why = error.message.replace(/^.*? cannot be handled as a \w+: /, '');
     const { metadata, ...rest } = (isObject(patched) ? patched : {}) as unknown as Stored;
     const shown = JSON.stringify({ ...rest, metadata: { ...metadata, managedFields: undefined } }).slice(0, maxEchoed);
-    const message = `Invalid value: ${JSON.stringify(shown)}: ${why}`;
+    const message = `Invalid value: ${JSON.stringify(shown)}: ${error.message}`;
     throw invalid({ group: '', kind: '' }, '', [{ reason: 'FieldValueInvalid', message, field: 'patch' }]);
   }
 }
@@ -68,22 +70,20 @@ interface Structure {
   object: object;
   caller: Caller;
   /** How refusals begin. */
-  subject: string;
-  /** Fields that stood twice in the body. */
-  doubled?: string[];
+  subject?: string;
+  /** What else is told, or refused when strict: fields that stood twice in the body. */
+  told?: string[];
 }
 
 /** Throws BadRequest for values of wrong types and, when strict, for unknown and doubled fields; otherwise those are told and dropped. */
-export function settleStructure({ check, object, caller, subject, doubled = [] }: Structure): void {
+export function settleStructure({ check, object, caller, subject, told = [] }: Structure): void {
+  const refusal = (why: string) => badRequest(subject ? `${subject}: ${why}` : why);
   const { wrongTypes, unknownFields } = check(object);
-  if (wrongTypes.length > 0) throw badRequest(`${subject}: ${wrongTypes.join(', ')}`);
-  if (unknownFields.length === 0 && doubled.length === 0) return;
-  const told = [
-    ...unknownFields.map((path) => `unknown field "${path}"`),
-    ...doubled.map((path) => `duplicate field "${path}"`),
-  ];
-  if (caller.fieldValidation === 'Strict') throw badRequest(`${subject}: strict decoding error: ${told.join(', ')}`);
-  if (caller.fieldValidation === 'Warn') for (const text of told) caller.warn(text);
+  if (wrongTypes.length > 0) throw refusal(wrongTypes.join(', '));
+  const all = [...unknownFields.map((path) => `unknown field "${path}"`), ...told];
+  if (all.length === 0) return;
+  if (caller.fieldValidation === 'Strict') throw refusal(`strict decoding error: ${all.join(', ')}`);
+  if (caller.fieldValidation === 'Warn') for (const text of all) caller.warn(text);
   for (const path of unknownFields) dropField(object, path);
 }
 

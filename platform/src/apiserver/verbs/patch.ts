@@ -11,7 +11,7 @@ import type { Caller, Place, VerbContext } from './context.ts';
 import { decodePatched } from './decode.ts';
 import { withoutOwners } from './managed-fields.ts';
 import { rewrite } from './rewrite.ts';
-import { settlePlace } from './system-fields.ts';
+import { demandName, settlePlace } from './system-fields.ts';
 
 export interface PatchRequest {
   place: Place;
@@ -54,9 +54,7 @@ export function patch(context: VerbContext, request: PatchRequest): Promise<Stor
     const patched = apply(before, request.patch, place.kind);
     // Patch upon patch an object could go deeper than any body may.
     checkDepth(patched);
-    if (!patched?.metadata?.name) {
-      throw badRequest(`the name of the object (${place.name} based on URL) was undeterminable: name must be provided`);
-    }
+    demandName(patched, place);
     const object = decodePatched(place.kind, patched, request.patch, caller);
     settlePlace(object, place, place.name);
     return object;

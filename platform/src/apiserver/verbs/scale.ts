@@ -2,16 +2,16 @@
 import type { KubeObject } from '@sampan/api/client.ts';
 import type { ScalePaths } from '@sampan/api/kind.ts';
 import { scaleKind, scaleOf, setReplicas } from '@sampan/api/kinds/scale.ts';
-import { badRequest, invalid, unknownPath } from '../meta/failures.ts';
+import { invalid, unknownPath } from '../meta/failures.ts';
 import { apiVersionOf } from '../meta/kinds.ts';
-import { copyOf, isObject, type Stored } from '../meta/object.ts';
+import { copyOf, type Stored } from '../meta/object.ts';
 import { type ApplyRequest, apply } from './apply.ts';
 import type { Caller, Place, VerbContext } from './context.ts';
 import { decodeObject } from './decode.ts';
 import { get } from './get.ts';
 import { patcherFor } from './patch.ts';
 import { rewrite } from './rewrite.ts';
-import { settlePlace } from './system-fields.ts';
+import { demandName, settlePlace } from './system-fields.ts';
 
 interface WriteScale {
   place: Place;
@@ -30,8 +30,8 @@ export function updateScale(
   { place, caller, body }: { place: Place; caller: Caller; body: unknown },
 ): Promise<Stored> {
   const change = () => {
-    if (isObject(body) && isObject(body.metadata) && body.metadata.name) return body;
-    throw badRequest(`the name of the object (${place.name} based on URL) was undeterminable: name must be provided`);
+    demandName(body, place);
+    return body;
   };
   return writeScale(context, { place, caller, change });
 }

@@ -1,10 +1,9 @@
 /** The parts of metadata that the server writes and clients do not. */
 import type { KubeObject } from '@sampan/api/client.ts';
-import { equalJson } from '@sampan/api/json.ts';
 import { toTime } from '../../base/clock.ts';
 import { nameSuffix, newUid } from '../../base/ids.ts';
 import { badRequest } from '../meta/failures.ts';
-import type { Stored } from '../meta/object.ts';
+import { isObject, type Stored } from '../meta/object.ts';
 import type { Caller, Place } from './context.ts';
 
 /** Room for the suffix within the 63 bytes of a DNS label (apiserver/pkg/storage/names). */
@@ -26,15 +25,28 @@ export function settlePlace(object: Stored, place: Omit<Place, 'name'>, name: st
   metadata.name = name;
 }
 
+const ownerFields = ['apiVersion', 'kind', 'name', 'uid', 'controller', 'blockOwnerDeletion'] as const;
+
+/** For writes to what is there already (checkName of apiserver/pkg/endpoints/handlers). Throws BadRequest. */
+export function demandName(object: unknown, place: Place): void {
+  if (isObject(object) && isObject(object.metadata) && object.metadata.name) return;
+  throw badRequest(`the name of the object (${place.name} based on URL) was undeterminable: name must be provided`);
+}
+
 /** An owner that is named twice in the same words counts once; the client is told (apiserver/pkg/endpoints/handlers dedupOwnerReferences). */
 export function dropDoubledOwners({ metadata }: Stored, caller: Caller): void {
   const owners = metadata.ownerReferences ?? [];
-  const kept = owners.filter((owner, i) => owners.findIndex((other) => equalJson(other, owner)) === i);
-  if (kept.length === owners.length) return;
-  const doubled = owners.filter((owner) => !kept.includes(owner)).map(({ uid }) => uid);
-  metadata.ownerReferences = kept;
+  const byWords = new Map<string, (typeof owners)[number]>();
+  const doubled = new Set<string>();
+  for (const owner of owners) {
+    const words = JSON.stringify(ownerFields.map((field) => owner[field] ?? null));
+    if (byWords.has(words)) doubled.add(owner.uid);
+    else byWords.set(words, owner);
+  }
+  if (doubled.size === 0) return;
+  metadata.ownerReferences = [...byWords.values()];
   caller.warn(
-    `.metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${[...new Set(doubled)].join(', ')}`,
+    `.metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${[...doubled].join(', ')}`,
   );
 }
 

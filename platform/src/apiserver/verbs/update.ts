@@ -1,13 +1,12 @@
 /** PUT: the whole object, or the part of it that a subresource stands for. */
-import type { KubeObject } from '@sampan/api/client.ts';
 import type { SampanError } from '@sampan/api/errors.ts';
 import type { Target } from '@sampan/api/kind.ts';
-import { badRequest, invalid } from '../meta/failures.ts';
+import { invalid } from '../meta/failures.ts';
 import { copyOf, isObject, type Stored } from '../meta/object.ts';
 import type { Caller, Place, VerbContext } from './context.ts';
 import { decodeObject } from './decode.ts';
 import { rewrite } from './rewrite.ts';
-import { settlePlace } from './system-fields.ts';
+import { demandName, settlePlace } from './system-fields.ts';
 
 export interface UpdateRequest {
   place: Place;
@@ -21,9 +20,7 @@ export async function update(context: VerbContext, request: UpdateRequest): Prom
   const { place, target, caller } = request;
   const { body, owners } = splitOwners(request.body);
   const object = decodeObject(place.kind, body, caller);
-  if (!isObject(body) || !(body as KubeObject).metadata?.name) {
-    throw badRequest('name must be provided');
-  }
+  demandName(body, place);
   settlePlace(object, place, place.name);
   const change = () => {
     if (place.kind.conditionalUpdates && !object.metadata.resourceVersion) throw unconditional(place);

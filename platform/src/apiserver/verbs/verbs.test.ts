@@ -53,6 +53,18 @@ describe('create', () => {
     assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
   });
 
+  test('owners are counted once each, however many there are', { timeout: 60_000 }, async () => {
+    const owner = (i: number) => ({ apiVersion: 'v1', kind: 'Pod', name: `p${i}`, uid: `u${i}` });
+    const ownerReferences = [
+      ...Array.from({ length: 20_000 }, (_, i) => owner(i)),
+      owner(1),
+      { ...owner(2), controller: true },
+    ];
+    const { name, namespace } = config('owned').metadata!;
+    const made = await api.client.create<KubeObject>(configmaps, { metadata: { name, namespace, ownerReferences } });
+    assert.equal(made.metadata?.ownerReferences?.length, 20_001);
+  });
+
   test('makes a name out of generateName', async () => {
     const made = await api.client.create<KubeObject>(configmaps, {
       metadata: { generateName: 'gen-', namespace: 'default' },
