@@ -17,14 +17,11 @@ import { createRehearsal } from '../runtime/rehearsal.ts';
 import type { Store } from '../store/store.ts';
 import { findGuestArtifacts, holdGuestArtifacts } from '../vmm/guest-artifacts.ts';
 import { createNamespaceVmm } from '../vmm/namespace/namespace-vmm.ts';
-import { reserveClones } from '../vmm/qemu/clone-demand.ts';
 import { createQemuVmm } from '../vmm/qemu/qemu-vmm.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { openStore } from './open-store.ts';
+import { poolSize } from './pool-size.ts';
 import { encryptionKeyFile, withSecretEncryption } from './secret-encryption.ts';
-
-/** Clones kept ready per recently used shape, and machines on the host. */
-const poolSize = 1;
 
 export interface Drivers {
   store: Store;
@@ -136,7 +133,8 @@ async function openNamespaceVmm(instance: Instance, log: Logger): Promise<Vmm | 
   try {
     const guest = await findGuestArtifacts(needed('SAMPAN_GUEST_DIR'));
     const { run, tag } = instance;
-    return await createNamespaceVmm({ run, guest, tag, log: log.child({ part: 'vmm' }), pool: poolOf() });
+    const { pool } = poolSize(process.env.SAMPAN_POOL, { forCrowds: false, cores: availableParallelism() });
+    return await createNamespaceVmm({ run, guest, tag, log: log.child({ part: 'vmm' }), pool });
   } catch (error) {
     if (!isReason(error, 'FailedPrecondition')) throw error;
     log.warn({ reason: error.message }, 'the runtime handler "namespace" is not offered');
@@ -158,11 +156,7 @@ async function openVmm(instance: Instance, log: Logger, forCrowds: boolean): Pro
     launcherPath: launcherPath(),
     tag: instance.tag,
     log: log.child({ part: 'vmm' }),
-    pool: poolOf(),
-    // A number that was asked for is that number.
-    ...(process.env.SAMPAN_POOL
-      ? {}
-      : { mostPool: Number.POSITIVE_INFINITY, reserve: forCrowds ? reserveClones(availableParallelism()) : 0 }),
+    ...poolSize(process.env.SAMPAN_POOL, { forCrowds, cores: availableParallelism() }),
     rehearsal: createRehearsal({
       connectAgent,
       directory: join(instance.run, 'rehearsal'),
@@ -170,8 +164,6 @@ async function openVmm(instance: Instance, log: Logger, forCrowds: boolean): Pro
     }),
   });
 }
-
-const poolOf = (): number => Number(process.env.SAMPAN_POOL || poolSize);
 
 export const launcherPath = (): string => join(needed('SAMPAN_HOST_DIR'), 'sampan-launch');
 
