@@ -13,6 +13,8 @@ import type {
 export type NodeObject = Node & KubeObject;
 export type PodObject = Pod & KubeObject;
 
+export const labelOf = (node: NodeObject, key: string): string | undefined => node.metadata?.labels?.[key];
+
 /** nodeSelector and nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution; terms are ORed, requirements ANDed. */
 export function matchesSelectors(pod: PodObject, node: NodeObject): boolean {
   const labels = node.metadata?.labels ?? {};

@@ -84,6 +84,9 @@ test('a Pod that wants others away goes elsewhere, and who is there keeps it awa
   const spec = hard('podAntiAffinity', { topologyKey: 'zone', labelSelector: { matchLabels: { app: 'web' } } });
   assert.equal(takers(pod({ labels: { app: 'web' } }), [on('a', { spec })]), 'c d');
   assert.equal(takers(pod({ labels: { app: 'api' } }), [on('a', { spec })]), 'a b c d');
+  const byHost = hard('podAntiAffinity', { topologyKey: 'host', labelSelector: { matchLabels: { app: 'web' } } });
+  const several = [on('a', { spec: byHost }), on('c', { spec: byHost }), on('d', { spec })];
+  assert.equal(takers(pod({ labels: { app: 'web' } }), several), 'b', 'each keeps away where it stands');
 });
 
 test('Pods of other namespaces count only where the term says so', () => {
@@ -104,6 +107,8 @@ test('keys of labels narrow a term to Pods like it, or unlike it', () => {
     });
   assert.equal(takers(mine({ matchLabelKeys: ['v'] }), bound), 'a b d');
   assert.equal(takers(mine({ mismatchLabelKeys: ['v'] }), bound), 'b c d');
+  const others = mine({ matchLabelKeys: ['missing'], mismatchLabelKeys: ['missing'] });
+  assert.equal(takers(others, bound), 'b d', 'a key that the Pod itself has not says nothing');
 });
 
 const spread = (more: object = {}) =>

@@ -3,8 +3,8 @@
  * plugin. Constraints that only wish (ScheduleAnyway) refuse nothing.
  */
 import type { TopologySpreadConstraint } from 'kubernetes-types/core/v1.js';
-import { matchesSelectors, type NodeObject, type PodObject, untoleratedTaint } from './node-selection.ts';
-import { labelOf, matchesSelector } from './pod-affinity.ts';
+import { labelOf, matchesSelectors, type NodeObject, type PodObject, untoleratedTaint } from './node-selection.ts';
+import { likenessTo } from './pod-likeness.ts';
 
 const refused = "node(s) didn't match pod topology spread constraints";
 
@@ -28,7 +28,7 @@ export class PodSpread {
       hard.every(({ topologyKey }) => labelOf(node, topologyKey) !== undefined),
     );
     this.#spreads = hard.map((constraint) => {
-      const counted = nodes.filter((node) => counts(constraint, pod, node));
+      const counted = nodes.filter((node) => isCountedNode(constraint, pod, node));
       return spreadOf(constraint, pod, { nodes: counted, bound: around.bound });
     });
   }
@@ -44,7 +44,7 @@ export class PodSpread {
 }
 
 /** Whether a node's Pods are counted: by default those of nodes that the Pod may select, tainted or not. */
-function counts(constraint: TopologySpreadConstraint, pod: PodObject, node: NodeObject): boolean {
+function isCountedNode(constraint: TopologySpreadConstraint, pod: PodObject, node: NodeObject): boolean {
   const { nodeAffinityPolicy = 'Honor', nodeTaintsPolicy = 'Ignore' } = constraint;
   if (nodeAffinityPolicy === 'Honor' && !matchesSelectors(pod, node)) return false;
   return nodeTaintsPolicy !== 'Honor' || untoleratedTaint(pod, node) === undefined;
@@ -55,22 +55,16 @@ function spreadOf(
   pod: PodObject,
   { nodes, bound }: { nodes: NodeObject[]; bound: PodObject[] },
 ): Spread {
+  const isLike = likenessTo(pod, constraint);
+  const isCounted = ({ metadata }: PodObject) =>
+    metadata?.namespace === pod.metadata?.namespace && !metadata?.deletionTimestamp;
   const domainOf = new Map(nodes.map((node) => [node.metadata?.name, labelOf(node, constraint.topologyKey)!]));
   const found = new Map([...domainOf.values()].map((value) => [value, 0]));
   for (const other of bound) {
     const value = domainOf.get(other.spec?.nodeName);
-    if (value === undefined || other.metadata?.deletionTimestamp) continue;
-    if (isMeant(constraint, pod, other)) found.set(value, found.get(value)! + 1);
+    if (value !== undefined && isCounted(other) && isLike(other)) found.set(value, found.get(value)! + 1);
   }
   const isEnough = found.size >= (constraint.minDomains ?? 1);
   const least = isEnough && found.size > 0 ? Math.min(...found.values()) : 0;
-  return { constraint, counts: found, least, self: isMeant(constraint, pod, pod) ? 1 : 0 };
-}
-
-function isMeant(constraint: TopologySpreadConstraint, pod: PodObject, other: PodObject): boolean {
-  if (other.metadata?.namespace !== pod.metadata?.namespace) return false;
-  const own = pod.metadata?.labels ?? {};
-  const its = other.metadata?.labels ?? {};
-  const alike = (constraint.matchLabelKeys ?? []).every((key) => !Object.hasOwn(own, key) || its[key] === own[key]);
-  return alike && matchesSelector(constraint.labelSelector, its);
+  return { constraint, counts: found, least, self: isLike(pod) ? 1 : 0 };
 }

@@ -28,13 +28,14 @@ export type ScheduleDecision = { node: string } | { message: string };
 
 export function schedule(input: ScheduleInput): ScheduleDecision {
   const refusals = new Map<string, number>();
-  const others = [new PodAffinity(input.pod, input), new PodSpread(input.pod, input)] as const;
+  const affinity = new PodAffinity(input.pod, input);
+  const spread = new PodSpread(input.pod, input);
   const fit: { node: string; free: number; liked: number }[] = [];
   for (const node of input.nodes) {
     const { reasons, free } = examine(input, node);
-    reasons.push(...others.flatMap((rule) => rule.refusal(node) ?? []));
+    reasons.push(...[affinity, spread].flatMap((rule) => rule.refusal(node) ?? []));
     for (const reason of reasons) refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
-    const liked = nodePreference(input.pod, node) + others[0].preference(node);
+    const liked = nodePreference(input.pod, node) + affinity.preference(node);
     if (reasons.length === 0) fit.push({ node: node.metadata!.name!, free, liked });
   }
   const [best] = fit.sort((a, b) => b.liked - a.liked || b.free - a.free);

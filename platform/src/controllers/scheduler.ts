@@ -95,17 +95,18 @@ export class Scheduler {
       .sort(byPriorityThenAge);
     const work: Promise<void>[] = [];
     const labels = new Map(this.#namespaces.list().map(({ metadata }) => [metadata?.name, metadata?.labels ?? {}]));
+    const nodes = this.#nodes.list();
+    const bound = this.#bound();
     for (const pod of waiting) {
       const decision = schedule({
-        pod,
-        nodes: this.#nodes.list(),
-        bound: this.#bound(),
+        ...{ pod, nodes, bound },
         needs: requestedSize,
         allocatable: allocatableOf,
         namespaceLabels: (namespace) => labels.get(namespace),
       });
       if ('node' in decision) {
         this.#assumed.set(pod.metadata!.uid!, decision.node);
+        bound.push(boundTo(pod, decision.node));
         work.push(this.#bind(pod, decision.node));
       } else work.push(this.#refuse(pod, decision.message));
     }
@@ -131,7 +132,7 @@ export class Scheduler {
       .filter((pod) => pod.status?.phase !== 'Succeeded' && pod.status?.phase !== 'Failed')
       .map((pod) => {
         const assumed = this.#assumed.get(pod.metadata?.uid ?? '');
-        return assumed ? { ...pod, spec: { ...pod.spec!, nodeName: assumed } } : pod;
+        return assumed ? boundTo(pod, assumed) : pod;
       })
       .filter((pod) => pod.spec?.nodeName);
   }
@@ -187,6 +188,8 @@ export class Scheduler {
       });
   }
 }
+
+const boundTo = (pod: PodObject, node: string): PodObject => ({ ...pod, spec: { ...pod.spec!, nodeName: node } });
 
 function byPriorityThenAge(a: PodObject, b: PodObject): number {
   const priority = (b.spec?.priority ?? 0) - (a.spec?.priority ?? 0);

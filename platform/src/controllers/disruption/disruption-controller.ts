@@ -6,7 +6,6 @@ import { resources } from '@sampan/api/client.ts';
 import { isReason, messageOf } from '@sampan/api/errors.ts';
 import { equalJson } from '@sampan/api/json.ts';
 import type { DisruptionBudget } from '@sampan/api/kinds/policy/pod-disruption-budget.ts';
-import { fromLabelSelectorObject, type LabelRequirement, matchesLabels } from '@sampan/api/selectors/label-selector.ts';
 import { createEventRecorder, type EventRecorder } from '../../base/event-recorder.ts';
 import { WorkQueue } from '../../base/work-queue.ts';
 import { Alarms } from '../alarms.ts';
@@ -15,6 +14,7 @@ import type { SharedInformer } from '../informer/shared-informer.ts';
 import { controllerOf, type OwnerReference } from '../pods/controller-ref.ts';
 import type { PodObject } from '../pods/pod-facts.ts';
 import { readScale } from '../scale-targets.ts';
+import { selectedBy } from '../selected-by.ts';
 import { decideBudget, expectedOf, failedStatus, needsScale } from './budget-decision.ts';
 
 const type = { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' };
@@ -125,14 +125,5 @@ export class DisruptionController {
   }
 }
 
-/** Read once for each version of a budget: it is asked of every Pod. */
-const selectors = new WeakMap<DisruptionBudget, LabelRequirement[]>();
-
-/** An absent selector selects nothing, an empty one everything (policy/v1). */
-function selects(budget: DisruptionBudget, pod: PodObject): boolean {
-  const { selector } = budget.spec ?? {};
-  if (!selector) return false;
-  const known = selectors.get(budget) ?? fromLabelSelectorObject(selector);
-  selectors.set(budget, known);
-  return matchesLabels(known, pod.metadata?.labels);
-}
+const selects = (budget: DisruptionBudget, pod: PodObject): boolean =>
+  selectedBy(budget.spec?.selector, pod.metadata?.labels);

@@ -1,17 +1,13 @@
 /** From a change of an object to the owners that have to look: who controls it, who did, or who might adopt it. */
 import type { KubeObject } from '@sampan/api/client.ts';
-import {
-  fromLabelSelectorObject,
-  type LabelRequirement,
-  type LabelSelectorObject,
-  matchesLabels,
-} from '@sampan/api/selectors/label-selector.ts';
+import type { LabelSelectorObject } from '@sampan/api/selectors/label-selector.ts';
 import { keyOf } from '../controller-options.ts';
 import type { Change, SharedInformer } from '../informer/shared-informer.ts';
+import { selectedBy } from '../selected-by.ts';
 import { controllerOf } from './controller-ref.ts';
 
 export interface Selecting extends KubeObject {
-  spec?: { selector?: object };
+  spec?: { selector?: LabelSelectorObject };
 }
 
 /** Keys of `owners`, each once. */
@@ -28,17 +24,5 @@ export function ownerKeys<T extends Selecting>(change: Change<KubeObject>, owner
   return keys;
 }
 
-/** Selectors as read, by the frozen objects they stand in: a set of hundreds of Pods asks hundreds of times. */
-const known = new WeakMap<object, LabelRequirement[]>();
-
-/** An absent selector selects nothing. */
-export function selects(owner: Selecting, object: KubeObject): boolean {
-  const { selector } = owner.spec ?? {};
-  if (!selector) return false;
-  let requirements = known.get(selector);
-  if (!requirements) {
-    requirements = fromLabelSelectorObject(selector as LabelSelectorObject);
-    known.set(selector, requirements);
-  }
-  return matchesLabels(requirements, object.metadata?.labels);
-}
+export const selects = (owner: Selecting, object: KubeObject): boolean =>
+  selectedBy(owner.spec?.selector, object.metadata?.labels);
