@@ -60,6 +60,7 @@ impl Agent {
             "createContainer" => self.create_container(params),
             "createExec" => self.create_exec(params),
             "startContainer" => self.start_container(caller, params),
+            "awaitReady" => self.await_ready(caller, params),
             "signal" => self.signal_container(params),
             "removeContainer" => self.remove_container(caller, params),
             "updateResources" => self.update_resources(params),

@@ -87,6 +87,8 @@ pub struct Container {
     pub held_signals: Vec<(i32, bool)>,
     pub removers: Vec<Caller>,
     pub removing: bool,
+    /// Who waits until crun has made its process (ready.rs).
+    pub awaiters: Vec<Caller>,
 }
 
 impl Container {
@@ -119,6 +121,7 @@ impl Container {
             held_signals: Vec::new(),
             removers: Vec::new(),
             removing: false,
+            awaiters: Vec::new(),
         }
     }
 

@@ -149,6 +149,7 @@ impl Agent {
             let answer = started(&self.containers[&key]);
             self.reply(caller, Ok(answer));
         }
+        self.tell_ready(key);
     }
 
     pub fn start_failed(&mut self, key: Key, words: String) {
@@ -203,6 +204,7 @@ impl Agent {
         }
         let event = json!({ "type": "exited", "containerId": container.id, "exit": exit_value(&exit, container.started_at) });
         container.state = State::Exited(exit);
+        self.tell_ready(key);
         self.drop_stdin(key);
         self.event(event);
         if self.containers[&key].removing {
@@ -295,6 +297,9 @@ impl Agent {
         }
         if let Some(stream) = container.reader {
             self.close_stream(stream, json!({}));
+        }
+        for caller in std::mem::take(&mut container.awaiters) {
+            self.reply(caller, Err(Failure::not_found(format!("container {} is removed", container.id))));
         }
         for caller in std::mem::take(&mut container.removers) {
             let outcome = match &left {

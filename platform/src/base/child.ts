@@ -15,7 +15,16 @@ export interface RunOptions {
   okCodes?: number[];
   /** It is somebody else's program, which may have started more: what it started is killed along with it. */
   withGroup?: boolean;
+  /** argv[0], where that is not the command. */
+  argv0?: string;
+  /** Called once it runs, before anything else can happen to us. */
+  onSpawn?: (pid: number) => void;
+  /** Its own end counts: what it has left running may keep its output open, and live on. */
+  mayLeaveOthers?: boolean;
 }
+
+/** What a process has said before it ended is in its pipes: it takes a moment to be read. */
+const lastWordsMs = 100;
 
 export interface RunResult {
   code: number;
@@ -31,7 +40,9 @@ export function run(command: string, args: string[], options: RunOptions = {}): 
     if (options.cwd) spawnOptions.cwd = options.cwd;
     if (options.env) spawnOptions.env = options.env;
     if (options.withGroup) spawnOptions.detached = true;
+    if (options.argv0 !== undefined) spawnOptions.argv0 = options.argv0;
     const child = spawn(command, args, spawnOptions);
+    if (child.pid !== undefined) options.onSpawn?.(child.pid);
     const stdout = collect(child.stdout, maxOutputBytes);
     const stderr = collect(child.stderr, maxOutputBytes);
     let timedOut = false;
@@ -53,6 +64,7 @@ export function run(command: string, args: string[], options: RunOptions = {}): 
           : new SampanError('InternalError', `${command}: ${error.message}`, {}, { cause: error }),
       );
     });
+    if (options.mayLeaveOthers) child.on('exit', () => setTimeout(() => letGo(child), lastWordsMs));
     child.on('close', (code, signal) => {
       settle();
       if (options.signal?.aborted) return reject(options.signal.reason);
@@ -79,6 +91,10 @@ function kill(child: ChildProcess, withGroup: boolean): void {
     }
   }
   child.kill('SIGKILL');
+  letGo(child);
+}
+
+function letGo(child: ChildProcess): void {
   child.stdout?.destroy();
   child.stderr?.destroy();
 }

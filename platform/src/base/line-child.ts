@@ -43,6 +43,11 @@ export class LineChild {
     return this.#conversation.ask(fields);
   }
 
+  /** While it runs. */
+  get pid(): number | undefined {
+    return this.#conversation?.pid;
+  }
+
   /** Lets it answer what is under way, and end. */
   close(): void {
     this.#conversation?.end();
@@ -69,6 +74,10 @@ class Conversation {
       this.#fail(new SampanError('InternalError', `${child.spawnfile} ended (${signal ?? `exit ${code}`})`)),
     );
     this.#hold(false);
+  }
+
+  get pid(): number | undefined {
+    return this.hasEnded ? undefined : this.#child.pid;
   }
 
   ask(fields: string[]): Promise<void> {

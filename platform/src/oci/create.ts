@@ -62,9 +62,11 @@ async function make(
     await records.put(record);
     await context.onStep('oci-machine');
     try {
-      if ('create' in place) await bundles.createSandbox({ id: record.sandboxId, ...place.create });
+      const hooked = { containerId: record.key, name: record.id, bundle: record.bundle, config };
+      if ('create' in place) await bundles.createSandbox({ id: record.sandboxId, ...place.create }, hooked);
       await bundles.createContainer({
         id: record.key,
+        name: record.id,
         sandboxId: record.sandboxId,
         bundle: record.bundle,
         config,

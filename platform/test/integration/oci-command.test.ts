@@ -207,16 +207,16 @@ test('errors stand in the log in the form that was asked for', async () => {
 test('what a machine cannot have is refused by name, and nothing is left', async () => {
   const args = ['create', '--bundle', await bundle('g', 'true', { linux: { namespaces: [] } }), 'g'];
   assert.match((await call(args)).stderr, /linux.namespaces: no network means the host's/);
-  const hooks = { poststart: [{ path: '/bin/true' }] };
+  const hooks = { createContainer: [{ path: '/bin/true' }] };
   const hooked = await call(['create', '--bundle', await bundle('g', 'true', { hooks }), 'g']);
-  assert.match(hooked.stderr, /hooks.poststart/);
+  assert.match(hooked.stderr, /hooks.createContainer/);
   assert.match((await call(['create', '--preserve-fds', '1', 'g'])).stderr, /preserve-fds is not supported/);
   assert.equal((await call(['list', '-q'])).stdout, '');
 });
 
 test('features and spec ask nobody', async () => {
   const features = JSON.parse((await call(['features'])).stdout);
-  assert.deepEqual(features.hooks, []);
+  assert.deepEqual(features.hooks, ['prestart', 'createRuntime', 'startContainer', 'poststart', 'poststop']);
   const directory = join(home, 'spec');
   await mkdir(directory);
   assert.equal((await call(['spec', '--bundle', directory])).code, 0);

@@ -26,6 +26,7 @@ import {
   containersSchema,
   createdSchema,
   processesSchema,
+  readySchema,
   sessionSchema,
   startedSchema,
   statsSchema,
@@ -153,6 +154,10 @@ class AgentClient implements Agent {
   async startContainer(id: string): Promise<{ startedAtUnixNanos: bigint; pid?: number }> {
     const { startedAtUnixNanos, pid } = this.#parsed(startedSchema, await this.#call('startContainer', { id }));
     return { startedAtUnixNanos, ...(pid === undefined ? {} : { pid }) };
+  }
+
+  async awaitReady(id: string): Promise<{ pid: number }> {
+    return this.#parsed(readySchema, await this.#call('awaitReady', { id }));
   }
 
   async signal(id: string, signal: number, all = false): Promise<void> {

@@ -77,6 +77,8 @@ export const statsSchema = z.object({
   network: z.object({ rxBytes: nanos, txBytes: nanos, rxErrors: nanos, txErrors: nanos }),
 });
 
+export const readySchema = z.object({ pid: count });
+
 export const processesSchema = z.array(count).max(40_000);
 
 /** A connection has no process. */

@@ -124,6 +124,11 @@ export function agentSuite(options: AgentSuiteOptions): void {
       const unwanted = request(['/bin/sleep', '1000'], ready);
       await agent.createContainer(unwanted);
       assert.equal((await find(unwanted.id))?.state, 'created');
+      assert.ok((await agent.awaitReady(unwanted.id)).pid > 0);
+      const never = request(['/bin/nosuchprogram'], ready);
+      await agent.createContainer(never);
+      await assert.rejects(agent.awaitReady(never.id), { reason: 'InternalError', message: /nosuchprogram/ });
+      await agent.removeContainer(never.id);
       for (const one of [id, bad.id, unwanted.id]) await agent.removeContainer(one);
       assert.equal(await find(unwanted.id), undefined);
     });
@@ -266,7 +271,7 @@ export function agentSuite(options: AgentSuiteOptions): void {
         await agent.listContainers();
         await assert.rejects(agent.startContainer(id));
         const late = new Promise<never>((_, reject) => {
-          AbortSignal.timeout(5_000).addEventListener('abort', () => reject(new Error('its output has no end')));
+          AbortSignal.timeout(60_000).addEventListener('abort', () => reject(new Error('its output has no end')));
         });
         assert.equal((await Promise.race([output, late])).text, '');
         await agent.removeContainer(id);

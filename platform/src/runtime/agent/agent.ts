@@ -260,6 +260,8 @@ export interface Agent {
   readFile(volumeId: string, limitBytes: number): Promise<Uint8Array>;
   /** Tells the user that the first process will have, where one was to be resolved. Another call with the same id tells nothing. */
   createContainer(request: CreateContainer): Promise<{ user?: GuestUser }>;
+  /** Of a container that was created with `ready`: resolves once its process is there and waits for its start. Throws InternalError with crun's words. */
+  awaitReady(id: string): Promise<{ pid: number }>;
   /** Runs crun. Throws InternalError with crun's words when the process cannot be started (exit code 128, StartError). */
   startContainer(id: string): Promise<{ startedAtUnixNanos: bigint; pid?: number }>;
   /** Sends a signal to the container's first process, or to all. Ok when it has already exited. */

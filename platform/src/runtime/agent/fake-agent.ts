@@ -213,6 +213,10 @@ class FakeAgent implements Agent {
     guest.containers.set(request.id, guest.container(request.containerId).keptExec(request));
   }
 
+  async awaitReady(id: string): Promise<{ pid: number }> {
+    return this.#alive().container(id).ready();
+  }
+
   async startContainer(id: string): Promise<{ startedAtUnixNanos: bigint; pid: number }> {
     return this.#alive().container(id).start();
   }

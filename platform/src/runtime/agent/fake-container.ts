@@ -50,9 +50,7 @@ export class FakeContainer {
     const process = this.#process();
     const program = this.#find(process.args);
     if (!program || this.#owner?.frozen) {
-      const message = this.#owner?.frozen
-        ? `the container \`${this.execOf}\` is paused`
-        : `executable file \`${process.args[0]}\` not found in $PATH: No such file or directory`;
+      const message = this.#owner?.frozen ? `the container \`${this.execOf}\` is paused` : this.#missing(process.args)!;
       this.#finish({ exitCode: 128, signal: 0 }, 'StartError', message);
       throw new SampanError('InternalError', message);
     }
@@ -60,6 +58,18 @@ export class FakeContainer {
     this.startedAt = this.#now();
     this.ended = this.#run(program, process);
     return { startedAtUnixNanos: this.startedAt, pid: 42 };
+  }
+
+  ready(): { pid: number } {
+    const words = this.exit?.message ?? this.#missing(this.#process().args);
+    if (words) throw new SampanError('InternalError', words);
+    return { pid: 42 };
+  }
+
+  #missing(args: string[]): string | undefined {
+    return this.#find(args)
+      ? undefined
+      : `executable file \`${args[0]}\` not found in $PATH: No such file or directory`;
   }
 
   async #run(program: FakeProgram, { args, env }: { args: string[]; env: Record<string, string> }): Promise<void> {

@@ -17,6 +17,8 @@ import type { BundleExit, CreateBundleSandbox, SandboxHandler } from './bundle-r
 import { EventFeed } from './event-feed.ts';
 import type { BundleExecRecord } from './exec-records.ts';
 import type { HeldStdio, StdioKeeper } from './held-stdio.ts';
+import type { HookNamespaces } from './hooked-network.ts';
+import { HostHooks } from './host-hooks.ts';
 import type { OutputPump } from './output-pump.ts';
 import type { ShareMounts } from './share-mounts.ts';
 import type { InputEnd } from './stdio-ends.ts';
@@ -36,6 +38,8 @@ export interface BundleRuntimeOptions {
   /** Keeps clients' FIFOs open over our death. Absent: they end with us. */
   keeper?: StdioKeeper;
   defaults?: SizeDefaults;
+  /** Where hooks of virtual machines work; by default the host's own. */
+  hookNamespaces?: HookNamespaces;
   /** For tests: called before each step whose interruption recover() must mend. */
   onStep?: (step: string) => void | Promise<void>;
 }
@@ -90,6 +94,7 @@ export class BundleContext {
   readonly containers = new Map<string, LiveContainer>();
   readonly locks = new SerialByKey();
   readonly events = new EventFeed();
+  readonly hooks: HostHooks;
   readonly startGate: StartGate;
   readonly closing = new AbortController();
   /** Sandboxes that are being cleared away behind an answer, by id. */
@@ -98,6 +103,11 @@ export class BundleContext {
   constructor(options: BundleContext['options']) {
     this.options = options;
     this.paths = new BundlePaths(options.run);
+    this.hooks = new HostHooks({
+      directory: this.paths.hooks(),
+      log: options.log,
+      onStep: (name) => this.step(name),
+    });
     this.startGate = new StartGate({ places: availableParallelism() + 1, clock: options.clock });
   }
 

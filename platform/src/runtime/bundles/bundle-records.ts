@@ -4,6 +4,7 @@
  *   sandboxes/<id>.json    written before anything is made for the sandbox, the last thing to go
  *   containers/<id>.json   the same for a container
  *   execs/<id>.json        the same for an exec process (exec-records.ts)
+ *   hooks/<id>.json        what is owed of a container's hooks on the host (host-hooks.ts)
  *   shares/<sandbox>/      the directory that the machine sees; <container>/rootfs and <container>/mount<n> are mounted below it
  */
 
@@ -29,6 +30,10 @@ export interface BundleSandboxRecord {
   shape: MachineShape;
   memoryLimitBytes: number;
   attachment?: Attachment;
+  /** The container whose hooks ran before the machine was there. */
+  hookedFor?: string;
+  /** The network namespace that was made for them. */
+  ownNetns?: string;
 }
 
 export interface BundleContainerRecord {
@@ -72,6 +77,9 @@ export class BundlePaths {
   sandboxes = () => join(this.root(), 'sandboxes');
   containers = () => join(this.root(), 'containers');
   execs = () => join(this.root(), 'execs');
+  hooks = () => join(this.root(), 'hooks');
+  /** The network namespace that a virtual machine's hooks fill (hooked-network.ts). */
+  netns = (sandboxId: string) => join(this.root(), 'netns', machineNameOf(sandboxId));
   shares = () => join(this.root(), 'shares');
   share = (sandboxId: string) => join(this.shares(), sandboxId);
   /** A container's part of the share. */
@@ -80,7 +88,7 @@ export class BundlePaths {
   machine = (sandboxId: string) => join(this.run, 'vm', machineNameOf(sandboxId));
 
   async make(): Promise<void> {
-    for (const directory of [this.sandboxes(), this.containers(), this.execs(), this.shares()])
+    for (const directory of [this.sandboxes(), this.containers(), this.execs(), this.hooks(), this.shares()])
       await mkdir(directory, { recursive: true, mode: 0o700 });
   }
 }

@@ -82,6 +82,8 @@ export interface CreateBundleContainer {
   sandboxId: string;
   /** Directory with config.json (OCI runtime-spec 1.x, at most 4 MiB). */
   bundle: string;
+  /** What hooks are told that it is called; absent: its id. */
+  name?: string;
   /** Its config.json, by a caller who has read it already. */
   config?: OciConfig;
   /** The container's root: a directory on the host that stays there until delete. */
@@ -90,6 +92,15 @@ export interface CreateBundleContainer {
   tty: boolean;
   /** The container of this sandbox whose PID namespace this one joins, where config.json names a PID namespace by path. */
   pidNamespaceOf?: string;
+}
+
+/** A container that is to be created next, as far as hooks go. */
+export interface HookedBundle {
+  containerId: string;
+  /** What hooks are told that it is called. */
+  name: string;
+  bundle: string;
+  config: OciConfig;
 }
 
 export interface StartBundleExec {
@@ -190,8 +201,11 @@ export interface DeleteBundleContainer {
 export interface BundleRuntime {
   /** Adopts what runs, finishes what was half done, removes what nobody owns. Once, before anything else. */
   recover(): Promise<void>;
-  /** Resolves when the machine runs; its guest may still boot. On error nothing is left. Throws AlreadyExists. */
-  createSandbox(request: CreateBundleSandbox): Promise<BundleSandbox>;
+  /**
+   * Resolves when the machine runs; its guest may still boot. `hooked` is the container that it is made for: hooks that make its network run before there is a
+   * machine to join it. On error nothing is left. Throws AlreadyExists.
+   */
+  createSandbox(request: CreateBundleSandbox, hooked?: HookedBundle): Promise<BundleSandbox>;
   sandbox(id: string): BundleSandbox;
   listSandboxes(): BundleSandbox[];
   /** Resolves when it is no longer ready, for whatever reason. */

@@ -4,6 +4,7 @@ import type { Agent, AgentEvent, ExitInfo } from '../agent/agent.ts';
 import type { BundleContext, LiveContainer, LiveSandbox } from './bundle-context.ts';
 import { deleteBundleContainer, saveBundleContainer } from './bundle-records.ts';
 import type { BundleExit } from './bundle-runtime.ts';
+import { hooksAfterStart } from './container-hooks.ts';
 import { endExecs, execEnded, forgetExec, reconcileExecs } from './exec-life.ts';
 
 const killedExit = 137;
@@ -63,6 +64,7 @@ export async function reconcile(context: BundleContext, sandbox: LiveSandbox, ag
       record.startedAtNanos = status.startedAtUnixNanos;
       record.guestPid = status.pid;
       await context.note(record.id, () => saveBundleContainer(context.paths, record));
+      void hooksAfterStart(context, container);
     } else if (!status && (record.state === 'running' || record.state === 'paused'))
       await endContainer(context, container, {
         exitCode: killedExit,

@@ -8,6 +8,7 @@ import { type BundleContainerRecord, saveBundleContainer } from './bundle-record
 import type { BundleContainer, BundleExit, CreateBundleContainer, DeleteBundleContainer } from './bundle-runtime.ts';
 import { carryInput } from './carry-input.ts';
 import { endContainer, forgetContainer } from './container-end.ts';
+import { hooksAfterStart, hooksAtCreate } from './container-hooks.ts';
 import { guestConfig } from './guest-config.ts';
 import { HeldStdio } from './held-stdio.ts';
 import { type OciConfig, readOciConfig } from './oci-config.ts';
@@ -91,6 +92,7 @@ export async function createContainer(
     await making;
     container.made.resolve();
     await context.step('bundle-made');
+    await hooksAtCreate(context, container, request.name ?? request.id, config);
     container.record.state = 'created';
     await saveBundleContainer(context.paths, container.record);
     await context.step('bundle-created');
@@ -128,6 +130,7 @@ async function undo(context: BundleContext, container: LiveContainer): Promise<v
     const sandbox = context.sandboxes.get(sandboxId);
     if (sandbox?.record.state === 'ready') await (await sandbox.link?.ready())?.removeContainer(id);
     await forgetContainer(context, container);
+    await context.hooks.settle((record) => record.id === id);
   } catch (error) {
     context.options.log.error({ container: id, error: messageOf(error) }, 'cannot undo a container; a restart will');
   }
@@ -181,6 +184,7 @@ export async function startContainer(context: BundleContext, id: string): Promis
     context.events.tell({ type: 'started', containerId: id });
     if (container.input) carryInput(context, container, container.input);
   }
+  await hooksAfterStart(context, container);
   return describeContainer(context, container);
 }
 
@@ -227,8 +231,10 @@ export async function deleteContainer(
   });
   const isLeft = sandbox && (await leaveSandbox(context, sandbox));
   await forgetContainer(context, container, { isMounted: !sandbox });
-  if (isLeft) clearBehind(context, sandbox);
+  // Hooks run when everything is gone, and before whoever asked hears of it.
+  if (isLeft && !context.hooks.has(id)) clearBehind(context, sandbox);
   else if (sandbox) await deleteSandbox(context, sandbox.record.id);
+  await context.hooks.settle((record) => record.id === id);
   const exit = container.record.exit!;
   context.events.tell({ type: 'deleted', containerId: id, exit });
   return exit;

@@ -15,6 +15,7 @@ import {
 import { addExec, deleteExec, describeExec, killExec, startExec } from './exec-life.ts';
 import { translateResources } from './guest-config.ts';
 import { nobodyKeeps } from './held-stdio.ts';
+import { hostHookNamespaces } from './hooked-network.ts';
 import { recoverBundles } from './recover-bundles.ts';
 import { createSandbox, deleteSandbox, describeSandbox, dialSandbox, stopSandbox } from './sandbox-life.ts';
 
@@ -27,12 +28,13 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
     defaults: { cpuMillicores: 1000, memoryMib: 512 },
     onStep: () => {},
     keeper: nobodyKeeps,
+    hookNamespaces: hostHookNamespaces,
     ...options,
   });
   const locked = <T>(id: string, work: () => Promise<T>) => context.locks.run(`container ${id}`, work);
   return {
     recover: () => recoverBundles(context),
-    createSandbox: (request) => createSandbox(context, request),
+    createSandbox: (request, hooked) => createSandbox(context, request, hooked),
     sandbox: (id) => describeSandbox(context.sandbox(id)),
     listSandboxes: () =>
       [...context.sandboxes.values()].filter(({ record }) => record.state !== 'deleting').map(describeSandbox),

@@ -142,7 +142,12 @@ const refusals: [what: string, given: OciConfig, words: RegExp][] = [
   ['mapped ids', config({}, { uidMappings: [{}] }), /uidMappings/],
   ['a device', config({}, { devices: [{ path: '/dev/sda', type: 'b' }] }), /\/dev\/sda/],
   ['a sysctl that the sandbox has not', config({}, { sysctl: { 'net.core.somaxconn': '9' } }), /net\.core\.somaxconn/],
-  ['a hook', config({ hooks: { prestart: [{ path: '/bin/hook' }] } }), /hooks\.prestart/],
+  [
+    'a hook among its mounts',
+    config({ hooks: { createContainer: [{ path: '/bin/hook' }] } }),
+    /hooks\.createContainer/,
+  ],
+  ['a hook of no known kind', config({ hooks: { prestrat: [{ path: '/bin/hook' }] } }), /hooks\.prestrat/],
   ['an SELinux label', config({ process: { args: ['sh'], selinuxLabel: 'x' } }), /selinuxLabel/],
   [
     "somebody's AppArmor profile",

@@ -1,14 +1,16 @@
 /**
  * From a bundle's config.json, written for the host, to the config that crun gets inside the machine. A pure function.
  *
- *   kept      process, capabilities, seccomp, limits, masked and read-only paths, mounts of kernel file systems, tmpfs
+ *   kept      process, capabilities, seccomp, limits, masked and read-only paths, mounts of kernel file systems, tmpfs, startContainer hooks
  *   replaced  cgroupsPath, namespaces and their paths (the machine is the sandbox), /dev/shm, root
  *   carried   bind mounts of files and directories of the host, through the machine's share
- *   refused   by name: whatever else would change what the container is (host namespaces, devices, labels, hooks, CPU numbers...)
+ *   refused   by name: whatever else would change what the container is (host namespaces, devices, labels, createContainer hooks, CPU numbers...)
+ *   not here  prestart, createRuntime, poststart and poststop hooks, which are the host's (host-hooks.ts)
  */
 import { SampanError } from '@sampan/api/errors.ts';
 import { guestPaths } from '../agent/agent.ts';
 import type { HostNamespace } from './bundle-runtime.ts';
+import { isHostHook } from './hook-plan.ts';
 import type { OciConfig, OciMount } from './oci-config.ts';
 
 /** A bind mount that the share carries: `source` on the host appears in the share as `name`. */
@@ -54,15 +56,17 @@ export interface TranslateOptions {
 export function guestConfig(config: OciConfig, options: TranslateOptions): GuestConfig {
   for (const foreign of ['windows', 'solaris', 'vm', 'zos'])
     if (config[foreign]) throw refused(foreign, 'containers run Linux in a machine of ours');
-  refuseHooks(config);
+  checkHooks(config);
   const carried: CarriedMount[] = [];
   const mounts = [
     ...withoutHostCgroups(config.mounts ?? [], options).map((mount) => translateMount(mount, carried, options)),
     ...podFiles(config, options),
   ];
-  const { root: _root, hostname: _hostname, domainname: _domainname, hooks: _hooks, ...rest } = config;
+  const { root: _root, hostname: _hostname, domainname: _domainname, hooks, ...rest } = config;
+  const inside = hooks?.startContainer ?? [];
   const spec = {
     ...rest,
+    ...(inside.length > 0 ? { hooks: { startContainer: inside } } : {}),
     ociVersion: '1.0.2',
     process: translateProcess(config.process),
     mounts,
@@ -78,11 +82,17 @@ function refused(field: string, why: string): SampanError {
   return new SampanError('Unsupported', `config.json: ${field}: ${why}`);
 }
 
-/** Hooks are programs of the host that expect the container's namespaces there. */
-function refuseHooks(config: OciConfig): void {
-  for (const [name, list] of Object.entries(config.hooks ?? {}))
-    if (list?.length)
-      throw refused(`hooks.${name}`, 'the namespaces a hook of the host works on are inside the machine');
+/** A createContainer hook is a program of the host that runs in the container's own mounts, which are inside the machine, where the host's programs are not. */
+function checkHooks(config: OciConfig): void {
+  for (const [name, list] of Object.entries(config.hooks ?? {})) {
+    if (!list?.length || name === 'startContainer' || isHostHook(name)) continue;
+    throw name === 'createContainer'
+      ? refused(
+          'hooks.createContainer',
+          "a program of the host does not run among the container's mounts, which are inside the machine; use createRuntime or startContainer",
+        )
+      : refused(`hooks.${name}`, 'runtime-spec knows no such hooks');
+  }
 }
 
 /** Profiles that container engines name on every host with AppArmor: the machine is the stronger wall. Others were meant. */

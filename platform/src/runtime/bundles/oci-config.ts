@@ -48,19 +48,35 @@ const linux = z.looseObject({
   rootfsPropagation: z.string().max(32).optional(),
 });
 
+/** Words of a program's: the kernel ends them at the first zero byte. */
+const word = text.refine((value) => !value.includes('\0'), 'has a zero byte');
+
+/** One program of "POSIX-platform Hooks" (runtime-spec, config.md). */
+const hook = z.object({
+  path: name.refine((value) => value.startsWith('/') && !value.includes('\0'), 'a hook has an absolute path'),
+  args: z.array(word).max(1024).nullish(),
+  env: z
+    .array(word.refine((value) => value.indexOf('=') > 0, 'is not NAME=VALUE'))
+    .max(4096)
+    .nullish(),
+  /** Seconds. */
+  timeout: z.number().int().positive('must be greater than zero').max(86_400).nullish(),
+});
+
 const configSchema = z.looseObject({
   ociVersion: z.string().max(64),
   process: processSchema,
   root: z.looseObject({ path: name.optional(), readonly: z.boolean().optional() }).nullish(),
   hostname: z.string().max(253).optional(),
   mounts: z.array(mount).max(4096).nullish(),
-  hooks: z.record(z.string().max(64), z.array(z.unknown()).max(256).nullish()).nullish(),
+  hooks: z.record(z.string().max(64), z.array(hook).max(64).nullish()).nullish(),
   annotations: z.record(z.string().max(4096), text).nullish(),
   linux: linux.nullish(),
 });
 
 export type OciConfig = z.infer<typeof configSchema>;
 export type OciMount = z.infer<typeof mount>;
+export type OciHook = z.infer<typeof hook>;
 
 /** Throws Invalid naming what is wrong. */
 export function parseOciConfig(source: string): OciConfig {

@@ -18,10 +18,11 @@ import {
 import type { BundleExit } from './bundle-runtime.ts';
 import { carryInput } from './carry-input.ts';
 import { endContainer, forgetContainer } from './container-end.ts';
+import { hooksAfterStart } from './container-hooks.ts';
 import { openStdio } from './container-life.ts';
 import { recoverExecs, reopenExecs } from './exec-life.ts';
 import { HeldStdio } from './held-stdio.ts';
-import { deleteSandbox, follow } from './sandbox-life.ts';
+import { clearAway, follow } from './sandbox-life.ts';
 
 export async function recoverBundles(context: BundleContext): Promise<void> {
   await context.paths.make();
@@ -29,8 +30,11 @@ export async function recoverBundles(context: BundleContext): Promise<void> {
     context.sandboxes.set(record.id, { record, stopping: false, ended: new Deferred() });
   for (const record of await loadBundleContainers(context.paths)) await adoptRecord(context, record);
   await recoverExecs(context);
+  await context.hooks.load();
   for (const sandbox of [...context.sandboxes.values()]) await recoverSandbox(context, sandbox);
   await removeOrphans(context);
+  // Nobody waits for a hook of somebody's.
+  void context.hooks.settle(({ id }) => !context.containers.has(id));
 }
 
 async function adoptRecord(context: BundleContext, record: BundleContainerRecord): Promise<void> {
@@ -48,9 +52,13 @@ async function adoptRecord(context: BundleContext, record: BundleContainerRecord
 async function recoverSandbox(context: BundleContext, sandbox: LiveSandbox): Promise<void> {
   const { record } = sandbox;
   // Never answered: whoever asked will ask again. Or answered as gone.
-  if (record.state === 'creating' || record.state === 'deleting') return deleteSandbox(context, record.id);
+  if (record.state === 'creating' || record.state === 'deleting') return clearAway(context, record.id);
   for (const container of context.containersOf(record.id))
     if (container.record.state === 'creating') await forgetUnanswered(context, container);
+  // Made for a container that was never answered for: what its hooks have put into its network they are about to take away.
+  const { hookedFor } = record;
+  if (hookedFor && context.hooks.has(hookedFor) && context.containersOf(record.id).length === 0)
+    return clearAway(context, record.id);
   if (record.state === 'notready') {
     await releaseAll(context, sandbox);
     return sandbox.ended.resolve();
@@ -68,6 +76,8 @@ async function recoverSandbox(context: BundleContext, sandbox: LiveSandbox): Pro
     made.resolve();
     for (const exec of execs.values()) if (exec.record.state !== 'created') exec.made.resolve();
   }
+  for (const container of context.containersOf(record.id))
+    if (container.record.state === 'running') void hooksAfterStart(context, container);
 }
 
 /** How long one who was not answered may take to ask again. */

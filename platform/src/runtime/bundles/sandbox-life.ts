@@ -15,8 +15,9 @@ import { machineShape } from '../sandbox/vm/machine-shape.ts';
 import { guestNetwork } from '../sandbox/vm/sandbox-setup.ts';
 import type { BundleContext, LiveSandbox } from './bundle-context.ts';
 import { type BundleSandboxRecord, deleteBundleSandbox, machineNameOf, saveBundleSandbox } from './bundle-records.ts';
-import { type BundleSandbox, type CreateBundleSandbox, stoppedOnRequest } from './bundle-runtime.ts';
+import { type BundleSandbox, type CreateBundleSandbox, type HookedBundle, stoppedOnRequest } from './bundle-runtime.ts';
 import { endContainer, forgetContainer, onAgentEvent, reconcile } from './container-end.ts';
+import { hooksBeforeMachine, joinHooked } from './hooked-network.ts';
 import { machineGroup, machinePlace } from './machine-place.ts';
 
 export const shareTag = 'bundle';
@@ -24,7 +25,11 @@ export const shareTag = 'bundle';
 export const guestShare = `/run/sampan/shares/${shareTag}`;
 const killedExit = 137;
 
-export async function createSandbox(context: BundleContext, request: CreateBundleSandbox): Promise<BundleSandbox> {
+export async function createSandbox(
+  context: BundleContext,
+  request: CreateBundleSandbox,
+  hooked?: HookedBundle,
+): Promise<BundleSandbox> {
   checkId(request.id);
   await context.leaving.get(request.id);
   if (context.sandboxes.has(request.id)) throw new SampanError('AlreadyExists', `sandbox ${request.id} exists already`);
@@ -35,9 +40,10 @@ export async function createSandbox(context: BundleContext, request: CreateBundl
     const { record } = sandbox;
     await context.step('bundle-sandbox');
     await saveBundleSandbox(context.paths, record);
+    if (hooked) await hooksBeforeMachine(context, sandbox, hooked);
     await context.step('bundle-network');
     const share = context.paths.share(request.id);
-    const [attachment] = await Promise.all([attach(context, request), context.options.mounts.prepare(share)]);
+    const [attachment] = await Promise.all([attach(context, sandbox), context.options.mounts.prepare(share)]);
     if (attachment) record.attachment = attachment;
     await saveBundleSandbox(context.paths, record);
     await context.step('bundle-machine');
@@ -87,8 +93,10 @@ function newRecord(context: BundleContext, request: CreateBundleSandbox): Bundle
   return { id: request.id, request, state: 'creating', message: '', createdAtNanos, shape, memoryLimitBytes };
 }
 
-async function attach(context: BundleContext, request: CreateBundleSandbox): Promise<Attachment | undefined> {
+async function attach(context: BundleContext, sandbox: LiveSandbox): Promise<Attachment | undefined> {
   const { joinNetns } = context.options;
+  const { request, ownNetns } = sandbox.record;
+  if (ownNetns && request.network === 'none') return joinHooked(context, sandbox);
   if (request.network === 'none' || request.network === 'host' || isJoinedLater(request)) return undefined;
   if (request.network === 'netns') {
     if (!joinNetns || !request.netnsPath)
@@ -194,9 +202,10 @@ export async function stopSandbox(context: BundleContext, id: string): Promise<v
 }
 
 /** By what the request says, not by what is known to be attached: a crash may have come between. */
-async function detach(context: BundleContext, { id, request }: BundleSandboxRecord): Promise<void> {
+async function detach(context: BundleContext, { id, request, ownNetns }: BundleSandboxRecord): Promise<void> {
   if (request.network === 'bridge') await context.options.network.detach(machineNameOf(id));
   if (request.network === 'netns') await context.options.joinNetns?.detach(id);
+  if (ownNetns) await context.options.hookNamespaces.remove(ownNetns);
 }
 
 export async function dialSandbox(context: BundleContext, id: string, port: number): Promise<GuestSession> {
@@ -209,6 +218,7 @@ export async function dialSandbox(context: BundleContext, id: string, port: numb
 export async function deleteSandbox(context: BundleContext, id: string): Promise<void> {
   await context.leaving.get(id);
   if (context.sandboxes.has(id)) await clearAway(context, id);
+  await context.hooks.settle((record) => record.sandboxId === id && !context.containers.has(record.id));
 }
 
 /** It counts as gone from now on, whatever happens. False when a crash would forget that. */
@@ -230,7 +240,8 @@ export function clearBehind(context: BundleContext, { record: { id } }: LiveSand
   void left.then(() => context.leaving.delete(id));
 }
 
-async function clearAway(context: BundleContext, id: string): Promise<void> {
+/** But for hooks that are owed. */
+export async function clearAway(context: BundleContext, id: string): Promise<void> {
   await stopSandbox(context, id);
   for (const container of context.containersOf(id)) await forgetContainer(context, container);
   await context.step('bundle-release');

@@ -116,9 +116,9 @@ class TaskService {
       release = await openStdio(given, stdio, target);
       await this.#options.onStep('task-machine');
       if (plan.kind === 'own-machine' && !bundles.listSandboxes().some((one) => one.id === id))
-        await bundles.createSandbox({ id, ...plan.sandbox });
+        await bundles.createSandbox({ id, ...plan.sandbox }, { containerId: id, name: request.id, bundle, config });
       const { pid } = await bundles.createContainer({
-        ...{ id, sandboxId, bundle, config, rootfs },
+        ...{ id, name: request.id, sandboxId, bundle, config, rootfs },
         stdio,
         tty: terminal,
         // Of a Pod that the sandbox API made, the machine itself keeps the namespace.

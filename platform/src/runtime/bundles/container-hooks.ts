@@ -1,0 +1,47 @@
+/** When a container's hooks on the host run, and which process they are told. */
+import { agentOf } from './agent-of.ts';
+import type { BundleContext, LiveContainer } from './bundle-context.ts';
+import { hookPlan } from './hook-plan.ts';
+import { withStandIn } from './hooked-network.ts';
+import { hostPidOf } from './host-process.ts';
+import type { OciConfig } from './oci-config.ts';
+
+/**
+ * Before a container counts as created; those of a virtual machine's first container have run before the machine was there (hooked-network.ts). Throws
+ * InternalError naming the hook that failed, or with crun's words.
+ */
+export async function hooksAtCreate(
+  context: BundleContext,
+  container: LiveContainer,
+  name: string,
+  config: OciConfig,
+): Promise<void> {
+  const plan = hookPlan(config);
+  if (!plan) return;
+  const { id, sandboxId, bundle, annotations } = container.record;
+  const made = { id, sandboxId, plan, container: { name, bundle, annotations } };
+  const { machine, record } = context.sandbox(sandboxId);
+  if (record.request.handler === 'vm') {
+    // One that comes into a machine which is there already: its network is made.
+    const path = record.ownNetns ?? record.request.netnsPath;
+    if (path) return withStandIn(context, path, (pid) => context.hooks.create(made, pid));
+    return context.hooks.create(made, async () => machine?.pid ?? 0);
+  }
+  await context.hooks.create(made, async () => {
+    const { pid } = await (await agentOf(context, container)).awaitReady(id);
+    return processOnHost(context, container, pid);
+  });
+}
+
+/** Once it runs. Never throws. */
+export async function hooksAfterStart(context: BundleContext, container: LiveContainer): Promise<void> {
+  const { id, guestPid } = container.record;
+  await context.hooks.started(id, () => processOnHost(context, container, guestPid));
+}
+
+/** Of a machine on the host the container's own process; of a virtual machine, or where that process has ended already, the machine's. */
+async function processOnHost(context: BundleContext, { record }: LiveContainer, guestPid: number): Promise<number> {
+  const { machine, record: sandbox } = context.sandbox(record.sandboxId);
+  const pid = machine?.pid ?? 0;
+  return (sandbox.request.handler === 'namespace' && (await hostPidOf(pid, guestPid))) || pid;
+}
