@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { Failure } from './failure.ts';
+import { notYours } from './instance.ts';
 
 const kubeconfig = z.object({
   'current-context': z.string(),
@@ -38,7 +39,8 @@ export interface Credentials {
 }
 
 export async function loadCredentials(path: string): Promise<Credentials> {
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'EACCES') throw notYours(error);
     throw new Failure(`cannot read ${path}`, { why: error.message, mend: 'start the platform first: ./sampan up' });
   });
   const config = kubeconfig.parse(parse(text));

@@ -1,5 +1,5 @@
 /** How a command fails: what failed, why, and what to do, with an exit code. */
-import { isReason, messageOf } from '@sampan/api/errors.ts';
+import { isReason, messageOf, type SampanError } from '@sampan/api/errors.ts';
 
 export class Failure extends Error {
   readonly why: string;
@@ -35,9 +35,20 @@ export function report(error: unknown): number {
     return error.exitCode;
   }
   const label = isReason(error) ? `${error.reason}: ` : '';
-  process.stderr.write(`sampan: ${label}${messageOf(error)}\n`);
+  const mend = isReason(error) ? mendOf(error) : undefined;
+  process.stderr.write(`sampan: ${label}${messageOf(error)}\n${mend ? `  mend: ${mend}\n` : ''}`);
   if (process.env.SAMPAN_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   return 1;
+}
+
+/** What to do about an answer of the server's, where that does not follow from its words. Pure. */
+export function mendOf({ reason, message, details }: SampanError): string | undefined {
+  const { kind } = details;
+  if (reason === 'NotFound' && kind === 'pods') return './sampan ps -A lists the Pods there are';
+  if (reason === 'NotFound' && kind === 'namespaces') return 'kubectl create namespace makes it; -n names another';
+  if (reason === 'NotFound' && message.startsWith('image ')) return './sampan image ls lists the images there are';
+  if (reason === 'AlreadyExists' && kind === 'pods') return './sampan rm removes that one; --name names another';
+  return undefined;
 }
 
 /** Does `work` for each of them: what fails is told, the others are done all the same, and the exit code is that of a failure. */

@@ -73,10 +73,18 @@ export async function getJson<T>(credentials: Credentials, path: string, accept 
   return JSON.parse(await readText(await open(credentials, { path, headers: { accept } }))) as T;
 }
 
-function unreachable(error: NodeJS.ErrnoException, credentials: Credentials): Error {
+export function unreachable(error: NodeJS.ErrnoException, credentials: Credentials): Error {
+  if (isOfTls(error.code ?? ''))
+    return new Failure(`what answers at ${credentials.server} is not this instance`, {
+      why: error.message.trim(),
+      mend: './sampan status tells whether it runs; another may hold the port (./sampan doctor), or SAMPAN_HOME names another',
+    });
   if (error.code !== 'ECONNREFUSED') return error;
   return new Failure(`nothing answers at ${credentials.server}`, {
     why: error.message,
     mend: 'start the platform: ./sampan up',
   });
 }
+
+/** No TLS at all, or a certificate that this instance's authority has not signed. */
+const isOfTls = (code: string): boolean => code === 'EPROTO' || /^ERR_(SSL|TLS)_|CERT|SIGNATURE/.test(code);

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { Failure } from './failure.ts';
 
 export interface CliInstance {
   home: string;
@@ -11,13 +12,25 @@ export interface CliInstance {
   root: string;
 }
 
+export const usualHome = '/var/lib/sampan';
+
 export function currentInstance(env: NodeJS.ProcessEnv = process.env): CliInstance {
   return {
-    home: resolve(env.SAMPAN_HOME || '/var/lib/sampan'),
+    home: resolve(env.SAMPAN_HOME || usualHome),
     cache: resolve(env.SAMPAN_CACHE || '/var/cache/sampan'),
-    listen: env.SAMPAN_LISTEN || '127.0.0.1:6443',
+    listen: checkedListen(env.SAMPAN_LISTEN || '127.0.0.1:6443'),
     root: env.SAMPAN_ROOT || resolve(import.meta.dirname, '../..'),
   };
+}
+
+/** As the server will read it (`platform/src/base/config.ts`). */
+function checkedListen(value: string): string {
+  const port = /^(?:\[[^\]]+\]|[^:]*):(\d{1,5})$/.exec(value)?.[1];
+  if (port !== undefined && Number(port) <= 65535) return value;
+  throw new Failure(`SAMPAN_LISTEN is "${value}"`, {
+    why: 'it is an address and a port of this host, with a colon between',
+    mend: 'SAMPAN_LISTEN=127.0.0.1:6443, or leave it unset for that',
+  });
 }
 
 export const kubeconfigPath = (instance: CliInstance): string => join(instance.home, 'admin.kubeconfig');
@@ -38,14 +51,23 @@ const serverFile = z.object({
 });
 export type ServerInfo = z.infer<typeof serverFile>;
 
-/** The running server of this home, or undefined when none runs (a stale file counts as none). */
+/** The running server of this home, or undefined when none runs (a stale file counts as none). Throws where this user may not know. */
 export async function runningServer(instance: CliInstance): Promise<ServerInfo | undefined> {
   try {
     const info = serverFile.parse(JSON.parse(await readFile(join(instance.home, 'server.json'), 'utf8')));
     return (await processStartTime(info.pid)) === info.startTime ? info : undefined;
-  } catch {
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') throw notYours(error as Error);
     return undefined;
   }
+}
+
+/** Of a file in a home that belongs to root. */
+export function notYours(error: Error): Failure {
+  return new Failure('this instance is not yours to see', {
+    why: error.message,
+    mend: "say it as root (sudo ./sampan ...); kubectl works with a copy of root's kubeconfig",
+  });
 }
 
 export async function processStartTime(pid: number): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { baseName, podOf, startMend } from './run-pod.ts';
+import { baseName, podOf, refuseTogether, startMend } from './run-pod.ts';
 
 const options = { env: [], namespace: 'default', pull: 'IfNotPresent' };
 
@@ -41,4 +41,43 @@ test('what to do about a container that cannot start depends on why', () => {
   assert.match(startMend('ErrImagePull') ?? '', /image name/);
   assert.match(startMend('RunContainerError') ?? '', /command/);
   assert.equal(startMend('ContainerCreating'), undefined);
+});
+
+test('what docker has options for stands where Kubernetes has it', () => {
+  const pod = podOf('demo', ['-l'], {
+    ...options,
+    ...{ publish: ['8080:80'], volume: ['/tmp:/data'], label: ['app=web'], user: '1000', workdir: '/data' },
+    ...{ entrypoint: 'ls', readOnly: true, restart: 'always', runtime: 'namespace' },
+  }) as {
+    metadata?: { labels?: object };
+    spec: { containers: object[]; [field: string]: unknown };
+  };
+  const { containers, ...spec } = pod.spec;
+  assert.deepEqual(pod.metadata?.labels, { 'sampan.dev/created-by': 'run', app: 'web' });
+  assert.deepEqual(spec, {
+    restartPolicy: 'Always',
+    runtimeClassName: 'namespace',
+    terminationGracePeriodSeconds: 5,
+    volumes: [{ name: 'host-0', hostPath: { path: '/tmp' } }],
+  });
+  assert.partialDeepStrictEqual(containers[0], {
+    command: ['ls'],
+    args: ['-l'],
+    workingDir: '/data',
+    ports: [{ containerPort: 80, hostPort: 8080, protocol: 'TCP' }],
+    volumeMounts: [{ name: 'host-0', mountPath: '/data' }],
+    securityContext: { runAsUser: 1000, readOnlyRootFilesystem: true },
+  });
+});
+
+test("docker's 512m of memory, a thousandth of bytes to Kubernetes, is refused with what was meant", () => {
+  assert.throws(() => podOf('demo', [], { ...options, memory: '512m' }), { mend: '--memory 512Mi' });
+  podOf('demo', [], { ...options, memory: '512M' });
+});
+
+test('options that rule each other out are refused before anything runs', () => {
+  assert.throws(() => refuseTogether({ ...options, rm: true, detach: true }), { mend: /leave out one/ });
+  assert.throws(() => refuseTogether({ ...options, restart: 'always' }), { mend: /add -d/ });
+  refuseTogether({ ...options, restart: 'always', detach: true });
+  refuseTogether({ ...options, rm: true });
 });

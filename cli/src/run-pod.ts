@@ -2,6 +2,7 @@
 import type { KubeObject } from '@sampan/api/client.ts';
 import { tryParseQuantity } from '@sampan/api/quantity.ts';
 import { Failure } from './failure.ts';
+import { labelsOf, mountOf, portOf, pullPolicyOf, restartPolicyOf, securityOf } from './run-parts.ts';
 
 export interface RunOptions {
   rm?: boolean;
@@ -14,6 +15,17 @@ export interface RunOptions {
   name?: string;
   namespace: string;
   pull: string;
+  publish?: string[];
+  volume?: string[];
+  label?: string[];
+  user?: string;
+  workdir?: string;
+  entrypoint?: string;
+  readOnly?: boolean;
+  restart?: string;
+  /** A RuntimeClass. */
+  runtime?: string;
+  dryRun?: boolean;
   output?: string;
 }
 
@@ -34,34 +46,60 @@ export interface RunPod extends KubeObject {
   };
 }
 
+/** Throws when options are asked for that rule each other out. Pure. */
+export function refuseTogether({ rm, detach, dryRun, restart = 'no' }: RunOptions): void {
+  if (rm && detach)
+    throw new Failure('--rm does not go with -d', {
+      why: 'nobody stays to remove the Pod when it ends',
+      mend: 'leave out one of them; ./sampan rm removes it later. A Job with ttlSecondsAfterFinished goes by itself',
+    });
+  if (restart !== 'no' && !detach && !dryRun)
+    throw new Failure(`--restart ${restart} wants -d`, {
+      why: 'a run that is watched ends with its container',
+      mend: 'add -d; ./sampan logs -f follows it',
+    });
+}
+
 export function podOf(image: string, command: string[], options: RunOptions): RunPod {
   const limits = {
     ...(options.cpus === undefined ? {} : { cpu: amount('--cpus', options.cpus, '0.5 or 250m') }),
-    ...(options.memory === undefined ? {} : { memory: amount('--memory', options.memory, '256Mi or 1Gi') }),
+    ...(options.memory === undefined ? {} : { memory: memoryAmount(options.memory) }),
+  };
+  const mounts = (options.volume ?? []).map(mountOf);
+  const security = {
+    ...(options.user === undefined ? {} : securityOf(options.user)),
+    ...(options.readOnly ? { readOnlyRootFilesystem: true } : {}),
   };
   return {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
       ...(options.name ? { name: options.name } : { generateName: `${baseName(image)}-` }),
-      labels: { 'sampan.dev/created-by': 'run' },
+      labels: { 'sampan.dev/created-by': 'run', ...labelsOf(options.label ?? []) },
     },
     spec: {
-      restartPolicy: 'Never',
+      restartPolicy: restartPolicyOf(options.restart ?? 'no'),
+      ...(options.runtime === undefined ? {} : { runtimeClassName: options.runtime }),
       terminationGracePeriodSeconds: 5,
       containers: [
         {
           name: 'main',
           image,
-          imagePullPolicy: options.pull,
+          imagePullPolicy: pullPolicyOf(options.pull),
+          ...(options.entrypoint === undefined ? {} : { command: [options.entrypoint] }),
           ...(command.length > 0 ? { args: command } : {}),
+          ...(options.workdir === undefined ? {} : { workingDir: options.workdir }),
           env: options.env.map(envVariable),
           stdin: Boolean(options.interactive),
           stdinOnce: Boolean(options.interactive),
           tty: Boolean(options.tty),
           resources: Object.keys(limits).length > 0 ? { limits } : {},
+          ...(options.publish?.length ? { ports: options.publish.map(portOf) } : {}),
+          ...(mounts.length > 0 ? { volumeMounts: mounts.map(({ volumeMount }) => volumeMount) } : {}),
+          ...(Object.keys(security).length > 0 ? { securityContext: security } : {}),
         },
       ],
+      ...(mounts.length > 0 ? { volumes: mounts.map(({ volume }) => volume) } : {}),
     },
   };
 }
@@ -71,6 +109,16 @@ function amount(option: string, text: string, such: string): string {
   throw new Failure(`${option} ${text || "''"} is no amount`, {
     why: `Kubernetes writes amounts such as ${such}`,
     mend: `give ${option} one of that form`,
+  });
+}
+
+/** With docker's letters, of which `m` means a thousandth to Kubernetes. */
+function memoryAmount(text: string): string {
+  amount('--memory', text, '256Mi or 1Gi');
+  if (!text.endsWith('m')) return text;
+  throw new Failure(`--memory ${text} is next to nothing`, {
+    why: 'in Kubernetes m is a thousandth of a byte',
+    mend: `--memory ${text.slice(0, -1)}Mi`,
   });
 }
 

@@ -26,16 +26,38 @@ export function clusterCommands(program: Command): void {
     .option('-t, --tty', 'give it a terminal')
     .option('-d, --detach', 'print the name and return')
     .option('-e, --env <name=value>', 'set a variable (may be repeated)', collect, [])
+    .option(
+      '-p, --publish <host:container>',
+      'give it a port of this host, such as 8080:80 (may be repeated)',
+      collect,
+      [],
+    )
+    .option('-v, --volume <from:to[:ro]>', 'give it a directory of this host (may be repeated)', collect, [])
+    .option('-u, --user <uid[:gid]>', 'run as this user, by number')
+    .option('-w, --workdir <directory>', 'run in this directory')
+    .option('-l, --label <name=value>', 'label the Pod (may be repeated)', collect, [])
+    .option('--entrypoint <program>', "instead of the image's own")
     .option('--cpus <n>', 'CPU limit, such as 0.5 or 250m')
-    .option('--memory <size>', 'memory limit, such as 256Mi')
+    .option('-m, --memory <size>', 'memory limit, such as 256Mi')
+    .option('--read-only', 'its root is not writable')
+    .option('--restart <policy>', 'no, on-failure or always; with --detach', 'no')
+    .option('--runtime <class>', 'RuntimeClass: vm, or namespace for work you trust')
     .option('--name <name>', 'name of the Pod (default: made from the image)')
     .option('-n, --namespace <name>', 'namespace', 'default')
     .option('--pull <policy>', 'Always, IfNotPresent or Never', 'IfNotPresent')
-    .addOption(new Option('-o, --output <format>', 'with --detach').choices(['json']))
+    .option('--dry-run', 'write the manifest of the Pod, and run nothing')
+    .addOption(new Option('-o, --output <format>', 'with --detach or --dry-run').choices(['json']))
     .passThroughOptions()
     .addHelpText(
       'after',
-      "\nExamples:\n  ./sampan run --rm -it localhost/demo -- sh\n  ./sampan run --rm -e NAME=you localhost/demo -- sh -c 'echo hello $NAME; exit 3'; echo $?\n  ./sampan run -d --cpus 0.25 --memory 128Mi --name web localhost/demo -- httpd -f -h /var/www",
+      `
+Examples:
+  ./sampan run --rm -it localhost/demo -- sh
+  ./sampan run --rm -e NAME=you localhost/demo -- sh -c 'echo hi $NAME; exit 3'
+  ./sampan run -d --name web -p 8080:80 localhost/demo -- httpd -f -h /var/www
+  ./sampan run --rm -v ./data:/data:ro -w /data localhost/demo -- ls
+  ./sampan run --dry-run localhost/demo -- sleep 9 > pod.yaml
+`,
     )
     .action(async (image: string, command: string[], options) =>
       (await import('./run.ts')).run(image, withoutDashes(command), options),
@@ -45,7 +67,11 @@ export function clusterCommands(program: Command): void {
     .description('list Pods')
     .option('-A, --all-namespaces', 'of every namespace')
     .option('-n, --namespace <name>', 'namespace', 'default')
-    .addOption(new Option('-o, --output <format>').choices(['json', 'yaml', 'wide']))
+    .option('-l, --selector <labels>', 'only those with these labels, such as app=web')
+    .option('-q, --quiet', 'only their names')
+    .option('-a, --all', 'those that have ended too (as without it)')
+    .addOption(new Option('-o, --output <format>').choices(['json', 'yaml', 'wide']).conflicts('quiet'))
+    .addHelpText('after', '\nExamples:\n  ./sampan ps -A -o wide\n  ./sampan rm $(./sampan ps -q -l app=web)')
     .action(async (options) => (await import('./ps.ts')).ps(options));
   program
     .command('logs')
@@ -54,8 +80,11 @@ export function clusterCommands(program: Command): void {
     .option('-f, --follow', 'go on as it grows')
     .option('-c, --container <name>')
     .option('--tail <n>', 'only the last lines')
-    .option('--previous', "of the container's run before this one")
+    .option('--since <duration>', 'only what is younger, such as 90s, 10m or 1h30m')
+    .option('-t, --timestamps', 'each line with its time')
+    .option('-p, --previous', "of the container's run before this one")
     .option('-n, --namespace <name>', 'namespace', 'default')
+    .addHelpText('after', '\nExamples:\n  ./sampan logs -f web\n  ./sampan logs --tail 20 -t web')
     .action(async (pod: string, options) => (await import('./logs.ts')).logs(pod, options));
   program
     .command('exec')
@@ -67,7 +96,17 @@ export function clusterCommands(program: Command): void {
     .option('-c, --container <name>')
     .option('-n, --namespace <name>', 'namespace', 'default')
     .passThroughOptions()
-    .addHelpText('after', '\nExample:\n  ./sampan exec -it web -- sh')
+    .addOption(new Option('-u, --user <user>').hideHelp())
+    .addOption(new Option('-w, --workdir <directory>').hideHelp())
+    .addOption(new Option('-e, --env <name=value>').hideHelp())
+    .addOption(new Option('-d, --detach').hideHelp())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ./sampan exec -it web -- sh
+  ./sampan exec web -- env GREETING=hello sh -c 'cd /tmp && echo $GREETING'`,
+    )
     .action(async (pod: string, command: string[], options) =>
       (await import('./exec.ts')).exec(pod, withoutDashes(command), options),
     );
@@ -77,6 +116,7 @@ export function clusterCommands(program: Command): void {
     .argument('<pods...>')
     .option('-f, --force', 'at once, without grace')
     .option('-n, --namespace <name>', 'namespace', 'default')
+    .addHelpText('after', '\nExample:\n  ./sampan rm -f web')
     .action(async (pods: string[], options) => (await import('./rm.ts')).rm(pods, options));
   imageCommands(program.command('image').description('images on this node'));
 }
@@ -92,6 +132,10 @@ function imageCommands(image: Command): void {
     .description('pull an image from its registry')
     .argument('<image>')
     .option('--user <name:password>', 'credentials; the password may come from SAMPAN_REGISTRY_PASSWORD instead')
+    .addHelpText(
+      'after',
+      '\nExample:\n  SAMPAN_REGISTRY_PASSWORD=secret ./sampan image pull --user me registry.example/app:1',
+    )
     .action(async (name: string, options) => (await import('./image.ts')).pull(name, options));
   image
     .command('import')

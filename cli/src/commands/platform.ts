@@ -1,9 +1,10 @@
 /** Commands about the platform itself: up, down, cri, runtime, status, doctor, kubeconfig, test, bench. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { currentInstance, kubeconfigPath } from '../instance.ts';
 import { withNetworkOptions } from '../setup/network-options.ts';
 import type { CriOptions } from './cri.ts';
 import type { DoctorOptions } from './doctor.ts';
+import type { DownOptions } from './down.ts';
 import type { UpOptions } from './up.ts';
 
 /** Each action is imported when it is used, so that a command pays only for what it needs. */
@@ -21,23 +22,33 @@ Examples:
   ./sampan up
   ./sampan up --demo
   ./sampan up --cni    Pods on the network that /etc/cni/net.d describes
-  SAMPAN_HOME=/tmp/two SAMPAN_LISTEN=127.0.0.1:6444 ./sampan up    a second instance
+  SAMPAN_HOME=/tmp/two SAMPAN_LISTEN=127.0.0.1:6444 ./sampan up    another one
 
-With --cni the API server listens on the host's own address too, and a resolver that answers Pods alone on its port 53: there is no gateway of ours
-where Pods could find them. ./sampan doctor --cni says whether the network can be used.
+With --cni the API server listens on the host's own address too, and so does,
+on port 53, a resolver that answers Pods alone: there is no gateway of ours where
+Pods could find them. ./sampan doctor --cni says whether the network can be used.
 
-With --macvlan a Pod of runtimeClassName namespace that is annotated sampan.dev/network-mode: macvlan has an address of its own on the parent's wire.`,
+With --macvlan a Pod of runtimeClassName namespace that is annotated
+sampan.dev/network-mode: macvlan has an address of its own on the parent's wire.`,
     )
     .action(async (options: UpOptions) => (await import('./up.ts')).up(options));
   program
     .command('down')
     .description('stop the platform; Pods go on unless --pods is given')
     .option('--pods', 'also stop every Pod and remove what the platform made on this host')
+    .option(
+      '--runtime',
+      'stop what serves containerd and Podman, their containers in machines, and remove what it made',
+    )
     .addHelpText(
       'after',
-      '\nExamples:\n  ./sampan down           the server stops, Pods keep running, up adopts them\n  ./sampan down --pods    everything stops',
+      `
+Examples:
+  ./sampan down              the server stops, Pods keep running, up adopts them
+  ./sampan down --pods       everything stops
+  ./sampan down --runtime    what ./sampan runtime made is removed`,
     )
-    .action(async (options: { pods?: boolean }) => (await import('./down.ts')).down(options));
+    .action(async (options: DownOptions) => (await import('./down.ts')).down(options));
   withNetworkOptions(
     program
       .command('cri')
@@ -50,34 +61,40 @@ With --macvlan a Pod of runtimeClassName namespace that is annotated sampan.dev/
       `
 Examples:
   ./sampan cri
-  ./sampan cri --listen unix:///tmp/cri.sock --home /tmp/cri       beside a platform that runs already
-  crictl --runtime-endpoint unix:///run/sampan/cri.sock ps         from another terminal
+  ./sampan cri --listen unix:///tmp/cri.sock --home /tmp/cri    beside a platform
+  crictl --runtime-endpoint unix:///run/sampan/cri.sock ps      elsewhere
   kubelet --container-runtime-endpoint=unix:///run/sampan/cri.sock ...
 
-It says when it is ready. Ctrl-C or SIGTERM stops it; Pods go on and are taken up by the next start. ./sampan down --pods, with the same SAMPAN_HOME,
-removes them and all that was made for them.`,
+It says when it is ready. Ctrl-C or SIGTERM stops it; Pods go on and are taken up
+by the next start. ./sampan down --pods, with the same SAMPAN_HOME, removes them
+and all that was made for them.`,
     )
     .action(async (options: CriOptions) => (await import('./cri.ts')).cri(options));
   program
     .command('runtime')
-    .description(
-      'run tasks of containerd in machines (containerd-shim-sampan-v2), in the foreground, without an API server',
-    )
+    .description('run containers of containerd and Podman in machines, in the foreground, without an API server')
     .option('--home <directory>', 'where state is kept (default: SAMPAN_HOME, /var/lib/sampan)')
     .addHelpText(
       'after',
-      '\nExamples:\n  ./sampan runtime\n  ctr run --rm --runtime io.containerd.sampan.v2 IMAGE NAME COMMAND',
+      `
+Examples:
+  ./sampan runtime
+  ctr run --rm --runtime io.containerd.sampan.v2 IMAGE NAME COMMAND
+
+It says how containerd and Podman find it. Ctrl-C or SIGTERM stops it; machines go
+on. ./sampan down --runtime, with the same SAMPAN_HOME, ends them and removes all
+that was made for them.`,
     )
     .action(async (options: { home?: string }) => (await import('./runtime.ts')).runtime(options));
   program
     .command('status')
     .description('say whether the platform runs, and what runs on it')
-    .option('-o, --output <format>', 'json')
+    .addOption(new Option('-o, --output <format>').choices(['json']))
     .action(async (options: { output?: string }) => (await import('./status.ts')).status(options));
   withNetworkOptions(
     program.command('doctor').description('say what this machine can and cannot do, and how to mend it'),
   )
-    .option('-o, --output <format>', 'json')
+    .addOption(new Option('-o, --output <format>').choices(['json']))
     .action(async (options: DoctorOptions) => (await import('./doctor.ts')).doctor(options));
   program
     .command('kubeconfig')

@@ -6,18 +6,31 @@ import { printTable } from '../table.ts';
 
 interface Table {
   columnDefinitions: { name: string; priority: number }[];
-  rows: { cells: unknown[]; object?: { metadata?: { namespace?: string } } }[];
+  rows: { cells: unknown[]; object?: { metadata?: { name?: string; namespace?: string } } }[];
 }
 
-export async function ps(options: { allNamespaces?: boolean; namespace: string; output?: string }): Promise<void> {
+export interface PsOptions {
+  allNamespaces?: boolean;
+  namespace: string;
+  selector?: string;
+  quiet?: boolean;
+  output?: string;
+}
+
+export async function ps(options: PsOptions): Promise<void> {
   const { credentials } = await connection();
-  const path = options.allNamespaces ? '/api/v1/pods' : `/api/v1/namespaces/${options.namespace}/pods`;
+  const query = options.selector ? `?labelSelector=${encodeURIComponent(options.selector)}` : '';
+  const path = `/api/v1/${options.allNamespaces ? '' : `namespaces/${options.namespace}/`}pods${query}`;
   if (options.output === 'json' || options.output === 'yaml') {
     const list = await getJson<object>(credentials, path);
     process.stdout.write(options.output === 'json' ? `${JSON.stringify(list, undefined, 2)}\n` : stringify(list));
     return;
   }
   const table = await getJson<Table>(credentials, path, 'application/json;as=Table;v=v1;g=meta.k8s.io');
+  if (options.quiet) {
+    for (const { object } of table.rows) process.stdout.write(`${object?.metadata?.name}\n`);
+    return;
+  }
   const shown = table.columnDefinitions
     .map((column, index) => ({ ...column, index }))
     .filter((column) => column.priority === 0 || options.output === 'wide');

@@ -4,30 +4,37 @@
  */
 import { type KubeClient, resources } from '@sampan/api/client.ts';
 import { isReason } from '@sampan/api/errors.ts';
+import { stringify } from 'yaml';
 import { connection } from '../connect.ts';
 import { Failure } from '../failure.ts';
 import { tellWarnings } from '../pod-warnings.ts';
-import { podOf, type RunOptions, type RunPod, startMend } from '../run-pod.ts';
+import { podOf, type RunOptions, type RunPod, refuseTogether, startMend } from '../run-pod.ts';
 import { streamStdio } from '../stream.ts';
 import { hasTerminal } from '../terminal.ts';
 import { copyLogs } from './logs.ts';
 import { deletePod } from './rm.ts';
 
 export async function run(image: string, command: string[], asked: RunOptions): Promise<void> {
-  const options = { ...asked, tty: hasTerminal(asked) };
+  refuseTogether(asked);
+  const options = { ...asked, tty: asked.dryRun ? Boolean(asked.tty) : hasTerminal(asked) };
+  const pod = podOf(image, command, options);
+  if (options.dryRun) {
+    process.stdout.write(options.output === 'json' ? `${JSON.stringify(pod, undefined, 2)}\n` : stringify(pod));
+    return;
+  }
   const { client, credentials } = await connection();
-  const created = await client.create<RunPod>(resources.pods, podOf(image, command, options), {
-    namespace: options.namespace,
-  });
+  const created = await client.create<RunPod>(resources.pods, pod, { namespace: options.namespace });
   const name = created.metadata!.name!;
   if (options.detach) {
     process.stdout.write(options.output === 'json' ? `${JSON.stringify(created)}\n` : `${name}\n`);
     return;
   }
   const { namespace } = options;
-  const release = options.rm ? removeOnExit(client, name, namespace) : async () => {};
+  const release = options.rm ? removeOnExit(client, name, namespace) : leaveOnExit(name);
   try {
-    await waitForStart(client, created);
+    await waitForStart(client, created).catch((error) => {
+      throw options.rm || !(error instanceof Failure) ? error : withPodThatStays(error, name);
+    });
     if (options.interactive) {
       const query = new URLSearchParams({
         stdin: 'true',
@@ -67,6 +74,19 @@ function removeOnExit(client: KubeClient, name: string, namespace: string): () =
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, onSignal);
   return remove;
 }
+
+/** An interrupted run ends; its Pod does not, and who interrupts it is told so. */
+function leaveOnExit(name: string): () => Promise<void> {
+  const onSignal = () => {
+    process.stderr.write(`\n${name} goes on: ./sampan logs -f ${name} follows it, ./sampan rm ${name} ends it\n`);
+    process.exit(130);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, onSignal);
+  return async () => {};
+}
+
+const withPodThatStays = (error: Failure, name: string): Failure =>
+  new Failure(error.message, { why: error.why, mend: `${error.mend}; ./sampan rm ${name} removes the Pod` });
 
 /** Says meanwhile what keeps the Pod from starting. */
 async function waitForStart(client: KubeClient, created: RunPod): Promise<void> {

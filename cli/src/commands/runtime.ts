@@ -1,8 +1,9 @@
 /** `sampan runtime`: the one process of a node that runs tasks of containerd and containers of OCI command lines, in the foreground. */
 import { spawn } from 'node:child_process';
+import { copyFile, mkdir, rename } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Failure } from '../failure.ts';
-import { currentInstance } from '../instance.ts';
+import { type CliInstance, currentInstance, usualHome } from '../instance.ts';
 import { runtimePackages } from '../setup/packages.ts';
 import { serverEnvironment, serverFlags } from '../setup/server-process.ts';
 import { prepare } from './up.ts';
@@ -33,21 +34,46 @@ export async function runtime(options: RuntimeCommandOptions): Promise<void> {
       ...serverEnvironment(instance.cache),
     },
   });
-  child.once('message', () => process.stderr.write(readyWords(directoryOf('host'))));
+  const command = await ociCommand(instance, directoryOf('host'));
+  child.once('message', () => process.stderr.write(readyWords(command, directoryOf('host'), instance)));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => child.kill(signal));
   process.exitCode = await new Promise<number>((done) => child.once('exit', (exit) => done(exit ?? 1)));
 }
 
-const readyWords = (programs: string): string => `
+/**
+ * Where sampan-runtime is to be called: Podman passes no environment on, so that of a home that is not the usual one finds it by standing there
+ * (host/oci/src/service.rs).
+ */
+async function ociCommand({ home }: CliInstance, programs: string): Promise<string> {
+  const built = join(programs, 'sampan-runtime');
+  if (home === usualHome) return built;
+  const own = join(home, 'sampan-runtime');
+  await mkdir(home, { recursive: true, mode: 0o700 });
+  // Whoever runs it now goes on with what it was.
+  await copyFile(built, `${own}.new`);
+  await rename(`${own}.new`, own);
+  return own;
+}
+
+export function readyWords(command: string, programs: string, { home }: Pick<CliInstance, 'home'>): string {
+  const environment = home === usualHome ? '' : `, with SAMPAN_HOME=${home} in containerd's environment`;
+  return `
 Sampan runs bundles in machines, for Podman:
 
-  podman --runtime ${join(programs, 'sampan-runtime')} run --rm -it docker.io/library/busybox:latest uname -a
+  podman --runtime ${quoted(command)} run --rm IMAGE uname -a
 
-and for containerd:
+and for containerd${environment}:
 
-  install -t /usr/local/bin ${join(programs, 'containerd-shim-sampan-v2')} ${join(programs, 'containerd-shim-sampan-namespace-v2')}
-  ctr run --rm --runtime io.containerd.sampan.v2 docker.io/library/busybox:latest hello uname -a
+  cd ${quoted(programs)}
+  install -t /usr/local/bin containerd-shim-sampan-v2 containerd-shim-sampan-namespace-v2
+  ctr image pull IMAGE
+  ctr run --rm --runtime io.containerd.sampan.v2 IMAGE hello uname -a
   (io.containerd.sampan-namespace.v2: on the host's kernel)
 
-Stop with Ctrl-C or SIGTERM: machines go on, and are taken up when this is started again.
+Stop with Ctrl-C or SIGTERM: machines go on, and are taken up when this is started
+again. ./sampan down --runtime ends them.
 `;
+}
+
+/** For a shell. */
+const quoted = (path: string): string => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);

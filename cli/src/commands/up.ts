@@ -48,7 +48,7 @@ export async function up(options: UpOptions): Promise<void> {
   await uncordon(await connect(instance), server.nodeName);
   process.stdout.write(`\nSampan ${already ? 'already runs' : 'runs'} at ${server.url} (node ${server.nodeName}).\n`);
   if (options.demo) await (await import('../demo/demo.ts')).demo(instance);
-  process.stdout.write(nextSteps(kubeconfigPath(instance)));
+  process.stdout.write(nextSteps(kubeconfigPath(instance), Boolean(options.demo)));
 }
 
 const listrOptions = {
@@ -74,7 +74,10 @@ function packagesTask(needs: PackageNeed[]): ListrTask<Context> {
     title: 'Packages',
     task: async (_, task) => {
       const missing = await missingPackages(needs);
-      if (missing.length === 0) return task.skip('Packages: all there');
+      if (missing.length === 0) {
+        task.title = 'Packages: all there';
+        return;
+      }
       task.title = `Installing ${missing.map((need) => need.name).join(', ')}`;
       await installPackages(missing, (line) => {
         task.output = line;
@@ -99,13 +102,14 @@ function artifactsTask(instance: CliInstance): ListrTask<Context> {
   };
 }
 
-function nextSteps(kubeconfig: string): string {
+function nextSteps(kubeconfig: string, withDemo: boolean): string {
+  const demo = withDemo ? '' : '  ./sampan up --demo                           brings the image of the examples\n';
   return `
 How to go on:
   export KUBECONFIG=${kubeconfig}
   kubectl get pods -A                          any Kubernetes client works
-  kubectl apply -f examples/hello.yaml         a Pod in its own VM
-  ./sampan run --rm -it localhost/demo -- sh   a shell in a fresh VM (--demo brought the image)
+${demo}  kubectl apply -f examples/hello.yaml         a Pod in its own VM
+  ./sampan run --rm -it localhost/demo -- sh   a shell in a fresh VM
   ./sampan ps                                  what runs
   ./sampan down                                stop (--pods also stops Pods)
 `;

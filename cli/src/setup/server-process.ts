@@ -1,5 +1,5 @@
 /** Starts and stops the server process of an instance. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,9 +7,12 @@ import { Failure } from '../failure.ts';
 import { type CliInstance, processStartTime, runningServer, type ServerInfo, serverLogPath } from '../instance.ts';
 import type { Artifact } from './artifacts.ts';
 import { compileServer } from './compile-server.ts';
-import { serverWords } from './server-words.ts';
+import { serverMend, serverWords } from './server-words.ts';
 
 const startTimeoutMs = 60_000;
+/** How a server ends whose home another one serves (`platform/src/cmd/instance-lock.ts`), and how long that one, if it is just starting, may take to say so. */
+const lockHeldExit = 75;
+const otherStartMs = 20_000;
 
 /**
  * How Node runs the server. Its young generation may grow to 48 MiB by default, and stays so: with 4 MiB halves an idle server takes a tenth
@@ -28,7 +31,12 @@ export function serverEnvironment(cache: string): Record<string, string> {
   return { NODE_COMPILE_CACHE: join(cache, 'node-compile-cache'), ...malloc };
 }
 
-/** Starts the server in a session of its own and waits until it serves. Returns at once when it already runs. */
+/** Of a service whose log goes where we stand: people at a terminal read warnings, who keeps the log gets all of it. */
+export function foregroundEnvironment(): Record<string, string> {
+  return process.stdout.isTTY && !process.env.SAMPAN_LOG_LEVEL ? { SAMPAN_LOG_LEVEL: 'warn' } : {};
+}
+
+/** Starts the server in a session of its own and waits until it serves, or another that was started at the same time. Returns at once when it already runs. */
 export async function startServer(instance: CliInstance, built: Artifact[]): Promise<ServerInfo> {
   const running = await runningServer(instance);
   if (running) return running;
@@ -53,28 +61,49 @@ export async function startServer(instance: CliInstance, built: Artifact[]): Pro
   });
   child.unref();
   await log.close();
-  let exited: number | undefined;
-  child.on('exit', (code) => {
-    exited = code ?? 128;
-  });
-  const deadline = performance.now() + startTimeoutMs;
-  while (performance.now() < deadline) {
-    const info = await runningServer(instance);
-    if (info) return info;
-    if (exited !== undefined) break;
-    await delay(30);
-  }
+  const { info, exited } = await served(instance, child);
+  if (info) return info;
+  const words = serverWords(await textFrom(logPath, logStart));
   throw new Failure(
     exited === undefined ? 'the server did not come up within 60 s' : `the server ended (exit ${exited})`,
-    {
-      why: serverWords(await textFrom(logPath, logStart)).join('\n        ') || 'it wrote no log',
-      mend: `read ${logPath}, run ./sampan doctor`,
-    },
+    { why: words.join('\n        ') || 'it wrote no log', mend: serverMend(words, logPath) },
   );
 }
 
-/** Asks the server to end and waits; Pods go on. */
-export async function stopServer(info: ServerInfo): Promise<void> {
+/** Waits for the server that `child` is to be: what it says of itself, or how it ended. Who interrupts the wait ends the child as well. */
+async function served(instance: CliInstance, child: ChildProcess): Promise<{ info?: ServerInfo; exited?: number }> {
+  let exited: number | undefined;
+  let deadlineMs = performance.now() + startTimeoutMs;
+  child.on('exit', (code) => {
+    exited = code ?? 128;
+    deadlineMs = performance.now() + (exited === lockHeldExit ? otherStartMs : 0);
+  });
+  const onSignal = (signal: NodeJS.Signals) => {
+    child.kill('SIGTERM');
+    const code = signal === 'SIGINT' ? 130 : 143;
+    // The progress lines end the process themselves once they have given the cursor back, with a code of their own.
+    process.once('exit', () => {
+      process.exitCode = code;
+    });
+    setTimeout(() => process.exit(code), 500);
+  };
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  try {
+    for (;;) {
+      const info = await runningServer(instance);
+      if (info || performance.now() >= deadlineMs) return { info, exited };
+      await delay(30);
+    }
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+/** A process and when it began, which tells it from a later one with its number. */
+export type RunningProcess = Pick<ServerInfo, 'pid' | 'startTime'>;
+
+/** Asks it to end and waits; Pods go on. */
+export async function stopProcess(info: RunningProcess): Promise<void> {
   process.kill(info.pid, 'SIGTERM');
   for (let waited = 0; waited < 20_000; waited += 50) {
     if ((await processStartTime(info.pid)) !== info.startTime) return;

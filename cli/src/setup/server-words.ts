@@ -18,3 +18,13 @@ function errorOf(line: string): string | undefined {
     return undefined;
   }
 }
+
+/** What to do about it, as far as its words say. */
+export function serverMend(words: string[], logPath: string): string {
+  const all = words.join('\n');
+  if (/EADDRINUSE/.test(all))
+    return 'end what holds the port (./sampan doctor tells how to find it), or set SAMPAN_LISTEN to another';
+  if (/EADDRNOTAVAIL/.test(all)) return 'set SAMPAN_LISTEN to an address that this host has, such as 127.0.0.1:6443';
+  if (/ENOSPC|disk is full|no space left/.test(all)) return 'free some space, or set SAMPAN_HOME to a larger disk';
+  return `read ${logPath}, run ./sampan doctor`;
+}

@@ -3,6 +3,9 @@ import { createServer } from 'node:net';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Instance } from '../base/config.ts';
 
+/** How a process ends whose home another one serves (EX_TEMPFAIL of sysexits.h): whoever started it may wait for that one. The command line knows it. */
+export const lockHeldExit = 75;
+
 /** Holds the lock until the process ends. Throws FailedPrecondition when another server of this home runs. */
 export function takeInstanceLock(instance: Instance): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -6,7 +6,7 @@ import { messageOf } from '@sampan/api/errors.ts';
 import type { Instance } from '../base/config.ts';
 import { ensureDirectory } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
-import { takeInstanceLock } from './instance-lock.ts';
+import { lockHeldExit, takeInstanceLock } from './instance-lock.ts';
 
 export interface Served {
   /** Told to the log, and with `ready: true` to whoever started the process. */
@@ -33,7 +33,10 @@ export async function runServiceProcess(options: ServiceProcessOptions): Promise
     if (outerHome) await ensureDirectory(outerHome, 0o700);
     await ensureDirectory(instance.home, 0o700);
     await ensureDirectory(instance.run, 0o711);
-    await takeInstanceLock(instance);
+    await takeInstanceLock(instance).catch((error) => {
+      log.error(faultOf(error), words.cannotStart);
+      process.exit(lockHeldExit);
+    });
     const { told, close } = await serve();
     let stopping = false;
     const stop = async (reason: string) => {
