@@ -26,6 +26,8 @@ export const annotation = {
   clusterFirst: 'sampan.dev/cluster-first',
   /** Before a volume's name: what an emptyDir is made of. */
   volume: 'sampan.dev/volume.',
+  /** Of the runtime: the machine stands still since there is no room in this directory of the node. */
+  waitsForRoom: 'sampan.dev/waits-for-room',
   /** Before a volume's name, in statistics: bytes an emptyDir holds. */
   volumeUsed: 'sampan.dev/volume-used.',
 } as const;

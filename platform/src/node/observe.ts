@@ -59,12 +59,14 @@ export class Observer {
     const { status } = ready ? await orGone(this.#runtime.podSandboxStatus({ podSandboxId: item.id })) : {};
     const { ip, additionalIps = [] } = status?.network ?? {};
     const own = [ip, ...additionalIps.map((one) => one.ip)].filter((one): one is string => !!one);
+    const waitsForRoom = status?.annotations?.[annotation.waitsForRoom];
     return {
       id: item.id ?? '',
       attempt: item.metadata?.attempt ?? 0,
       ready: ready && status !== undefined && isReady(status.state),
       createdAtMs: toMs(item.createdAt),
       ips: ready && pod.spec?.hostNetwork ? this.#hostIps : own,
+      ...(waitsForRoom === undefined ? {} : { waitsForRoom }),
     };
   }
 

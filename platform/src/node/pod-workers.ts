@@ -23,6 +23,7 @@ import type { ProbeManager } from './probes/probe-manager.ts';
 import { computeStatus, isStopped } from './status/compute-status.ts';
 import { defaultSizeCondition, tellDefaultSize } from './status/default-size.ts';
 import { evictionCondition } from './status/eviction-condition.ts';
+import { standstillCondition, tellStandstill } from './status/standstill.ts';
 import type { StatusWriter } from './status-writer.ts';
 
 export interface PodWorkersOptions {
@@ -236,12 +237,18 @@ export class PodWorkers {
     if (state.gone || state.finished) return;
     const { context, statuses } = this.#options;
     const view = this.#view(state, seen);
+    const sandbox = seen.sandboxes.find(({ ready }) => ready);
+    tellStandstill(state, sandbox, context.events);
     const status = computeStatus({
       view,
       waiting: state.waiting,
       ...(ending ? { ending } : {}),
       hostIPs: context.hostIPs,
-      extraConditions: [...defaultSizeCondition(state.pod), ...evictionCondition(state)],
+      extraConditions: [
+        ...defaultSizeCondition(state.pod),
+        ...evictionCondition(state),
+        ...standstillCondition(state, sandbox),
+      ],
     });
     state.said = status;
     tellDefaultSize(state, context.events);

@@ -44,6 +44,19 @@ test('a Pod runs from sandbox to removal and leaves nothing behind', async () =>
   await assert.rejects(async () => runtime.podSandboxStatus({ podSandboxId }), { reason: 'NotFound' });
 });
 
+test('a machine that waits for room on the host says so in the status of its sandbox, and nobody else can', async () => {
+  await using world = await TestWorld.create();
+  const waits = 'sampan.dev/waits-for-room';
+  const podSandboxId = await world.sandbox('web', { annotations: { [waits]: '/anywhere', own: 'kept' } });
+  const annotations = async () => (await world.runtime.podSandboxStatus({ podSandboxId })).status?.annotations;
+  assert.deepEqual(await annotations(), { own: 'kept' });
+  const [machine] = world.host.machines.values();
+  machine!.waitsFor = 'room';
+  assert.deepEqual(await annotations(), { own: 'kept', [waits]: join(world.directory, 'home', 'scratch') });
+  machine!.waitsFor = undefined;
+  assert.deepEqual(await annotations(), { own: 'kept' });
+});
+
 test('a container that ends at once was running until its end is dealt with, and is started once', async () => {
   await using world = await TestWorld.create();
   const dealtWith = Promise.withResolvers<void>();

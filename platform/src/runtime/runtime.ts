@@ -9,6 +9,8 @@
  *   sampan.dev/ephemeral-storage on the sandbox: bytes, decimal: size of the Pod's writable disk (the sum of its ephemeral-storage limits;
  *     10 GiB, sparse, where it says nothing)
  *   sampan.dev/cluster-first on the sandbox: "true" when the resolver of its network comes before the servers of its DNSConfig
+ *   sampan.dev/waits-for-room in PodSandboxStatus' annotations: the Pod's machine stands still since its disk, a file in this directory of the host,
+ *     finds no room; it goes on by itself once there is some
  *   sampan.dev/volume-used.<name> in PodSandboxStats' attributes: bytes, decimal, that an emptyDir holds
  *
  * Volumes come as CRI mounts whose hostPath follows kubelet's layout (<root>/pods/<uid>/volumes/kubernetes.io~<plugin>/<name>/...):

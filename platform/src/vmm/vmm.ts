@@ -143,6 +143,11 @@ export interface Machine {
   readonly channelPath: string;
   /** The machine's network namespace, where the host can reach it (namespace driver). */
   readonly netnsPath?: string;
+  /**
+   * It stands still since a disk of its finds no room in the host's file system, and goes on by itself once there is some; undefined: it does not. Absent
+   * in drivers whose guests are told of a full disk like any process of the host.
+   */
+  readonly waitsFor?: 'room' | undefined;
   /** Resolves once when the machine is gone, however it went. Never rejects. */
   readonly exited: Promise<MachineExit>;
   /** Puts a disk into an empty slot of the running machine. Throws FailedPrecondition when the slot is taken. */

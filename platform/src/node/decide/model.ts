@@ -15,6 +15,8 @@ export interface SandboxRecord {
   ready: boolean;
   createdAtMs: number;
   ips: string[];
+  /** Its machine stands still since there is no room in this directory of the node. */
+  waitsForRoom?: string;
 }
 
 export type RecordState = 'created' | 'running' | 'exited';

@@ -20,7 +20,7 @@ export function emitEvent(
     containerId: whose.id,
     containerEventType: type,
     createdAt: context.nowNanos(),
-    podSandboxStatus: podSandboxStatusOf(sandbox),
+    podSandboxStatus: podSandboxStatusOf(context, sandbox),
     containersStatuses: [...sandbox.containers.values()].map(containerStatusOf),
   });
 }

@@ -31,10 +31,15 @@ test('a machine that stands still for want of room is let go on until it stays s
   wait.see({ event: 'BLOCK_IO_ERROR', data: { action: 'report' } });
   await passes(clock, 5000);
   assert.equal(goneOn, 0, 'an error the guest was told of is the guest’s');
+  assert.equal(wait.isWaiting, false);
   wait.see(noRoom);
   wait.see(noRoom);
-  await passes(clock, 30_000);
+  assert.equal(wait.isWaiting, true);
+  await passes(clock, 5000);
+  assert.equal(wait.isWaiting, true, 'it stood still again at once');
+  await passes(clock, 25_000);
   assert.equal(goneOn, 3, 'twice in vain, and once for good');
+  assert.equal(wait.isWaiting, false);
   wait.see(noRoom);
   await passes(clock, 10_000);
   assert.equal(goneOn, 4);

@@ -28,6 +28,11 @@ export class DiskWait {
     this.#options = options;
   }
 
+  /** From the first time it stood still until it has gone on for a while. */
+  get isWaiting(): boolean {
+    return this.#waiting;
+  }
+
   /** Every event of the machine is shown to this. */
   see({ event, data }: QmpEvent): void {
     if (event === 'BLOCK_IO_ERROR' && data.action === 'stop') this.stands();

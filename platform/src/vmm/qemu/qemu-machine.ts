@@ -78,6 +78,10 @@ export class QemuMachine implements Machine {
     return this.process.pid;
   }
 
+  get waitsFor(): 'room' | undefined {
+    return this.#diskWait.isWaiting ? 'room' : undefined;
+  }
+
   get gone(): boolean {
     return this.#finishing !== undefined;
   }
