@@ -105,7 +105,7 @@ export async function startPlatform(instance: Instance, log: Logger): Promise<Pl
     nodeInfo: { ...(await nodeInfo(await vmms.vm.capabilities())), runtimeHandlers, features },
     imageGarbage: images,
     evictionHard: readThresholds(process.env.SAMPAN_EVICTION_HARD || undefined),
-    endpoints: createImageEndpoints(images, join(instance.home, 'uploads')),
+    endpoints: await createImageEndpoints(images, join(instance.home, 'uploads')),
   });
   const makeControllers = (fence: (client: KubeClient) => KubeClient) =>
     createControllers({

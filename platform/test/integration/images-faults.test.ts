@@ -50,7 +50,7 @@ it('a pull that fills the disk is ResourceExhausted, leaves nothing, and works o
 it('an archive that finds no room is answered, however much of it is still to come', async (t) => {
   if (noMounts) return t.skip(noMounts);
   await using disk = await mountTmpfs('1m');
-  const endpoints = createImageEndpoints(await open(disk.path), join(disk.path, 'uploads'));
+  const endpoints = await createImageEndpoints(await open(disk.path), join(disk.path, 'uploads'));
   const server = createServer((request, response) => {
     const failed = (error: unknown) => response.writeHead(507).end(messageOf(error));
     endpoints.handle(request, response, new URL(request.url ?? '', 'http://node')).catch(failed);

@@ -30,7 +30,9 @@ export interface ImageEndpoints {
   handle(request: IncomingMessage, response: ServerResponse, url: URL): Promise<boolean>;
 }
 
-export function createImageEndpoints(images: ImageStore, uploadDirectory: string): ImageEndpoints {
+/** `uploadDirectory` is ours alone: what is in it was never received whole. */
+export async function createImageEndpoints(images: ImageStore, uploadDirectory: string): Promise<ImageEndpoints> {
+  await rm(uploadDirectory, { recursive: true, force: true });
   const routes: Record<string, (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void>> = {
     'GET /images': async (_, response) => sendJson(response, 200, { images: await images.list() }),
     'POST /images/pull': (request, response) => pull(images, request, response),
@@ -54,15 +56,14 @@ export function createImageEndpoints(images: ImageStore, uploadDirectory: string
 }
 
 async function pull(images: ImageStore, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const body = pullBody.safeParse(JSON.parse(await readBounded(request, maxPullBody)));
-  if (!body.success) throw new SampanError('BadRequest', `the body is no pull request: ${z.prettifyError(body.error)}`);
+  const wanted = await pullOf(request);
   const gone = new AbortController();
   response.on('close', () => gone.abort(new SampanError('Timeout', 'the client went away')));
   response.writeHead(200, { 'content-type': 'application/json-seq' });
   const line = (value: object) => response.write(`${JSON.stringify(value)}\n`);
   try {
-    const image = await images.pull(body.data.image, {
-      auth: body.data.auth,
+    const image = await images.pull(wanted.image, {
+      auth: wanted.auth,
       signal: gone.signal,
       onProgress: (progress) => line({ progress }),
     });
@@ -71,6 +72,16 @@ async function pull(images: ImageStore, request: IncomingMessage, response: Serv
     line({ error: { reason: isReason(error) ? error.reason : 'InternalError', message: messageOf(error) } });
   }
   response.end();
+}
+
+async function pullOf(request: IncomingMessage): Promise<z.infer<typeof pullBody>> {
+  try {
+    return pullBody.parse(JSON.parse(await readBounded(request, maxPullBody)));
+  } catch (error) {
+    if (isReason(error)) throw error;
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
+    throw new SampanError('BadRequest', `the body is no pull request: ${why}`);
+  }
 }
 
 async function importArchive(
