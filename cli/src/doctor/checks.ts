@@ -92,6 +92,7 @@ async function checkKvm(): Promise<Finding> {
 }
 
 async function checkTried(check: string, what: string, command: string[], mend: string): Promise<Finding> {
+  if (process.getuid?.() !== 0) return { check, state: 'warn', found: `whether ${what} can be made only root can try` };
   try {
     await exec('unshare', ['-n', ...command], { timeout: 10_000 });
     return { check, state: 'ok', found: `${what} can be made` };
@@ -117,7 +118,8 @@ async function checkPackages(check: string, needs: PackageNeed[], state: 'warn' 
 }
 
 async function checkPort(instance: CliInstance): Promise<Finding> {
-  const server = await runningServer(instance);
+  // Of an instance that this user may not see the port tells.
+  const server = await runningServer(instance).catch(() => undefined);
   if (server) return { check: 'port', state: 'ok', found: `this instance serves ${server.url}` };
   const [host = '', port = ''] = instance.listen.split(/:(?=\d+$)/);
   const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
