@@ -48,3 +48,18 @@ test('a machine that stands still for want of room is let go on until it stays s
   await passes(clock, 10_000);
   assert.equal(goneOn, 4, 'nobody asks a machine that is gone');
 });
+
+test('a machine that could not be let go on once is asked again', async () => {
+  const clock = new FakeClock();
+  let asked = 0;
+  const goOn = async () => {
+    if (++asked < 3) throw new Error('the VMM did not answer cont within 10000 ms');
+  };
+  const { signal } = new AbortController();
+  const wait = new DiskWait({ machine: 'm', clock, log: silentLogger, over: signal, goOn });
+  wait.stands();
+  await passes(clock, 5000);
+  assert.equal(wait.isWaiting, true);
+  await passes(clock, 20_000);
+  assert.deepEqual([asked, wait.isWaiting], [3, false]);
+});

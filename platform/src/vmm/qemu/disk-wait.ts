@@ -45,23 +45,35 @@ export class DiskWait {
   }
 
   async #wait(): Promise<void> {
-    const { machine, goOn, clock, log, over } = this.#options;
+    const { machine, clock, log, over } = this.#options;
     this.#waiting = true;
     log.warn({ machine }, 'a machine stands still: its disk on this host has no room; it goes on when there is');
     try {
       while (this.#stands) {
         await clock.sleep(everyMs, over);
         this.#stands = false;
-        await goOn();
+        if (!(await this.#letGoOn())) this.#stands = true;
         // It would stand again at once.
         await clock.sleep(everyMs, over);
       }
       log.info({ machine }, 'the machine goes on');
-    } catch (error) {
-      if (!over.aborted)
-        log.warn({ machine, error: messageOf(error) }, 'a machine that stands still cannot be let go on');
+    } catch {
+      // It is over: nothing else ends a sleep.
     } finally {
       this.#waiting = false;
+    }
+  }
+
+  async #letGoOn(): Promise<boolean> {
+    const { machine, goOn, log, over } = this.#options;
+    try {
+      await goOn();
+      return true;
+    } catch (error) {
+      // A host with much to do may not answer in time; it is asked again.
+      if (!over.aborted)
+        log.warn({ machine, error: messageOf(error) }, 'a machine that stands still was not let go on');
+      return false;
     }
   }
 }
