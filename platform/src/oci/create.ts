@@ -76,6 +76,7 @@ async function make(
         ...('join' in place && place.pidNamespaceOf ? { pidNamespaceOf: place.pidNamespaceOf } : {}),
       });
       await context.onStep('oci-made');
+      if (record.sandboxId === record.key) void bundles.countBeside(record.sandboxId, record.holder.pid);
       return record;
     } catch (error) {
       await forget(context, record);

@@ -19,6 +19,8 @@ export async function recoverContainers(context: OciContext): Promise<void> {
   const known = new Set(context.records.all().map(({ sandboxId }) => sandboxId));
   for (const { id } of context.bundles.listSandboxes())
     if (id.startsWith('oci-') && !known.has(id)) await context.bundles.deleteSandbox(id);
+  for (const { key, sandboxId, holder } of context.records.all())
+    if (sandboxId === key && (await isAlive(holder))) void context.bundles.countBeside(sandboxId, holder.pid);
   await adoptExecs(context);
   void lookAgain(context);
 }

@@ -3,9 +3,14 @@
  * Owns no directory: the drivers make and remove theirs.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
+import type { Clock } from '../base/clock.ts';
+
+/** How long a process that ends with a machine may take to leave the group. */
+const leaveMs = 5_000;
+const leavePauseMs = 5;
 
 export interface PlacesOptions {
   /** Where the hierarchies are mounted. */
@@ -33,10 +38,39 @@ export function placesOf({ roots, tag, name, parent, owned = false }: PlacesOpti
   return roots.map((root) => (isNowhere || isThere(root) ? join(root, parent, `sampan-${tag}-${name}`) : own(root)));
 }
 
-/** The groups that were made for these alone (MachineSpec.ownsCgroupParent), where nothing else is in them. Idempotent. */
-export async function removeOwnedParents(paths: readonly string[]): Promise<void> {
-  const beneath = paths.filter((path) => basename(path).startsWith('sampan-'));
-  await Promise.all(beneath.map((path) => rmdir(dirname(path)).catch(() => {})));
+/** Those of these that are beneath a group that somebody named. */
+const parentsOf = (paths: readonly string[]) =>
+  paths.filter((path) => basename(path).startsWith('sampan-')).map((path) => dirname(path));
+
+/**
+ * The groups that were made for these alone (MachineSpec.ownsCgroupParent), where no other groups are in them; who was counted there
+ * (countBeside) may be gone a moment later. Idempotent.
+ */
+export async function removeOwnedParents(paths: readonly string[], clock: Clock): Promise<void> {
+  const untilMs = clock.monotonicMs() + leaveMs;
+  await Promise.all(parentsOf(paths).map((path) => removeOnceLeft(path, clock, untilMs)));
+}
+
+async function removeOnceLeft(path: string, clock: Clock, untilMs: number): Promise<void> {
+  for (;;) {
+    const code = await rmdir(path).then(
+      () => undefined,
+      (error: NodeJS.ErrnoException) => error.code,
+    );
+    if (code !== 'EBUSY' || clock.monotonicMs() > untilMs || (await hasGroups(path))) return;
+    await clock.sleep(leavePauseMs);
+  }
+}
+
+const hasGroups = async (path: string) =>
+  (await readdir(path, { withFileTypes: true }).catch(() => [])).some((entry) => entry.isDirectory());
+
+/**
+ * Puts a process into what was made for a machine alone, above the machine's own groups: whoever reads what that process's group counts reads the machine.
+ * A process that is gone, and version 2, which has no processes beside groups, leave all as it is.
+ */
+export async function countBeside(pid: number, paths: readonly string[]): Promise<void> {
+  for (const path of parentsOf(paths)) await writeFile(join(path, 'cgroup.procs'), String(pid)).catch(() => {});
 }
 
 /** The groups from the one below `root` down to `path`, which is one of them. Pure. */

@@ -162,6 +162,11 @@ export interface Machine {
   stats(): Promise<MachineStats>;
   /** The Pod has started: the CPU ceiling comes into force now instead of after the driver's grace. Idempotent; absent: no grace. */
   settle?(): Promise<void>;
+  /**
+   * Has a process of the host's counted with the machine, in what is the machine's alone (MachineSpec.ownsCgroupParent) but not under its limits, so that whoever
+   * reads what the process's control group counts reads the machine. Best effort: where there is no such group it stays where it is. Absent: nothing is counted.
+   */
+  countBeside?(pid: number): Promise<void>;
   /** The guest console's last bytes (bounded, hostile text). */
   consoleTail(): Promise<string>;
 }

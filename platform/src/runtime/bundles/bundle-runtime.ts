@@ -214,6 +214,8 @@ export interface BundleRuntime {
   stopSandbox(id: string): Promise<void>;
   /** Stops it and forgets it with its containers. Idempotent. */
   deleteSandbox(id: string): Promise<void>;
+  /** Has a process of the host's counted with the sandbox's machine, where the host can do that (Machine.countBeside). Best effort; never throws. */
+  countBeside(sandboxId: string, pid: number): Promise<void>;
   /** Connects to a port of the guest's loopback. Throws FailedPrecondition when the sandbox is not ready, ServiceUnavailable when nobody listens. */
   dial(sandboxId: string, port: number): Promise<GuestSession>;
 

@@ -45,6 +45,11 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
     },
     stopSandbox: (id) => stopSandbox(context, id),
     deleteSandbox: (id) => deleteSandbox(context, id),
+    countBeside: async (id, pid) =>
+      context.sandboxes
+        .get(id)
+        ?.machine?.countBeside?.(pid)
+        .catch(() => {}),
     dial: (sandboxId, port) => dialSandbox(context, sandboxId, port),
     createContainer: (request) => locked(request.id, () => createContainer(context, request)),
     start: (id) => locked(id, () => startContainer(context, id)),

@@ -10,6 +10,7 @@ import { readTextIfExists } from '../../base/files.ts';
 import type { LineChild } from '../../base/line-child.ts';
 import type { Logger } from '../../base/log.ts';
 import { SerialByKey } from '../../base/serial.ts';
+import { countBeside } from '../cgroup-places.ts';
 import { channelName, checkDiskFiles, checkShareMount } from '../check-spec.ts';
 import { makeSharePlace } from '../share-place.ts';
 import { checkDisks } from '../slots.ts';
@@ -119,6 +120,10 @@ export class NamespaceMachine implements Machine {
       cgroups.memoryBytes(this.#record.cgroups),
     ]);
     return { cpuNanos, pssBytes };
+  }
+
+  async countBeside(pid: number): Promise<void> {
+    if (this.#record.ownsCgroupParent) await countBeside(pid, this.#record.cgroups);
   }
 
   async consoleTail(): Promise<string> {

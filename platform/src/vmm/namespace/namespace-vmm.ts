@@ -235,7 +235,7 @@ class NamespaceVmm implements Vmm {
     if (record) await cgroups.freeze(record.cgroups, false);
     if (process) await killAndWait(process, clock);
     if (record) await cgroups.remove(record.cgroups, clock);
-    if (record?.ownsCgroupParent) await removeOwnedParents(record.cgroups);
+    if (record?.ownsCgroupParent) await removeOwnedParents(record.cgroups, clock);
     if (record?.scratchPath) await this.#loopsCleared(record.scratchPath);
     await rm(directory, { recursive: true, force: true });
   }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { readTextIfExists } from '../../base/files.ts';
 import { SerialByKey } from '../../base/serial.ts';
+import { countBeside } from '../cgroup-places.ts';
 import { checkDiskFiles, checkShareMount } from '../check-spec.ts';
 import { checkDisks } from '../slots.ts';
 import type { DiskAttachment, Machine, MachineExit, MachineShape, MachineStats, ShareMount } from '../vmm.ts';
@@ -155,6 +156,10 @@ export class QemuMachine implements Machine {
     ]);
     if (ofProcess === undefined) throw this.#goneError('stats');
     return { cpuNanos: inCgroup ?? ofProcess, pssBytes };
+  }
+
+  async countBeside(pid: number): Promise<void> {
+    if (this.#record.ownsCgroupParent) await countBeside(pid, this.#record.cgroups);
   }
 
   async consoleTail(): Promise<string> {

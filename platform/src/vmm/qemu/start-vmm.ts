@@ -156,6 +156,6 @@ export async function scrap(context: QemuContext, directory: string): Promise<vo
     if (process) await killAndWait(process, context.clock);
   }
   if (record) await context.cgroups.remove(record.cgroups, context);
-  if (record?.ownsCgroupParent) await removeOwnedParents(record.cgroups);
+  if (record?.ownsCgroupParent) await removeOwnedParents(record.cgroups, context.clock);
   await rm(directory, { recursive: true, force: true });
 }
