@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../../test/integration/support/wait.ts';
 import { failpointsFromEnvironment } from './failpoints.ts';
 
 let directory: string;
@@ -35,8 +36,8 @@ test('a step is held until the file says otherwise, and tells that it is', async
     await points()('machine');
     passed = true;
   })();
+  await until('it tells', async () => (await readFile(file, 'utf8')) === 'machine held');
   await delay(50);
-  assert.equal(await readFile(file, 'utf8'), 'machine held');
   assert.equal(passed, false);
   await writeFile(file, '');
   await held;

@@ -17,7 +17,7 @@ it('a claim that waits is told why, anew when the reason changes and once when i
   const reasons = async () =>
     (await api.client.list<Event & KubeObject>(resources.events)).items.map(({ reason }) => reason).sort();
   const said = (...wanted: string[]) =>
-    until(`events ${wanted}`, async () => (await reasons()).join() === wanted.join(), 10_000);
+    until(`events ${wanted}`, async () => (await reasons()).join() === wanted.join());
   const claim = (name: string, storageClassName?: string) =>
     api.client.create(
       resources.persistentvolumeclaims,

@@ -235,7 +235,7 @@ async function connects(path: string): Promise<void> {
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let attempt = 0; attempt < 1200; attempt++) {
+  for (const endMs = performance.now() + 60_000; performance.now() < endMs; ) {
     if (await condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }

@@ -33,8 +33,12 @@ interface Event {
 }
 
 /** The first `count` events of a watch. */
-async function firstEvents(path: string, count: number, headers = {}): Promise<Event[]> {
-  const sent = request(new URL(path, running.served.url), { agent: running.admin, headers });
+async function firstEvents(
+  path: string,
+  count: number,
+  { headers = {}, onBookmark = () => {} }: { headers?: object; onBookmark?: () => void } = {},
+): Promise<Event[]> {
+  const sent = request(new URL(path, running.served.url), { agent: running.admin, headers: { ...headers } });
   sent.end();
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   const events: Event[] = [];
@@ -42,7 +46,9 @@ async function firstEvents(path: string, count: number, headers = {}): Promise<E
   for await (const chunk of response) {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
-    events.push(...lines.map((line) => JSON.parse(line) as Event));
+    const more = lines.map((line) => JSON.parse(line) as Event);
+    events.push(...more);
+    if (more.some(({ type }) => type === 'BOOKMARK')) onBookmark();
     if (events.length >= count) break;
   }
   response.destroy();
@@ -146,9 +152,7 @@ describe('resourceVersion', () => {
 describe('a watch', () => {
   test('that asks for the state first is told it, then where it ends, then what changes', async () => {
     const query = 'watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true';
-    const reading = firstEvents(`${letters}&${query}`, 7);
-    setTimeout(() => void make('g'), 200);
-    const events = await reading;
+    const events = await firstEvents(`${letters}&${query}`, 7, { onBookmark: () => void make('g') });
     assert.deepEqual(
       events.map(({ type }) => type),
       ['ADDED', 'ADDED', 'ADDED', 'ADDED', 'ADDED', 'BOOKMARK', 'ADDED'],
@@ -162,7 +166,7 @@ describe('a watch', () => {
   test('that asks for metadata is told no more, the bookmark included', async () => {
     const accept = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
     const query = 'watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true';
-    const events = await firstEvents(`${letters}&${query}`, 6, { accept });
+    const events = await firstEvents(`${letters}&${query}`, 6, { headers: { accept } });
     for (const { object } of events) {
       assert.deepEqual([object.kind, object.data], ['PartialObjectMetadata', undefined]);
     }

@@ -14,7 +14,7 @@ const crdPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const tabs = '/apis/stable.example.com/v1/namespaces/default/crontabs';
 const ref: ResourceRef = { group: 'stable.example.com', version: 'v1', resource: 'crontabs', namespaced: true };
 
-const waitUntil = (probe: () => Promise<boolean>) => until('the state waited for', probe, 10_000);
+const waitUntil = (probe: () => Promise<boolean>) => until('the state waited for', probe);
 
 let running: ServedApi;
 let ask: ServedApi['ask'];
@@ -178,7 +178,7 @@ describe('an object of a custom kind', () => {
     const { client } = running.api;
     const { resourceVersion } = await client.list(ref);
     await post(tabs, tab('seen'));
-    for await (const event of client.watch(ref, { resourceVersion }, AbortSignal.timeout(5000))) {
+    for await (const event of client.watch(ref, { resourceVersion }, AbortSignal.timeout(60_000))) {
       assert.deepEqual([event.type, (event.object as KubeObject).metadata?.name], ['ADDED', 'seen']);
       break;
     }

@@ -51,7 +51,7 @@ test('watchers of both groups see one change each in their own words', async () 
   await using api = await startTestApi();
   const { client } = await api.listen();
   const { resourceVersion } = await client.list(events);
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(60_000);
   const first = async (ref: typeof events | typeof resources.events) => {
     for await (const { type, object } of client.watch<KubeObject>(ref, { resourceVersion }, signal))
       if (type === 'ADDED') return object as KubeObject & { note?: string; message?: string };

@@ -82,7 +82,7 @@ describe('the command line, as a newcomer uses it', () => {
   });
 
   test('a reader that has seen enough ends a command without a word, and --rm removes the Pod', async () => {
-    const shell = (line: string) => command('bash', ['-c', line], { env, timeoutMs: 60_000 });
+    const shell = (line: string) => command('bash', ['-c', line], { env, timeoutMs: 240_000 });
     const seen = 'sh -c \'while :; do echo y; done\' | head -1; echo "$PIPESTATUS"';
     const flags = '--rm --memory 64Mi --name spout';
     for (const how of ['', '-i']) {

@@ -39,7 +39,7 @@ const replicas = async () =>
 
 test('helm installs, upgrades, rolls back and uninstalls a chart with hooks', async (t) => {
   if (!tool.path) return t.skip(tool.missing);
-  const wait = ['--wait', '--timeout', '30s'];
+  const wait = ['--wait', '--timeout', '120s'];
   assert.match(await helm('install', 'shop', chart, ...wait), /STATUS: deployed/);
   assert.deepEqual(await settings(), { greeting: 'hello', revision: '1' });
   const first = await get(jobs, 'shop-migrate');

@@ -59,7 +59,7 @@ export function runProgram(
   args: string[],
   options: { env?: Record<string, string>; cwd?: string; timeoutMs?: number } = {},
 ): Promise<ProgramResult> {
-  const { env, cwd, timeoutMs = 50_000 } = options;
+  const { env, cwd, timeoutMs = 150_000 } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(path, args, { env: { ...process.env, ...env }, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
     const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);

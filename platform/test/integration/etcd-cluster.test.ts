@@ -34,7 +34,7 @@ it('writes, reads and a watch go on when any one of three members dies', { skip 
           return void written.push(await store.commit([{ key: `/k${written.length}-${tries}`, value }]));
         } catch (error) {
           // What was under way with the dead member, or while the others elect: nobody may send it again but us.
-          if (!isReason(error, 'Timeout', 'ServiceUnavailable') || tries > 20) throw error;
+          if (!isReason(error, 'Timeout', 'ServiceUnavailable') || tries > 100) throw error;
           await new Promise((resolve) => setTimeout(resolve, 100));
         }
       }

@@ -151,7 +151,7 @@ describe('two API servers over one etcd', {
     await assert.rejects(one.client.create(resources.configmaps, configMap('meanwhile', '')));
     await etcd.restart();
     await one.client.create(resources.configmaps, configMap('after-etcd-died', ''));
-    await until('the watch has told', async () => seen.includes('after-etcd-died'), 10_000);
+    await until('the watch has told', async () => seen.includes('after-etcd-died'));
     assert.deepEqual(
       seen.filter((name) => name.endsWith('etcd-died')),
       ['before-etcd-died', 'after-etcd-died'],
@@ -161,7 +161,7 @@ describe('two API servers over one etcd', {
   });
 
   it('a leader killed with -9 is replaced, and nothing stands still for more than 15 s', async () => {
-    const leader = await until('a leader', () => leaderOf(two.client), 15_000);
+    const leader = await until('a leader', () => leaderOf(two.client));
     const [victim, other] = leader === one.process.pid ? [one, two] : [two, one];
     assert.equal(leader, victim.process.pid);
     await victim.end('SIGKILL');
@@ -183,7 +183,7 @@ describe('two API servers over one etcd', {
   });
 
   it('a leader told to end hands over at once', async () => {
-    const leader = await until('a leader', () => leaderOf(two.client), 15_000);
+    const leader = await until('a leader', () => leaderOf(two.client));
     const [leaving, staying] = leader === one.process.pid ? [one, two] : [two, one];
     await leaving.end('SIGTERM');
     await until('the other leads', async () => (await leaderOf(staying.client)) === staying.process.pid, 5_000);

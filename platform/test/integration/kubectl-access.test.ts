@@ -126,7 +126,7 @@ for (const kubectl of kubectls) {
     test('is told that a quota is exceeded, and what is used', async () => {
       await ok(['create', 'quota', 'few', '--hard=count/configmaps=3,secrets=1']);
       const used = async () => (await ok(['get', 'quota', 'few', '-o', 'jsonpath={.status.used.secrets}'])).trim();
-      for (let tries = 0; (await used()) !== '0' && tries < 20; tries++);
+      await until('what is used is counted', async () => (await used()) === '0');
       await ok(['create', 'secret', 'generic', 'one', '--from-literal=a=b']);
       await fails(
         ['create', 'secret', 'generic', 'two', '--from-literal=a=b'],
@@ -162,7 +162,7 @@ spec: {limits: [{type: Container, default: {cpu: 200m}, max: {cpu: "1"}}]}
       await ok(['apply', '-f', '-'], { input });
       assert.match(await ok(['get', 'csr', name]), /kubernetes\.io\/kube-apiserver-client +admin +<none> +Pending/);
       await ok(['certificate', 'approve', name]);
-      await until('the certificate', async () => /Approved,Issued/.test(await ok(['get', 'csr', name])), 10_000);
+      await until('the certificate', async () => /Approved,Issued/.test(await ok(['get', 'csr', name])));
       await fails(['certificate', 'deny', name], /already Approved/);
     });
 

@@ -157,13 +157,14 @@ for (const kubectl of kubectls) {
     });
 
     test('get --watch tells of changes while they happen', async () => {
+      const began = Promise.withResolvers<void>();
       const watching = run(['get', 'configmap', '-w', '--output-watch-events'], {
-        until: (stdout) => stdout.includes('DELETED'),
+        until: (stdout) => {
+          if (stdout.includes('ADDED')) began.resolve();
+          return stdout.includes('DELETED');
+        },
       });
-      const began = run(['get', 'configmap', 'watched', '-w', '-o', 'name'], {
-        until: (stdout) => stdout.includes('watched'),
-      });
-      await began;
+      await Promise.race([began.promise, watching]);
       await ok(['create', 'configmap', 'watched', '--from-literal=a=b']);
       await ok(['label', 'configmap', 'watched', 'x=y']);
       await ok(['delete', 'configmap', 'watched']);
@@ -241,7 +242,7 @@ for (const kubectl of kubectls) {
 
     test('wait returns when the condition holds, and when the Pod is gone', async () => {
       const pod = await api.client.get<TestPod>(resources.pods, 'web', namespace);
-      const waiting = ok(['wait', '--for=condition=Ready', 'pod/web', '--timeout=15s']);
+      const waiting = ok(['wait', '--for=condition=Ready', 'pod/web', '--timeout=60s']);
       const ready = { type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' };
       await api.client.update(
         resources.pods,
@@ -250,7 +251,7 @@ for (const kubectl of kubectls) {
       );
       assert.match(await waiting, /pod\/web condition met/);
       await ok(['run', 'short', '--image=registry.example/x:1']);
-      const ending = ok(['wait', '--for=delete', 'pod/short', '--timeout=15s']);
+      const ending = ok(['wait', '--for=delete', 'pod/short', '--timeout=60s']);
       await ok(['delete', 'pod', 'short', '--wait=false']);
       await ending;
       await fails(['wait', '--for=condition=Ready', 'pod/web2', '--timeout=1s'], /pods "web2" not found/);
@@ -288,8 +289,8 @@ for (const kubectl of kubectls) {
       await ok(['run', 'guest', '--image=registry.example/x:1', '--overrides', `{"spec":{"nodeName":"${node}"}}`]);
       await ok(['cordon', node]);
       assert.match(await ok(['get', 'node', node]), /SchedulingDisabled/);
-      const draining = ok(['drain', node, '--force', '--timeout=15s']);
-      await ok(['wait', 'pod/guest', '--for=jsonpath={.metadata.deletionGracePeriodSeconds}=30', '--timeout=10s']);
+      const draining = ok(['drain', node, '--force', '--timeout=60s']);
+      await ok(['wait', 'pod/guest', '--for=jsonpath={.metadata.deletionGracePeriodSeconds}=30', '--timeout=60s']);
       // What a node does when the Pod has ended.
       await api.client.delete(resources.pods, 'guest', { namespace, gracePeriodSeconds: 0 });
       assert.match(await draining, /drained/);

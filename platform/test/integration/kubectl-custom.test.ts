@@ -28,7 +28,7 @@ for (const kubectl of kubectls) {
       api = await startTestApi();
       ({ kubeconfig } = await api.listen());
       await ok(['create', '-f', '-'], { input: JSON.stringify(cronTabs()) });
-      await ok(['wait', '--for', 'condition=established', 'crd/crontabs.stable.example.com', '--timeout=10s']);
+      await ok(['wait', '--for', 'condition=established', 'crd/crontabs.stable.example.com', '--timeout=60s']);
     });
     after(() => api[Symbol.asyncDispose]());
 
@@ -116,7 +116,7 @@ for (const kubectl of kubectls) {
         '-p',
         '{"status":{"phase":"Ready"}}',
       ]);
-      await ok(['wait', '--for=jsonpath={.status.phase}=Ready', 'ct/changed', '--timeout=5s']);
+      await ok(['wait', '--for=jsonpath={.status.phase}=Ready', 'ct/changed', '--timeout=60s']);
       const { spec, metadata } = JSON.parse(await ok(['get', 'ct', '-l', 'tier=front', '-o', 'json'])).items[0];
       assert.deepEqual([spec.mode, spec.replicas, spec.note], ['fast', 5, null]);
       assert.equal(metadata.generation, 4);
@@ -126,7 +126,7 @@ for (const kubectl of kubectls) {
       await ok(['apply', '-f', '-'], { input: manifest('left', {}) });
       await ok(['delete', 'ct', 'left']);
       await fails(['get', 'ct', 'left'], /NotFound/);
-      await ok(['delete', 'crd', 'crontabs.stable.example.com', '--timeout=10s']);
+      await ok(['delete', 'crd', 'crontabs.stable.example.com', '--timeout=60s']);
       await fails(['get', 'crontabs'], /the server doesn't have a resource type|could not find the requested resource/);
     });
   });

@@ -48,7 +48,7 @@ export function runKubectl(kubectl: Kubectl, args: string[], options: KubectlOpt
   return new Promise((resolve, reject) => {
     const env = { PATH: process.env.PATH, HOME: options.home, KUBECONFIG: options.kubeconfig, ...options.env };
     const child = spawn(kubectl.path, args, { env });
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 20_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 120_000);
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (chunk) => {

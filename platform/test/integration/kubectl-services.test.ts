@@ -37,10 +37,8 @@ for (const kubectl of kubectls) {
     const run = (...args: string[]) => ok(kubectl, args);
     await run('create', 'deployment', name, '--image=registry.example/web:1', '--replicas=2');
     await run('expose', 'deployment', name, '--port=80', '--target-port=8080');
-    await until(
-      'two endpoints in the description',
-      async () => /^Endpoints: +\S+:8080,\S+:8080$/m.test(await run('describe', 'service', name)),
-      15_000,
+    await until('two endpoints in the description', async () =>
+      /^Endpoints: +\S+:8080,\S+:8080$/m.test(await run('describe', 'service', name)),
     );
     assert.match(
       await run('get', 'service', name),
@@ -54,10 +52,8 @@ for (const kubectl of kubectls) {
     assert.match(await run('get', 'service', `${name}-out`), /NodePort +10\.96\.\S+ +<none> +80:3\d{4}\/TCP/);
     assert.match(await run('get', 'service', 'kubernetes'), new RegExp(`ClusterIP +${host} +<none> +443/TCP`));
     await ok(kubectl, ['apply', '-f', '-'], claim(name));
-    await until(
-      'the reason in the description',
-      async () => /FailedBinding.*no storage class is set/.test(await run('describe', 'pvc', name)),
-      15_000,
+    await until('the reason in the description', async () =>
+      /FailedBinding.*no storage class is set/.test(await run('describe', 'pvc', name)),
     );
     await run('delete', 'deployment,service,pvc', name);
     await run('delete', 'service', `${name}-out`);

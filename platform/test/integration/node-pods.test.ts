@@ -20,8 +20,14 @@ describe('the node keeps Pods in real machines', () => {
 
   test('http and tcp probes go to the Pod’s own address; a failing one makes it unready, not restarted', async () => {
     const script = 'mkdir /www; echo fine > /www/healthy; httpd -f -p 8080 -h /www; sleep 1000';
-    const readinessProbe = { httpGet: { path: '/healthy', port: 'web' }, periodSeconds: 1, failureThreshold: 1 };
-    const livenessProbe = { tcpSocket: { port: 8080 }, periodSeconds: 1 };
+    const readinessProbe = {
+      httpGet: { path: '/healthy', port: 'web' },
+      periodSeconds: 1,
+      failureThreshold: 1,
+      timeoutSeconds: 10,
+    };
+    // Patient: a machine that is slow to start its server is no reason to restart it.
+    const livenessProbe = { tcpSocket: { port: 8080 }, periodSeconds: 1, failureThreshold: 30, timeoutSeconds: 10 };
     const ports = [{ name: 'web', containerPort: 8080 }];
     await createPod(instance.client, shellPod('probed', script, {}, { readinessProbe, livenessProbe, ports }));
     await isReady(instance.client, 'probed');
@@ -67,11 +73,11 @@ describe('the node keeps Pods in real machines', () => {
     await deletePod(instance.client, 'greedy');
   });
 
-  test('a log is put aside when it has grown large, and read without a line lost', { timeout: 120_000 }, async () => {
+  test('a log is put aside when it has grown large, and read without a line lost', { timeout: 400_000 }, async () => {
     const filler = 'x'.repeat(100);
     const script = `awk 'BEGIN { for (i = 1; i <= 150000; i++) { print "line", i, "${filler}"; if (i % 50000 == 0) system("sleep 8") } }'; sleep 1000`;
     const created = await createPod(instance.client, shellPod('wordy', script));
-    await until('the last line', async () => (await log('wordy', '--tail', '1')).startsWith('line 150000 '), 110_000);
+    await until('the last line', async () => (await log('wordy', '--tail', '1')).startsWith('line 150000 '), 300_000);
     const directory = join(instance.home, 'pod-logs', `default_wordy_${created.metadata?.uid}`, 'main');
     await until('a file put aside', async () => readdirSync(directory).length > 1);
     const numbers = (await log('wordy'))

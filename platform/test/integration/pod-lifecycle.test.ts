@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { loadDemoImage } from './support/demo-image.ts';
 import { startInstance, type TestInstance, vmmPids } from './support/instance.ts';
@@ -129,15 +130,21 @@ describe('a Pod lives in a VM of its own', () => {
     await createPod(
       instance.client,
       shellPod('grace', script, { terminationGracePeriodSeconds: 20 } as object, {
-        lifecycle: { preStop: { exec: { command: ['sh', '-c', 'sleep 3; echo pre > /proc/1/fd/1'] } } },
+        lifecycle: { preStop: { exec: { command: ['sh', '-c', 'echo pre > /proc/1/fd/1'] } } },
       }),
     );
     await isReady(instance.client, 'grace');
     await until('it is up', async () => (await log('grace')).includes('up'));
-    // preStop sleeps, so that this reader is there before the Pod goes.
-    const follow = instance.sampan(['logs', '-f', 'grace']);
+    const follow = instance.startSampan(['logs', '-f', 'grace']);
+    let read = '';
+    follow.stdout.setEncoding('utf8').on('data', (text: string) => {
+      read += text;
+    });
+    const ended = once(follow, 'close');
+    await until('a reader is there', async () => read === 'up\n');
     await deletePod(instance.client, 'grace', 20);
-    assert.equal((await follow).stdout, 'up\npre\ngot TERM\n');
+    await ended;
+    assert.equal(read, 'up\npre\ngot TERM\n');
   });
 
   test('a Pod larger than the node waits with the reason and harms nobody', async () => {

@@ -12,6 +12,7 @@ import { portOf, readTarget } from '../../src/apiserver/http/pod-proxy.ts';
 import type { NodeGateway } from '../../src/node/gateway.ts';
 import type { StreamSession } from '../../src/runtime/runtime.ts';
 import { startTestApi, testPod } from './api-test-server.ts';
+import { until } from './support/wait.ts';
 
 const pods = '/api/v1/namespaces/default/pods';
 
@@ -106,8 +107,7 @@ describe('pods/proxy', () => {
     const answer = await lab.ask('/web/proxy/slow');
     assert.equal(answer.statusCode, 200);
     answer.destroy();
-    for (let waited = 0; lab.disposed.length === 0 && waited < 5000; waited += 20)
-      await new Promise((resolve) => setTimeout(resolve, 20));
+    await until('it is ended', async () => lab.disposed.length > 0);
     assert.deepEqual(lab.disposed, [8080]);
   });
 

@@ -49,7 +49,7 @@ test('port-forward over channels', async () => {
   const { port } = server.address() as AddressInfo;
   await new PortForward(config).portForward('default', 'pod', [port], output, errors, input);
   input.write('hello');
-  const [answer] = (await once(output, 'data', { signal: AbortSignal.timeout(5000) })) as [Buffer];
+  const [answer] = (await once(output, 'data', { signal: AbortSignal.timeout(60_000) })) as [Buffer];
   assert.equal(String(answer), 'you said hello');
   server.close();
 });

@@ -59,16 +59,19 @@ function suite(version: string): void {
 
   test('exec -it gives a terminal of the right size', async () => {
     lab.gateway.resizes.length = 0;
-    const command = `stty rows 33 cols 77; ${kubectlBinary(version)} --kubeconfig ${lab.kubeconfig} exec -it pod -- sh -c 'test -t 0 && echo is-a-tty; sleep 0.3; exit 5'`;
+    const command = `stty rows 33 cols 77; ${kubectlBinary(version)} --kubeconfig ${lab.kubeconfig} exec -it pod -- sh -c 'test -t 0 && echo is-a-tty; read line; exit 5'`;
     const child = spawn('script', ['-qefc', command, '/dev/null'], {
       stdio: ['pipe', 'pipe', 'inherit'],
-      timeout: 30_000,
+      timeout: 120_000,
     });
     let output = '';
     child.stdout.on('data', (chunk) => {
       output += chunk;
     });
-    const [code] = await once(child, 'exit');
+    const exited = once(child, 'exit');
+    await Promise.race([exited, until('its size', async () => lab.gateway.resizes.length > 0)]);
+    child.stdin.end('\n');
+    const [code] = await exited;
     assert.match(output, /is-a-tty/);
     assert.equal(code, 5, output);
     assert.deepEqual(lab.gateway.resizes[0], '77x33');
@@ -146,7 +149,7 @@ async function forwards(version: string, lab: StreamingLab): Promise<void> {
     errors += chunk;
   });
   try {
-    const [line] = (await once(child.stdout, 'data', { signal: AbortSignal.timeout(10_000) })) as [Buffer];
+    const [line] = (await once(child.stdout, 'data', { signal: AbortSignal.timeout(60_000) })) as [Buffer];
     const local = Number(/127\.0\.0\.1:(\d+)/.exec(String(line))?.[1]);
     const fetches = Array.from({ length: 8 }, async (_, index) => {
       const response = await fetch(`http://127.0.0.1:${local}/${index % 2 ? 'big' : 'echo'}`, {
@@ -161,7 +164,7 @@ async function forwards(version: string, lab: StreamingLab): Promise<void> {
     }
     const socket = connect({ host: '127.0.0.1', port: local, allowHalfOpen: true });
     socket.end('GET /echo HTTP/1.0\r\n\r\n');
-    const [answer] = (await once(socket, 'data', { signal: AbortSignal.timeout(5000) })) as [Buffer];
+    const [answer] = (await once(socket, 'data', { signal: AbortSignal.timeout(60_000) })) as [Buffer];
     assert.match(String(answer), /200 OK/);
     socket.destroy();
     assert.equal(errors, '');

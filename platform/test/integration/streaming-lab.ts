@@ -136,7 +136,7 @@ export interface KubectlResult {
 }
 
 async function runKubectl(version: string, args: string[], input?: Uint8Array): Promise<KubectlResult> {
-  const child = spawn(kubectlBinary(version)!, args, { timeout: 60_000 });
+  const child = spawn(kubectlBinary(version)!, args, { timeout: 120_000 });
   const [stdout, stderr] = [[] as Buffer[], [] as Buffer[]];
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));

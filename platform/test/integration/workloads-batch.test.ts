@@ -30,7 +30,7 @@ function manifest(name: string, spec: object, template: object = {}): string {
 describe('Jobs', needsKubectl, () => {
   test('kubectl create job runs to the end, and kubectl wait sees it', async () => {
     await ok(['create', 'job', 'once', `--image=${image}`]);
-    await ok(['wait', '--for=condition=complete', '--timeout=15s', 'job/once']);
+    await ok(['wait', '--for=condition=complete', '--timeout=60s', 'job/once']);
     const job = await lab.jobOf('once');
     assert.deepEqual([job.status?.succeeded, job.status?.failed, job.status?.active], [1, undefined, undefined]);
     assert.deepEqual(conditionsOf(job), ['SuccessCriteriaMet: CompletionsReached', 'Complete: CompletionsReached']);
@@ -42,7 +42,7 @@ describe('Jobs', needsKubectl, () => {
 
   test('an Indexed Job gives every index a Pod that knows which it is', async () => {
     await ok(['apply', '-f', '-'], manifest('parts', { completions: 5, parallelism: 2, completionMode: 'Indexed' }));
-    await ok(['wait', '--for=condition=complete', '--timeout=15s', 'job/parts']);
+    await ok(['wait', '--for=condition=complete', '--timeout=60s', 'job/parts']);
     const job = await lab.jobOf('parts');
     assert.deepEqual([job.status?.succeeded, job.status?.completedIndexes], [5, '0-4']);
     const pods = await lab.podsOf('job-name=parts');
@@ -60,7 +60,7 @@ describe('Jobs', needsKubectl, () => {
   test('a Job whose Pods fail is tried again up to its limit, and then has failed', async () => {
     fates.set('broken', 'failed');
     await ok(['apply', '-f', '-'], manifest('broken', { backoffLimit: 2 }));
-    await ok(['wait', '--for=condition=failed', '--timeout=15s', 'job/broken']);
+    await ok(['wait', '--for=condition=failed', '--timeout=60s', 'job/broken']);
     const job = await lab.jobOf('broken');
     assert.deepEqual([job.status?.failed, job.status?.succeeded], [3, undefined]);
     assert.deepEqual(conditionsOf(job), ['FailureTarget: BackoffLimitExceeded', 'Failed: BackoffLimitExceeded']);
@@ -71,7 +71,7 @@ describe('Jobs', needsKubectl, () => {
     fates.set('by-index', 'failed');
     const spec = { completions: 2, parallelism: 2, completionMode: 'Indexed', backoffLimitPerIndex: 1 };
     await ok(['apply', '-f', '-'], manifest('by-index', spec));
-    await ok(['wait', '--for=condition=failed', '--timeout=15s', 'job/by-index']);
+    await ok(['wait', '--for=condition=failed', '--timeout=60s', 'job/by-index']);
     const job = await lab.jobOf('by-index');
     assert.deepEqual([job.status?.failed, job.status?.failedIndexes], [4, '0,1']);
     assert.equal(conditionsOf(job).at(-1), 'Failed: FailedIndexes');
@@ -81,7 +81,7 @@ describe('Jobs', needsKubectl, () => {
     fates.set('policy', { exitCode: 42 });
     const rule = { action: 'FailJob', onExitCodes: { operator: 'In', values: [42] } };
     await ok(['apply', '-f', '-'], manifest('policy', { backoffLimit: 6, podFailurePolicy: { rules: [rule] } }));
-    await ok(['wait', '--for=condition=failed', '--timeout=15s', 'job/policy']);
+    await ok(['wait', '--for=condition=failed', '--timeout=60s', 'job/policy']);
     const job = await lab.jobOf('policy');
     assert.deepEqual([job.status?.failed, conditionsOf(job).at(-1)], [1, 'Failed: PodFailurePolicy']);
     assert.match(
@@ -101,14 +101,14 @@ describe('Jobs', needsKubectl, () => {
     assert.deepEqual([suspended.status?.startTime, suspended.status?.failed], [undefined, undefined]);
     fates.set('later', 'succeeded');
     await ok(['patch', 'job', 'later', '-p', '{"spec":{"suspend":false}}']);
-    await ok(['wait', '--for=condition=complete', '--timeout=15s', 'job/later']);
+    await ok(['wait', '--for=condition=complete', '--timeout=60s', 'job/later']);
     assert.ok((await lab.jobOf('later')).status?.startTime);
   });
 
   test('a Job that takes too long is ended', async () => {
     fates.set('slow', 'ready');
     await ok(['apply', '-f', '-'], manifest('slow', { activeDeadlineSeconds: 1 }));
-    await ok(['wait', '--for=condition=failed', '--timeout=15s', 'job/slow']);
+    await ok(['wait', '--for=condition=failed', '--timeout=60s', 'job/slow']);
     assert.equal(conditionsOf(await lab.jobOf('slow')).at(-1), 'Failed: DeadlineExceeded');
     assert.deepEqual(await lab.podsOf('job-name=slow'), []);
   });
@@ -117,7 +117,7 @@ describe('Jobs', needsKubectl, () => {
     await ok(['apply', '-f', '-'], manifest('brief', { ttlSecondsAfterFinished: 1 }));
     await until('it is gone', async () => isReason(await lab.jobOf('brief').catch((error) => error), 'NotFound'));
     await ok(['apply', '-f', '-'], manifest('kept', { ttlSecondsAfterFinished: 1000 }));
-    await ok(['wait', '--for=condition=complete', '--timeout=15s', 'job/kept']);
+    await ok(['wait', '--for=condition=complete', '--timeout=60s', 'job/kept']);
     await ok(['patch', 'job', 'kept', '-p', '{"spec":{"ttlSecondsAfterFinished":1}}']);
     await until('it is gone too', async () => isReason(await lab.jobOf('kept').catch((error) => error), 'NotFound'));
   });
@@ -204,7 +204,7 @@ describe('CronJobs', needsKubectl, () => {
     assert.match(own[0]?.metadata?.name ?? '', /^tick-\d{8}$/);
     await ok(['patch', 'cronjob', 'tick', '-p', '{"spec":{"suspend":true}}']);
     await ok(['create', 'job', 'by-hand', '--from=cronjob/tick']);
-    await ok(['wait', '--for=condition=complete', '--timeout=15s', 'job/by-hand']);
+    await ok(['wait', '--for=condition=complete', '--timeout=60s', 'job/by-hand']);
   });
 
   test('schedules and zones that make no sense are refused', async () => {

@@ -69,7 +69,7 @@ describe('Disruption budgets', needsKubectl, () => {
       '--ignore-daemonsets',
       '--force',
       '--delete-emptydir-data',
-      '--timeout=30s',
+      '--timeout=60s',
       '--pod-selector=app=web',
     ]);
     assert.match(drained, /node\/fake-node drained/);
@@ -89,7 +89,7 @@ describe('Disruption budgets', needsKubectl, () => {
     await assert.rejects(evict('sick'), /violate the pod's disruption budget/);
     await ok(['patch', 'pdb', 'sick', '-p', '{"spec":{"unhealthyPodEvictionPolicy":"AlwaysAllow"}}']);
     await evict('sick');
-    await ok(['wait', '--for=delete', '--timeout=10s', 'pod/sick']);
+    await ok(['wait', '--for=delete', '--timeout=60s', 'pod/sick']);
   });
 });
 
@@ -117,7 +117,7 @@ describe('Evictions', needsKubectl, () => {
     await ok(['create', 'pdb', 'over', '--selector=app=over', '--min-available=1']);
     await runs('over', 'Succeeded');
     await evictAsUser('over');
-    await ok(['wait', '--for=delete', '--timeout=10s', 'pod/over']);
+    await ok(['wait', '--for=delete', '--timeout=60s', 'pod/over']);
   });
 
   test('a Job is told that its Pod was evicted, and may take it for no failure', async () => {

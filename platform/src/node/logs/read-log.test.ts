@@ -29,9 +29,12 @@ describe('a container’s log', () => {
     path = join(directory, `${count++}.log`);
   });
 
-  async function read(options: Partial<ReadLogOptions> = {}): Promise<string> {
+  async function read(options: Partial<ReadLogOptions> = {}, onRead: () => void = () => {}): Promise<string> {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of readLog({ path, timestamps: false, ...options })) chunks.push(chunk);
+    for await (const chunk of readLog({ path, timestamps: false, ...options })) {
+      chunks.push(chunk);
+      onRead();
+    }
     return Buffer.concat(chunks).toString('utf8');
   }
 
@@ -125,8 +128,9 @@ describe('a container’s log', () => {
     const controller = new AbortController();
     await writeFile(path, many(1, 3));
     const follower = new Follower({ path, clock: systemClock, signal: controller.signal, isEnded: async () => false });
-    const reading = read({ follow: follower });
-    await delay(20);
+    const begun = Promise.withResolvers<void>();
+    const reading = read({ follow: follower }, begun.resolve);
+    await begun.promise;
     controller.abort();
     assert.equal(await reading, plain(1, 3));
     follower.close();
@@ -137,8 +141,9 @@ describe('a container’s log', () => {
     const signal = new AbortController().signal;
     await writeFile(path, many(1, 5));
     const follower = new Follower({ path, clock: systemClock, signal, isEnded: async () => ended });
-    const reading = read({ follow: follower, tailLines: 2 });
-    await delay(10);
+    const begun = Promise.withResolvers<void>();
+    const reading = read({ follow: follower, tailLines: 2 }, begun.resolve);
+    await begun.promise;
     await appendFile(path, many(6, 7));
     ended = true;
     assert.equal(await reading, plain(4, 7));

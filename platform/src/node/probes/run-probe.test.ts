@@ -30,7 +30,7 @@ const freePort = async () => {
 function probe(more: Probe, runtime: Partial<Runtime> = {}) {
   return runProbe({
     container: { name: 'c', ports: [{ name: 'web', containerPort: Number(more.httpGet?.port) || 1 }] },
-    probe: { timeoutSeconds: 1, ...more },
+    probe: { timeoutSeconds: 30, ...more },
     containerId: 'id',
     podIPs: ['127.0.0.1'],
     runtime: runtime as Runtime,
@@ -98,7 +98,7 @@ describe('an http probe', () => {
 
   test('fails when the answer takes longer than its timeout', async () => {
     await using server = await http(() => {});
-    const outcome = await probe({ httpGet: { port: server.port } });
+    const outcome = await probe({ timeoutSeconds: 1, httpGet: { port: server.port } });
     assert.equal(outcome.result, 'failure');
     assert.match(outcome.output, /context deadline exceeded \(Client.Timeout exceeded while awaiting headers\)$/);
   });
@@ -134,7 +134,7 @@ describe('an exec probe', () => {
   test('that takes too long has failed; one that cannot be run says nothing', async () => {
     const throwing = (error: Error) => ({ execSync: () => Promise.reject(error) });
     const slow = await probe({ exec }, throwing(new SampanError('Timeout', 'slow')));
-    assert.deepEqual(slow, { result: 'failure', output: 'command timed out: "check me" timed out after 1s' });
+    assert.deepEqual(slow, { result: 'failure', output: 'command timed out: "check me" timed out after 30s' });
     assert.equal((await probe({ exec }, throwing(new Error('no agent')))).result, 'unknown');
   });
 });
@@ -185,7 +185,7 @@ describe('a grpc probe', () => {
     const outcome = await probe({ grpc: { port: server.port } });
     assert.equal(outcome.result, 'failure');
     assert.match(outcome.output, /does not implement the grpc health protocol/);
-    const nobody = await probe({ grpc: { port: await freePort() } });
+    const nobody = await probe({ timeoutSeconds: 1, grpc: { port: await freePort() } });
     assert.equal(nobody.result, 'failure');
     assert.match(nobody.output, /^timeout: failed to connect service "127.0.0.1:\d+" within 1s/);
   });
@@ -197,7 +197,7 @@ describe('a grpc probe', () => {
 
   test('an answer that never comes fails it in time', async () => {
     await using server = await listening(createTcpServer((socket) => socket.resume()));
-    const outcome = await probe({ grpc: { port: server.port } });
+    const outcome = await probe({ timeoutSeconds: 1, grpc: { port: server.port } });
     assert.equal(outcome.result, 'failure');
     assert.match(outcome.output, /within 1s$/);
   });

@@ -35,7 +35,7 @@ async function withGuest(guest: Guest, body: (channelPath: string) => Promise<vo
   }
 }
 
-const dial = (channelPath: string) => connectAgent({ channelPath, sandboxId: 's1', timeoutMs: 2000, adopted: false });
+const dial = (channelPath: string) => connectAgent({ channelPath, sandboxId: 's1', timeoutMs: 30_000, adopted: false });
 
 function message(value: unknown): Buffer {
   const head = Buffer.from(JSON.stringify(value));

@@ -134,8 +134,8 @@ class Client {
   }
 
   async until(text: string): Promise<void> {
-    for (let tries = 0; this.text !== text; tries++) {
-      assert.ok(tries < 500, `"${this.text}" instead of "${text}"`);
+    for (const endMs = performance.now() + 60_000; this.text !== text; ) {
+      assert.ok(performance.now() < endMs, `"${this.text}" instead of "${text}"`);
       this.text += this.#next();
       await delay(10);
     }

@@ -78,7 +78,7 @@ async function serving(methods: TtrpcMethods, work: (socketPath: string) => Prom
 }
 
 const call = (socketPath: string, method: string, payload = Buffer.alloc(0)) =>
-  callTtrpc({ socketPath, service: 's', method, namespace: 'n', payload, timeoutMs: 2_000 });
+  callTtrpc({ socketPath, service: 's', method, namespace: 'n', payload, timeoutMs: 30_000 });
 
 test('a call is answered, refused with its reason, or unknown', async () => {
   const methods: TtrpcMethods = new Map<string, (call: TtrpcCall) => Promise<Buffer>>([

@@ -2,10 +2,11 @@
  * A whole Sampan instance for a test: its own home, port, bridge and cgroups; real server process, real VMs.
  * stop() deletes every Pod, tears the instance down and then looks for anything that was left behind.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type KubeClient, resources } from '@sampan/api/client.ts';
 import { connectWith } from '../../../../cli/src/connect.ts';
@@ -19,6 +20,7 @@ import { cgroups } from './leak-sweep.ts';
 import { labEnvironment, ownProgram, tearDown } from './own-process.ts';
 
 const root = join(import.meta.dirname, '../../../..');
+const commandLine = ['--disable-warning=ExperimentalWarning', join(root, 'cli/src/main.ts')];
 
 export class TestInstance {
   readonly home: string;
@@ -55,7 +57,7 @@ export class TestInstance {
     await log.close();
     this.#server = server;
     const infoPath = join(this.home, 'server.json');
-    for (let waited = 0; waited < 60_000; waited += 25) {
+    for (const endMs = performance.now() + 60_000; performance.now() < endMs; ) {
       if (server.exitCode !== null) break;
       const info = existsSync(infoPath) ? JSON.parse((await readFile(infoPath, 'utf8')) || '{}') : {};
       if (info.pid === server.pid) {
@@ -94,11 +96,12 @@ export class TestInstance {
   }
 
   async sampan(args: string[], options: { input?: string; timeoutMs?: number } = {}): Promise<CommandResult> {
-    return command(
-      process.execPath,
-      ['--disable-warning=ExperimentalWarning', join(root, 'cli/src/main.ts'), ...args],
-      { ...options, env: this.env },
-    );
+    return command(process.execPath, [...commandLine, ...args], { ...options, env: this.env });
+  }
+
+  /** One that a test reads while it runs. */
+  startSampan(args: string[]): ChildProcessByStdio<null, Readable, null> {
+    return spawn(process.execPath, [...commandLine, ...args], { env: this.env, stdio: ['ignore', 'pipe', 'inherit'] });
   }
 
   async stop(): Promise<void> {
@@ -112,7 +115,7 @@ export class TestInstance {
   }
 
   async #deletePods(): Promise<void> {
-    for (let waited = 0; waited < 90_000; waited += 100) {
+    for (const endMs = performance.now() + 90_000; performance.now() < endMs; ) {
       const { items } = await this.client.list(resources.pods);
       if (items.length === 0) return;
       const unasked = items.filter((pod) => !pod.metadata?.deletionTimestamp);

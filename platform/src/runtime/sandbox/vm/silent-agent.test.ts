@@ -5,14 +5,28 @@ import { systemClock } from '../../../base/clock.ts';
 import * as cri from '../../generated/cri.ts';
 import { answerMs } from './silent-agent.ts';
 
-/** A hundred times as fast. */
-const fast = { ...systemClock, sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(ms / 100, signal) };
+/** So many times as fast from the moment when the agent falls silent: what comes before has all the time that it has elsewhere. */
+const quickening = (speed: number) => {
+  const clock = {
+    ...systemClock,
+    speed: 1,
+    sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(ms / clock.speed, signal),
+  };
+  return {
+    clock,
+    silence: (world: TestWorld) => {
+      world.guest().silent = true;
+      clock.speed = speed;
+    },
+  };
+};
 
-async function silentWorld(): Promise<{ world: TestWorld; podSandboxId: string; containerId: string }> {
-  const world = await TestWorld.create(fast);
+async function silentWorld(speed = 100): Promise<{ world: TestWorld; podSandboxId: string; containerId: string }> {
+  const { clock, silence } = quickening(speed);
+  const world = await TestWorld.create(clock);
   const podSandboxId = await world.sandbox();
   const containerId = await world.started(podSandboxId, ['say-and-sleep', 'hello']);
-  world.guest().silent = true;
+  silence(world);
   return { world, podSandboxId, containerId };
 }
 
@@ -54,10 +68,11 @@ test('RemoveContainer comes through a silent agent, whether its container runs o
 });
 
 test('RemoveContainer does not wait for ever for a start that waits for a silent agent', async () => {
-  await using world = await TestWorld.create(fast);
+  const { clock, silence } = quickening(100);
+  await using world = await TestWorld.create(clock);
   const podSandboxId = await world.sandbox();
   const containerId = await world.container(podSandboxId, ['sleep']);
-  world.guest().silent = true;
+  silence(world);
   const starting = world.runtime.startContainer({ containerId });
   starting.catch(() => {});
   await world.runtime.removeContainer({ containerId });
@@ -74,10 +89,10 @@ test('StopPodSandbox does not wait for a silent agent', async () => {
 });
 
 test('an agent that answers late, but answers, keeps its machine', async () => {
-  const { world, podSandboxId, containerId } = await silentWorld();
+  const { world, podSandboxId, containerId } = await silentWorld(10);
   await using _ = world;
   const stopping = world.runtime.stopContainer({ containerId, timeout: 0n });
-  await systemClock.sleep(answerMs / 200);
+  await systemClock.sleep(answerMs / 40);
   world.guest().silent = false;
   world.guest().connection!.tell({ type: 'oom', containerId });
   await stopping;
@@ -87,7 +102,7 @@ test('an agent that answers late, but answers, keeps its machine', async () => {
 });
 
 test('statistics of the others come while an agent is silent', async () => {
-  const { world, podSandboxId } = await silentWorld();
+  const { world, podSandboxId } = await silentWorld(10);
   await using _ = world;
   const other = await world.sandbox('other');
   const { stats = [] } = await world.runtime.listPodSandboxStats({});
