@@ -58,5 +58,5 @@ Sampan serves CRI v1 at unix://${socketPath}
   crictl --runtime-endpoint unix://${socketPath} info
   kubelet --container-runtime-endpoint=unix://${socketPath} ...
 
-Stop with Ctrl-C or SIGTERM: Pods go on, and are taken up when this is started again.
+Stop with Ctrl-C or SIGTERM: Pods go on, and are taken up by the next start.
 `;

@@ -65,13 +65,13 @@ Sampan runs bundles in machines, for Podman:
 and for containerd${environment}:
 
   cd ${quoted(programs)}
-  install -t /usr/local/bin containerd-shim-sampan-v2 containerd-shim-sampan-namespace-v2
+  install -t /usr/local/bin containerd-shim-sampan-*v2
   ctr image pull IMAGE
   ctr run --rm --runtime io.containerd.sampan.v2 IMAGE hello uname -a
   (io.containerd.sampan-namespace.v2: on the host's kernel)
 
-Stop with Ctrl-C or SIGTERM: machines go on, and are taken up when this is started
-again. ./sampan down --runtime ends them.
+Stop with Ctrl-C or SIGTERM: machines go on, and are taken up by the next start.
+./sampan down --runtime ends them.
 `;
 }
 
