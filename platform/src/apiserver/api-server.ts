@@ -47,7 +47,7 @@ import { InProcessClient } from './in-process.ts';
 import { nodeGateways } from './kubelet/node-gateways.ts';
 import { KindTable } from './meta/kinds.ts';
 import { metricsKinds } from './metrics/metrics.ts';
-import { UsageSource } from './metrics/usage-source.ts';
+import { NodeUsages } from './metrics/node-usages.ts';
 import type { Pki } from './pki/pki.ts';
 import type { StreamingHook } from './streaming-hook.ts';
 import { readerOf } from './verbs/context.ts';
@@ -124,14 +124,14 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...accessReviews(authorizer),
     ...authenticationReviews(authenticator),
   ];
-  const virtualKinds = metricsKinds(new UsageSource({ gateway: options.gateway, clock }));
+  const { localNode, kubeletAuthority, streaming, maxWatches } = options;
+  const authority = kubeletAuthority ? { kubeletAuthority } : {};
+  const gateway = nodeGateways({ local: options.gateway, localNode, ...authority, context, pki, clock, log });
+  const virtualKinds = metricsKinds(new NodeUsages({ local: options.gateway, localNode, gatewayOf: gateway, clock }));
   const discovery = new Discovery(kinds, actions, virtualKinds);
   const parts = { context, authorizer, actions, virtualKinds };
   const version = versionDocument(options.version);
   const paths = createPaths({ context, discovery, version, actions, keySet: tokens.keySet });
-  const { localNode, kubeletAuthority, streaming, maxWatches } = options;
-  const authority = kubeletAuthority ? { kubeletAuthority } : {};
-  const gateway = nodeGateways({ local: options.gateway, localNode, ...authority, context, pki, clock, log });
   const audit = options.audit && new AuditTrail({ sink: options.audit, clock });
   const door = new FrontDoor({ ...parts, gateway, streaming, pki, log, authenticator, paths, audit, maxWatches });
 

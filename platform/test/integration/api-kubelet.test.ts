@@ -17,11 +17,13 @@ describe('Pods on a node whose kubelet is not ours', () => {
   let api: TestApi;
   let kubelet: KubeletServer;
   let port: number;
+  let summary: object = {};
 
   before(async () => {
     api = await startTestApi({ more: { localNode: 'ours', streaming: createStreamingHook({ log: silentLogger }) } });
     port = (await api.listen()).port;
     const answer: Parameters<typeof startKubeletServer>[0] = (request, response) => {
+      if (request.url === '/stats/summary') return void response.end(JSON.stringify(summary));
       const isThere = request.url?.startsWith('/containerLogs/default/web/main') || request.url === '/healthz';
       response.writeHead(isThere ? 200 : 404).end(isThere ? `${request.method} one\n` : 'not here');
     };
@@ -73,6 +75,33 @@ describe('Pods on a node whose kubelet is not ours', () => {
     );
     const binding = items.find(({ metadata }) => metadata?.name === 'system:kubelet-api-admin');
     assert.match(JSON.stringify(binding), /"name":"kube-apiserver-kubelet-client"/);
+  });
+
+  it('what it uses comes from the kubelet, of its own Pods alone', async () => {
+    const used = { cpu: { usageNanoCores: 250_000_000 }, memory: { workingSetBytes: 3 << 20 } };
+    const container = { name: 'main', ...used };
+    const { items } = await api.client.list<KubeObject>(resources.pods, { namespace: 'default' });
+    // What it says of others' Pods is not for it to say.
+    summary = {
+      node: { nodeName: 'theirs', ...used },
+      pods: items.map(({ metadata }) => ({ podRef: metadata, containers: [container] })),
+    };
+    const root = '/apis/metrics.k8s.io/v1beta1';
+    const told = async (path: string) =>
+      (JSON.parse((await ask(`${root}${path}`)).body) as { items: (KubeObject & { window: string })[] }).items;
+    const [pod, ...otherPods] = await told('/namespaces/default/pods');
+    assert.deepEqual([pod?.metadata?.name, otherPods.length], ['web', 0]);
+    assert.deepEqual(
+      [pod?.window, (pod as { containers?: object } | undefined)?.containers],
+      ['10s', [{ name: 'main', usage: { cpu: '250m', memory: '3Mi' } }]],
+    );
+    const nodes = await told('/nodes');
+    assert.deepEqual(
+      nodes.map((node) => [node.metadata?.name, (node as { usage?: object }).usage]),
+      [['theirs', { cpu: '250m', memory: '3Mi' }]],
+    );
+    const asked = kubelet.asked.filter(({ url }) => url === '/stats/summary');
+    assert.deepEqual(asked.at(-1)?.user, 'kube-apiserver-kubelet-client');
   });
 
   it('a command runs there, with its input, outputs and exit code', async () => {

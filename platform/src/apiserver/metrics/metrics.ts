@@ -12,7 +12,8 @@ import type { Stored } from '../meta/object.ts';
 import type { VirtualKind, VirtualSelection } from '../meta/virtual.ts';
 import type { VerbContext } from '../verbs/context.ts';
 import { list } from '../verbs/list.ts';
-import type { Usage, UsageSource } from './usage-source.ts';
+import type { NodeUsages } from './node-usages.ts';
+import type { Summary, Usage } from './usage-source.ts';
 
 interface ResourceUsage {
   cpu: string;
@@ -43,7 +44,7 @@ export const nodeMetricsRef = { ...groupVersion, resource: 'nodes', namespaced: 
 /** Their singular names stay empty: `pod` and `node` mean the core group's. */
 const unnamed = { singular: '', shortNames: [], categories: [] };
 
-export function metricsKinds(source: UsageSource): VirtualKind[] {
+export function metricsKinds(usages: NodeUsages): VirtualKind[] {
   return [
     virtualKind({
       ref: podMetricsRef,
@@ -51,7 +52,8 @@ export function metricsKinds(source: UsageSource): VirtualKind[] {
       usageOf: (object) => (object as PodMetrics).containers.map(({ usage }) => usage),
       async list(context, selection) {
         const { items } = await list(context, context.kinds.of(resources.pods), selection);
-        return items.length === 0 ? [] : podMetrics(items, await source.usage());
+        if (items.length === 0) return [];
+        return podMetrics(items, await usages.of(new Set(items.map(nodeOf).filter((name) => name !== ''))));
       },
     }),
     virtualKind({
@@ -60,7 +62,8 @@ export function metricsKinds(source: UsageSource): VirtualKind[] {
       usageOf: (object) => [(object as NodeMetrics).usage],
       async list(context, { labelSelector, fieldSelector }) {
         const { items } = await list(context, context.kinds.of(resources.nodes), { labelSelector, fieldSelector });
-        return items.length === 0 ? [] : nodeMetrics(items, await source.usage());
+        if (items.length === 0) return [];
+        return nodeMetrics(items, await usages.of(new Set(items.map(({ metadata }) => metadata.name ?? ''))));
       },
     }),
   ];
@@ -97,10 +100,22 @@ function virtualKind({ ref, kind, usageOf, list: listMetrics }: MetricsKind): Vi
   };
 }
 
-function podMetrics(pods: Stored[], usage: Usage): PodMetrics[] {
-  const byUid = new Map(usage.summary.pods.map((one) => [one.podRef.uid, one.containers]));
+/** Of a node's figures only those of Pods that are bound to it are heard. */
+const nodeOf = (pod: Stored): string => (pod as { spec?: { nodeName?: string } }).spec?.nodeName ?? '';
+
+type UsageOf = (nodeName: string) => Usage | undefined;
+
+function podMetrics(pods: Stored[], usageOf: UsageOf): PodMetrics[] {
+  const byUid = new Map<Usage, Map<string, Summary['pods'][number]['containers']>>();
+  const runningOf = (usage: Usage, uid: string) => {
+    const known = byUid.get(usage) ?? new Map(usage.summary.pods.map((one) => [one.podRef.uid, one.containers]));
+    byUid.set(usage, known);
+    return known.get(uid) ?? [];
+  };
   return pods.flatMap((pod) => {
-    const running = byUid.get(pod.metadata.uid ?? '') ?? [];
+    const usage = usageOf(nodeOf(pod));
+    if (!usage) return [];
+    const running = runningOf(usage, pod.metadata.uid ?? '');
     const containers = running.flatMap(({ name, cpu, memory }) => {
       const amounts = amountsOf(cpu.usageNanoCores, memory.workingSetBytes);
       return amounts ? [{ name, usage: amounts }] : [];
@@ -111,13 +126,14 @@ function podMetrics(pods: Stored[], usage: Usage): PodMetrics[] {
   });
 }
 
-function nodeMetrics(nodes: Stored[], usage: Usage): NodeMetrics[] {
-  const { nodeName, cpu, memory } = usage.summary.node;
-  const amounts = amountsOf(cpu.usageNanoCores, memory.workingSetBytes);
-  if (!amounts) return [];
-  return nodes
-    .filter((node) => node.metadata.name === nodeName)
-    .map((node) => ({ ...headOf('NodeMetrics', node, usage), usage: amounts }));
+function nodeMetrics(nodes: Stored[], usageOf: UsageOf): NodeMetrics[] {
+  return nodes.flatMap((node) => {
+    const usage = usageOf(node.metadata.name ?? '');
+    if (!usage || usage.summary.node.nodeName !== node.metadata.name) return [];
+    const { cpu, memory } = usage.summary.node;
+    const amounts = amountsOf(cpu.usageNanoCores, memory.workingSetBytes);
+    return amounts ? [{ ...headOf('NodeMetrics', node, usage), usage: amounts }] : [];
+  });
 }
 
 function headOf(kind: string, of: Stored, { atMs, windowMs }: Usage) {

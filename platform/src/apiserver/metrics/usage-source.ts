@@ -2,7 +2,7 @@
  * What the node's Pods use, asked of the node at most once a second however many clients ask. Owns the age of figures and how old
  * the question before may be; not what a figure means to Kubernetes.
  *
- * CPU use is a rate since the question before, whoever put it. Nobody asks an idle node, so after a pause, and for containers asked about for the
+ * CPU use of our own node is a rate since the question before, whoever put it. Nobody asks an idle node, so after a pause, and for containers asked about for the
  * first time, it is asked twice, a second apart.
  */
 import { SampanError } from '@sampan/api/errors.ts';
@@ -11,21 +11,33 @@ import type { Clock } from '../../base/clock.ts';
 import type { NodeGateway } from '../../node/gateway.ts';
 
 const amount = z.number().nonnegative();
+/** Go leaves out what it does not have, and writes null for a list without elements. */
 const usage = {
-  cpu: z.object({ usageNanoCores: amount.optional() }),
-  memory: z.object({ workingSetBytes: amount.optional() }),
+  cpu: z
+    .object({ usageNanoCores: amount.nullish() })
+    .nullish()
+    .transform((one) => ({ usageNanoCores: one?.usageNanoCores ?? undefined })),
+  memory: z
+    .object({ workingSetBytes: amount.nullish() })
+    .nullish()
+    .transform((one) => ({ workingSetBytes: one?.workingSetBytes ?? undefined })),
 };
+const listOf = <T extends z.ZodType>(element: T, most: number) =>
+  z
+    .array(element)
+    .max(most)
+    .nullish()
+    .transform((list) => list ?? []);
 /** The part of kubelet's stats/v1alpha1 Summary that is read here. */
 const summarySchema = z.object({
   node: z.object({ nodeName: z.string(), ...usage }),
-  pods: z
-    .array(
-      z.object({
-        podRef: z.object({ name: z.string(), namespace: z.string(), uid: z.string() }),
-        containers: z.array(z.object({ name: z.string(), ...usage })).max(1_000),
-      }),
-    )
-    .max(100_000),
+  pods: listOf(
+    z.object({
+      podRef: z.object({ name: z.string(), namespace: z.string(), uid: z.string() }),
+      containers: listOf(z.object({ name: z.string(), ...usage }), 1_000),
+    }),
+    100_000,
+  ),
 });
 
 export type Summary = z.infer<typeof summarySchema>;
@@ -42,6 +54,8 @@ export interface UsageSourceOptions {
   /** Asked at every call: the node may come and go. */
   gateway: () => NodeGateway | undefined;
   clock: Clock;
+  /** What the node's rates are averages of, milliseconds, where it reckons them whoever asks; absent: of the time since it was asked before. */
+  windowMs?: number;
 }
 
 /** So long one answer is good for everybody. */
@@ -82,7 +96,8 @@ export class UsageSource {
   }
 
   async #measure(gateway: NodeGateway): Promise<Usage> {
-    const { clock } = this.#options;
+    const { clock, windowMs } = this.#options;
+    if (windowMs !== undefined) return { ...(await this.#ask(gateway)), windowMs };
     const first = await this.#ask(gateway);
     const current = first.windowMs >= shortestWindowMs && first.windowMs <= longestWindowMs;
     if (current && first.summary.pods.every(hasRates)) return first;
