@@ -28,6 +28,7 @@ const levels: Record<string, number> = {
 /** Interfaces of a seam that a sibling may see. */
 const sharedSeams = new Set([
   'runtime/runtime.ts',
+  'runtime/annotations.ts',
   'runtime/default-paths.ts',
   'runtime/generated/cri.ts',
   'node/gateway.ts',

@@ -1,5 +1,6 @@
 /** Names that the node writes on sandboxes and containers, kubelet's own: by them everything is found again after a restart. */
 import type { Pod } from 'kubernetes-types/core/v1.js';
+import { runtimeAnnotation } from '../runtime/annotations.ts';
 
 export const label = {
   podName: 'io.kubernetes.pod.name',
@@ -16,20 +17,7 @@ export const annotation = {
   grace: 'io.kubernetes.pod.terminationGracePeriod',
   /** `<delay ms>@<ms since the epoch>`: the restart back-off this run was started under. */
   backOff: 'sampan.dev/restart-back-off',
-  /** JSON list of the Pod's images that are on the node when the sandbox is made. */
-  images: 'sampan.dev/images',
-  /** Bytes of disk for all of the Pod's containers together. */
-  ephemeralStorage: 'sampan.dev/ephemeral-storage',
-  /** "true": containers will mount directories of the host, so the machine is made for it. */
-  hostMounts: 'sampan.dev/host-mounts',
-  /** "true": the resolver of the network comes before the servers of the DNSConfig. */
-  clusterFirst: 'sampan.dev/cluster-first',
-  /** Before a volume's name: what an emptyDir is made of. */
-  volume: 'sampan.dev/volume.',
-  /** Of the runtime: the machine stands still since there is no room in this directory of the node. */
-  waitsForRoom: 'sampan.dev/waits-for-room',
-  /** Before a volume's name, in statistics: bytes an emptyDir holds. */
-  volumeUsed: 'sampan.dev/volume-used.',
+  ...runtimeAnnotation,
 } as const;
 
 export const podLabels = (pod: Pod): Record<string, string> => ({

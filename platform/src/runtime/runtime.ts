@@ -1,17 +1,7 @@
 /**
  * The runtime seam: CRI v1 (kubernetes/cri-api, runtime.v1), as objects in process. The node calls it plainly; the CRI socket,
  * shimv2 and the OCI command line serve the very same objects. Calls and messages are CRI's own; nothing of ours is added to them
- * but annotations under `sampan.dev/`:
- *
- *   sampan.dev/volume.<name> on the sandbox: JSON {"medium": "Memory"|"", "sizeLimitBytes": n} of an emptyDir, keyed by volume name
- *   sampan.dev/images on the sandbox: JSON list of references or ids of images on the node that the Pod will use: their disks are in the
- *     machine from the start. A hint: what is not there is left out
- *   sampan.dev/ephemeral-storage on the sandbox: bytes, decimal: size of the Pod's writable disk (the sum of its ephemeral-storage limits;
- *     10 GiB, sparse, where it says nothing)
- *   sampan.dev/cluster-first on the sandbox: "true" when the resolver of its network comes before the servers of its DNSConfig
- *   sampan.dev/waits-for-room in PodSandboxStatus' annotations: the Pod's machine stands still since its disk, a file in this directory of the host,
- *     finds no room; it goes on by itself once there is some
- *   sampan.dev/volume-used.<name> in PodSandboxStats' attributes: bytes, decimal, that an emptyDir holds
+ * but annotations (annotations.ts).
  *
  * Volumes come as CRI mounts whose hostPath follows kubelet's layout (<root>/pods/<uid>/volumes/kubernetes.io~<plugin>/<name>/...):
  * configmap, secret, projected, downward-api are copied into the guest and kept in sync; empty-dir lives in the guest; a single

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { runtimeAnnotation } from '../annotations.ts';
 import * as cri from '../generated/cri.ts';
-import { checkSysctls, handlerOf, machineNamespaces, networkModeAnnotation, networkModeOf } from './handlers.ts';
+import { checkSysctls, handlerOf, machineNamespaces, networkModeOf } from './handlers.ts';
 
 const { NODE, POD } = cri.NamespaceMode;
 const onHost = (options: cri.NamespaceOption): cri.PodSandboxConfig => ({
   linux: { securityContext: { namespaceOptions: options } },
 });
-const withMode = (mode: string): cri.PodSandboxConfig => ({ annotations: { [networkModeAnnotation]: mode } });
+const withMode = (mode: string): cri.PodSandboxConfig => ({ annotations: { [runtimeAnnotation.networkMode]: mode } });
 
 test('a sandbox without a handler runs in a VM, and an unknown one is refused by name', () => {
   assert.deepEqual(

@@ -4,8 +4,10 @@
  *   vm         a virtual machine of its own; the default
  *   namespace  Linux namespaces on the host's kernel
  */
+
 import { SampanError } from '@sampan/api/errors.ts';
 import type { MachineNamespaces } from '../../vmm/vmm.ts';
+import { runtimeAnnotation } from '../annotations.ts';
 import * as cri from '../generated/cri.ts';
 import { unsupported } from '../spec/refuse.ts';
 
@@ -29,24 +31,22 @@ export type NetworkMode = 'bridge' | 'host' | 'none' | 'macvlan';
 
 const modesToAskFor = ['bridge', 'none', 'macvlan'];
 
-export const networkModeAnnotation = 'sampan.dev/network-mode';
-
 /** Throws Invalid for a mode that does not exist, Unsupported for one that the handler does not have. */
 export function networkModeOf(config: cri.PodSandboxConfig, handler: Handler): NetworkMode {
-  const asked = config.annotations?.[networkModeAnnotation];
+  const asked = config.annotations?.[runtimeAnnotation.networkMode];
   const isHost = config.linux?.securityContext?.namespaceOptions?.network === cri.NamespaceMode.NODE;
   if (asked !== undefined && asked !== 'host' && !modesToAskFor.includes(asked))
     throw new SampanError(
       'Invalid',
-      `annotation ${networkModeAnnotation} is "${asked}"; wanted ${modesToAskFor.join(', ')}, or hostNetwork: true`,
+      `annotation ${runtimeAnnotation.networkMode} is "${asked}"; wanted ${modesToAskFor.join(', ')}, or hostNetwork: true`,
     );
   if (isHost && asked !== undefined && asked !== 'host')
     throw new SampanError(
       'Invalid',
-      `hostNetwork and annotation ${networkModeAnnotation}=${asked} contradict each other`,
+      `hostNetwork and annotation ${runtimeAnnotation.networkMode}=${asked} contradict each other`,
     );
   if (asked === 'host' && !isHost)
-    throw new SampanError('Invalid', `annotation ${networkModeAnnotation}=host: say hostNetwork: true instead`);
+    throw new SampanError('Invalid', `annotation ${runtimeAnnotation.networkMode}=host: say hostNetwork: true instead`);
   const mode: NetworkMode = isHost ? 'host' : ((asked as NetworkMode | undefined) ?? 'bridge');
   if (handler === 'vm' && mode !== 'bridge')
     throw unsupported(

@@ -4,9 +4,11 @@
  * A sandbox's memory: workingSet is what its guest uses, available what the guest has left, usage what the whole VM costs the host (the VMM's
  * proportional set size). CPU is the guest's; the VMM's own is in PodSandboxStatus' verbose info.
  */
+
 import { basename } from 'node:path';
 import { messageOf } from '@sampan/api/errors.ts';
 import type { ContainerUsage, GuestStats } from '../agent/agent.ts';
+import { runtimeAnnotation } from '../annotations.ts';
 import type { Container } from '../containers/container.ts';
 import type { Context } from '../context.ts';
 import type * as cri from '../generated/cri.ts';
@@ -167,7 +169,7 @@ function volumeUse(sandbox: Sandbox, guest: GuestStats): Record<string, string> 
   const entries = sandbox.record.volumes.flatMap(({ id, kind, hostPath }) => {
     const use = guest.volumes.find((one) => one.id === id);
     const isEmptyDir = kind === 'tmpfs' || kind === 'disk';
-    return use && isEmptyDir ? [[`sampan.dev/volume-used.${basename(hostPath)}`, String(use.usedBytes)]] : [];
+    return use && isEmptyDir ? [[runtimeAnnotation.volumeUsed + basename(hostPath), String(use.usedBytes)]] : [];
   });
   return Object.fromEntries(entries);
 }

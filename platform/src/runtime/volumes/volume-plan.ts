@@ -1,9 +1,11 @@
 /** Which guest volumes a container's mounts need, and where they go. Reads the host's directories for modes; writes nothing. */
+
 import { lstat, statfs } from 'node:fs/promises';
 import { SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
 import type { ShareMount } from '../../vmm/vmm.ts';
 import type { GuestMount, GuestVolume } from '../agent/agent.ts';
+import { runtimeAnnotation } from '../annotations.ts';
 import type * as cri from '../generated/cri.ts';
 import { unsupported } from '../spec/refuse.ts';
 import { resolveSubPath } from './kubelet-sub-path.ts';
@@ -103,7 +105,7 @@ type EmptyDir = z.infer<typeof emptyDir>;
 
 /** Throws Invalid naming the annotation. */
 function emptyDirOptions(annotations: Record<string, string>, name: string): EmptyDir | undefined {
-  const key = `sampan.dev/volume.${name}`;
+  const key = runtimeAnnotation.volume + name;
   const text = annotations[key];
   if (text === undefined) return undefined;
   try {

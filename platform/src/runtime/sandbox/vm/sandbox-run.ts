@@ -8,11 +8,13 @@
  *
  * The answer does not wait for the guest: CreateContainer waits for what it needs. Whatever fails before the answer is undone.
  */
+
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
 import { randomHex } from '../../../base/ids.ts';
 import type { Attachment, AttachRequest } from '../../../network/network.ts';
 import type { DiskAttachment, Machine } from '../../../vmm/vmm.ts';
+import { runtimeAnnotation } from '../../annotations.ts';
 import { emitEvent } from '../../containers/container-event.ts';
 import type { Context } from '../../context.ts';
 import * as cri from '../../generated/cri.ts';
@@ -157,7 +159,7 @@ function newRecord(context: Context, request: cri.RunPodSandboxRequest): Sandbox
 
 /** The sum of the containers' ephemeral-storage limits, which CRI has no field for. Throws Invalid naming the annotation. */
 function scratchBytesOf(annotations: Record<string, string> | undefined): number {
-  const key = 'sampan.dev/ephemeral-storage';
+  const key = runtimeAnnotation.ephemeralStorage;
   const text = annotations?.[key];
   if (text === undefined) return defaultScratchBytes;
   const bytes = Number(text);
@@ -182,7 +184,7 @@ const hint = z.array(z.string().max(1024)).max(64);
 
 /** Images that the node says the Pod will use are in the machine from the start. A hint that does not fit is no error. */
 async function hintedImages(context: Context, sandbox: Sandbox, diskMade: Promise<unknown>): Promise<DiskAttachment[]> {
-  const text = sandbox.record.config.annotations?.['sampan.dev/images'];
+  const text = sandbox.record.config.annotations?.[runtimeAnnotation.images];
   if (text === undefined) return [];
   const { images, log } = context.options;
   try {

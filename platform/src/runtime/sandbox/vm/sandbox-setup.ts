@@ -1,7 +1,9 @@
 /** What a guest is told when it begins to be a Pod: pure but for fresh entropy and the time. */
+
 import { randomBytes } from 'node:crypto';
 import type { Attachment } from '../../../network/network.ts';
 import type { GuestNetwork, SandboxSetup } from '../../agent/agent.ts';
+import { runtimeAnnotation } from '../../annotations.ts';
 import * as cri from '../../generated/cri.ts';
 import type { SandboxRecord } from '../../records/sandbox-record.ts';
 
@@ -34,7 +36,7 @@ const maxServers = 3;
 function podResolvConf(config: cri.PodSandboxConfig, network: Attachment | undefined): string {
   const own = network?.nameservers ?? [];
   const dns = config.dnsConfig;
-  if (!dns?.servers?.length || config.annotations?.['sampan.dev/cluster-first'] !== 'true')
+  if (!dns?.servers?.length || config.annotations?.[runtimeAnnotation.clusterFirst] !== 'true')
     return resolvConf(dns ?? network?.dns, own);
   return resolvConf({ ...dns, servers: [...new Set([...own, ...dns.servers])].slice(0, maxServers) }, own);
 }

@@ -7,9 +7,11 @@
  *
  * A machine with the share boots cold, so it is not given to everybody. Owns run/shares/<machine>; the mounts themselves are the driver's.
  */
+
 import { mkdir, stat } from 'node:fs/promises';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Share, ShareMount } from '../../../vmm/vmm.ts';
+import { runtimeAnnotation } from '../../annotations.ts';
 import type { Context } from '../../context.ts';
 import { machineName, type SandboxRecord, saveSandbox } from '../../records/sandbox-record.ts';
 import { cgroupParentOf } from '../../spec/cgroup-parent.ts';
@@ -18,14 +20,13 @@ import { hostTag, type PlannedVolume } from '../../volumes/volume-plan.ts';
 import type { Sandbox } from './sandbox.ts';
 import { beginSandbox, letGo, machineEnded } from './sandbox-watch.ts';
 
-const hostMountsAnnotation = 'sampan.dev/host-mounts';
-
 /** Throws Invalid naming the annotation. */
 export function wantsShares(annotations: Record<string, string> | undefined): boolean {
-  const text = annotations?.[hostMountsAnnotation];
+  const key = runtimeAnnotation.hostMounts;
+  const text = annotations?.[key];
   if (text === undefined || text === 'false') return false;
   if (text === 'true') return true;
-  throw new SampanError('Invalid', `annotation ${hostMountsAnnotation} is "${text}"; wanted "true" or "false"`);
+  throw new SampanError('Invalid', `annotation ${key} is "${text}"; wanted "true" or "false"`);
 }
 
 /** For MachineSpec.shares. The guest can change nothing but what is mounted in there for it to change. */
@@ -64,7 +65,7 @@ export async function ensureShares(context: Context, sandbox: Sandbox, planned: 
     if (sandbox.containers.size > 0 || record.volumes.length > 0)
       throw new SampanError(
         'FailedPrecondition',
-        `mount of ${wanted.hostPath}: the machine of Pod ${sandbox.podName} was made without host directories and is in use already; annotate the Pod with ${hostMountsAnnotation}: "true"`,
+        `mount of ${wanted.hostPath}: the machine of Pod ${sandbox.podName} was made without host directories and is in use already; annotate the Pod with ${runtimeAnnotation.hostMounts}: "true"`,
       );
     await exchangeMachine(context, sandbox);
   });

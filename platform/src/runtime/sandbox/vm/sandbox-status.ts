@@ -1,5 +1,7 @@
 /** PodSandboxStatus, ListPodSandbox. */
+
 import { readlink } from 'node:fs/promises';
+import { runtimeAnnotation } from '../../annotations.ts';
 import { containerStatusOf } from '../../containers/container-status.ts';
 import type { Context } from '../../context.ts';
 import { criJson } from '../../cri-json.ts';
@@ -8,7 +10,7 @@ import { hasLabels } from '../../has-labels.ts';
 import { handlerOf } from '../handlers.ts';
 import type { Sandbox } from './sandbox.ts';
 
-const waitsForRoom = 'sampan.dev/waits-for-room';
+const { waitsForRoom } = runtimeAnnotation;
 
 export function podSandboxStatusOf(context: Context, sandbox: Sandbox): cri.PodSandboxStatus {
   const { record, machine } = sandbox;
