@@ -4,7 +4,6 @@
  *   vm         a virtual machine of its own; the default
  *   namespace  Linux namespaces on the host's kernel
  */
-
 import { SampanError } from '@sampan/api/errors.ts';
 import type { MachineNamespaces } from '../../vmm/vmm.ts';
 import { runtimeAnnotation } from '../annotations.ts';

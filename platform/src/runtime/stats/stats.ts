@@ -4,7 +4,6 @@
  * A sandbox's memory: workingSet is what its guest uses, available what the guest has left, usage what the whole VM costs the host (the VMM's
  * proportional set size). CPU is the guest's; the VMM's own is in PodSandboxStatus' verbose info.
  */
-
 import { basename } from 'node:path';
 import { messageOf } from '@sampan/api/errors.ts';
 import type { ContainerUsage, GuestStats } from '../agent/agent.ts';

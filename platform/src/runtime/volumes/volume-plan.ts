@@ -1,5 +1,4 @@
 /** Which guest volumes a container's mounts need, and where they go. Reads the host's directories for modes; writes nothing. */
-
 import { lstat, statfs } from 'node:fs/promises';
 import { SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';

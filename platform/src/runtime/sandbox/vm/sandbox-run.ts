@@ -8,7 +8,6 @@
  *
  * The answer does not wait for the guest: CreateContainer waits for what it needs. Whatever fails before the answer is undone.
  */
-
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
 import { randomHex } from '../../../base/ids.ts';

@@ -1,5 +1,4 @@
 /** What a guest is told when it begins to be a Pod: pure but for fresh entropy and the time. */
-
 import { randomBytes } from 'node:crypto';
 import type { Attachment } from '../../../network/network.ts';
 import type { GuestNetwork, SandboxSetup } from '../../agent/agent.ts';

@@ -7,7 +7,6 @@
  *
  * A machine with the share boots cold, so it is not given to everybody. Owns run/shares/<machine>; the mounts themselves are the driver's.
  */
-
 import { mkdir, stat } from 'node:fs/promises';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Share, ShareMount } from '../../../vmm/vmm.ts';

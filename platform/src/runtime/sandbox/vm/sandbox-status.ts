@@ -1,5 +1,4 @@
 /** PodSandboxStatus, ListPodSandbox. */
-
 import { readlink } from 'node:fs/promises';
 import { runtimeAnnotation } from '../../annotations.ts';
 import { containerStatusOf } from '../../containers/container-status.ts';
