@@ -251,7 +251,7 @@ describe('a request to apply', () => {
     const { client } = served.served;
     await client.create(resources.customresourcedefinitions, cronTabs());
     const url = '/apis/stable.example.com/v1/namespaces/default/crontabs';
-    await until('the kind to be served', async () => (await served.ask(url)).status === 200, 10_000);
+    await until('the kind to be served', async () => (await served.ask(url)).status === 200);
     const tab = (spec: string) =>
       `apiVersion: stable.example.com/v1\nkind: CronTab\nmetadata: {name: tab}\nspec: {${spec}}\n`;
     const schedule = 'cronSpec: "* * * * *"';

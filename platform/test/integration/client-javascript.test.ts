@@ -90,9 +90,9 @@ test('an informer sees what comes, changes and goes, and keeps a true copy', asy
   try {
     const made = await core.createNamespacedConfigMap({ namespace, body: map('watched') });
     await core.replaceNamespacedConfigMap({ namespace, name: 'watched', body: { ...made, data: { x: 'y' } } });
-    await until('the change in the copy', async () => informer.get('watched', namespace)?.data?.x === 'y', 10_000);
+    await until('the change in the copy', async () => informer.get('watched', namespace)?.data?.x === 'y');
     await core.deleteNamespacedConfigMap({ namespace, name: 'watched' });
-    await until('the deletion', async () => seen.includes('delete watched'), 10_000);
+    await until('the deletion', async () => seen.includes('delete watched'));
     const own = seen.filter((entry) => entry.endsWith('watched'));
     assert.deepEqual(own, ['add watched', 'update watched', 'delete watched']);
     assert.equal(informer.get('watched', namespace), undefined);
@@ -136,7 +136,7 @@ test('a Deployment gets its Pods, and a Service their addresses', async () => {
     body: { metadata: { name: 'js' }, spec: { selector: labels, ports: [{ port: 80 }] } },
   });
   const ready = async () => (await apps.readNamespacedDeployment({ namespace, name: 'js' })).status?.readyReplicas;
-  await until('three ready Pods', async () => (await ready()) === 3, 20_000);
+  await until('three ready Pods', async () => (await ready()) === 3);
   await until(
     'their addresses',
     async () => (await core.readNamespacedEndpoints({ namespace, name: 'js' })).subsets?.[0]?.addresses?.length === 3,

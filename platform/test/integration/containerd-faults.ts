@@ -81,7 +81,7 @@ function ourProcessKilled(check: Check, steps: string[]): void {
       const [before] = lab.servicePids();
       await faulty.at(`${step} kill`);
       await life(faulty, `at-${step}`);
-      await until('another process serves', async () => lab.servicePids().some((pid) => pid !== before), 20_000);
+      await until('another process serves', async () => lab.servicePids().some((pid) => pid !== before));
       await faulty.sweep();
     });
 }
@@ -153,7 +153,7 @@ function machineKilled(check: Check): void {
     async (faulty) => {
       const { lab } = faulty;
       const attached = lab.run('falls', sleeping, [], inMachine);
-      await until('it runs', async () => (await lab.state('falls')) === 'RUNNING', 40_000);
+      await until('it runs', async () => (await lab.state('falls')) === 'RUNNING');
       const events = await lab.events();
       const entered = faulty.exec('falls', 'e', sleeping);
       await until('it is entered', async () => events.text().includes('/tasks/exec-started'));

@@ -82,7 +82,7 @@ describe('the disk of bundles is full', { skip: missingForCri() }, () => {
       if (code === 0) {
         const [before] = lab.servicePids();
         process.kill(before!, 'SIGKILL');
-        await until('another serves', async () => lab.servicePids().some((pid) => pid !== before), 20_000);
+        await until('another serves', async () => lab.servicePids().some((pid) => pid !== before));
         assert.equal(await lab.state(step), 'RUNNING', step);
       } else {
         assert.match(stderr, /no space left on device/, step);

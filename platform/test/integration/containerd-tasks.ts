@@ -167,10 +167,10 @@ export function taskTests(programs: () => Promise<{ programs?: ContainerdProgram
     async () => {
       const count = 'i=0; while [ $i -lt 40 ]; do i=$((i + 1)); echo $i; sleep 0.1; done; echo "$(cat)"; exit 3';
       const client = lab.attach('counts', ['sh', '-c', count]);
-      await until('it counts', async () => client.stdout().includes('\n5\n'), 40_000);
+      await until('it counts', async () => client.stdout().includes('\n5\n'));
       await lab.killService();
       client.write('written while nobody was there\n');
-      await until('the runtime is there again', async () => lab.servicePids().length === 1, 40_000);
+      await until('the runtime is there again', async () => lab.servicePids().length === 1);
       client.end('and after');
       assert.equal(await client.exited, 3);
       const numbers = Array.from({ length: 40 }, (_, index) => `${index + 1}\n`).join('');
@@ -190,12 +190,12 @@ export function taskTests(programs: () => Promise<{ programs?: ContainerdProgram
   check('what is piped into ctr exec arrives, and so does its end: no command waits for ever', async () => {
     assert.equal((await lab.run('piped', ['sleep', '1000'], ['-d'])).code, 0);
     const exec = (name: string, input: string) =>
-      lab.ctr(['task', 'exec', '--exec-id', name, 'piped', 'sh', '-c', 'wc -c'], input, 20_000);
+      lab.ctr(['task', 'exec', '--exec-id', name, 'piped', 'sh', '-c', 'wc -c'], input);
     for (let round = 0; round < 6; round++) assert.equal((await exec(`short${round}`, 'x\n')).stdout.trim(), '2');
     assert.equal((await exec('long', 'x'.repeat(300_000))).stdout.trim(), '300000');
     assert.equal((await exec('empty', '')).stdout.trim(), '0');
     const run = ['run', '--rm', '--runtime', 'io.containerd.sampan.v2', image, 'run', 'wc', '-c'];
-    assert.equal((await lab.ctr(run, 'x\n', 20_000)).stdout.trim(), '2');
+    assert.equal((await lab.ctr(run, 'x\n')).stdout.trim(), '2');
   });
 
   check('what happens to a task is told in order', async () => {

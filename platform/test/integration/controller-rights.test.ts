@@ -154,10 +154,10 @@ test('what the controllers do their roles allow', async () => {
       () => false,
       (error) => isReason(error, 'NotFound'),
     );
-  await until('the Deployment is gone', isGone(resources.deployments, 'web', namespace), 20_000);
-  await until('the Job is gone', isGone(resources.jobs, 'once', namespace), 20_000);
+  await until('the Deployment is gone', isGone(resources.deployments, 'web', namespace));
+  await until('the Job is gone', isGone(resources.jobs, 'once', namespace));
   await api.client.delete(resources.namespaces, namespace);
-  await until('the namespace is gone', isGone(resources.namespaces, namespace), 30_000);
+  await until('the namespace is gone', isGone(resources.namespaces, namespace));
   assert.deepEqual([...new Set(refused)], []);
 });
 

@@ -62,7 +62,7 @@ describe('a cgroup parent', { skip: missingForCri() }, () => {
         linux: { securityContext: { privileged: true } },
       });
       const log = join(lab.logDirectory(`beneath-${handler}`), 'main.log');
-      await until('it holds its memory', async () => (await readFile(log, 'utf8')).includes('held'), 30_000);
+      await until('it holds its memory', async () => (await readFile(log, 'utf8')).includes('held'));
       assert.ok((await tree.memoryBytes(parent)) > 40 * mib);
       assert.ok((await tree.members(parent)).length > 0);
       assert.deepEqual(await strays(), []);

@@ -63,7 +63,7 @@ describe('sampan cri', { skip: missingForCri() }, () => {
     const { child, ended } = await start();
     child.kill('SIGKILL');
     await ended;
-    await until('the socket is gone', async () => !existsSync(socketPath()), 10_000);
+    await until('the socket is gone', async () => !existsSync(socketPath()));
     const next = await start();
     next.child.kill('SIGINT');
     assert.equal(await next.ended, 0);

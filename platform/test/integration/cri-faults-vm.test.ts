@@ -36,7 +36,7 @@ describe('CRI over a process and machines that are killed', { skip: missingForCr
       return status?.state === cri.ContainerState.CONTAINER_EXITED && status;
     };
     // Its last output is waited for a little.
-    const status = await until('the container has ended', ended, 20_000);
+    const status = await until('the container has ended', ended);
     const sandbox = await client.podSandboxStatus({ podSandboxId: pod.sandboxId });
     assert.equal(sandbox.status?.state, cri.PodSandboxState.SANDBOX_NOTREADY);
     assert.equal(status.exitCode, 137);

@@ -264,7 +264,7 @@ describe('CRI over its socket', { skip: missingForCri() }, () => {
     assert.deepEqual([ended?.state, ended?.exitCode], [cri.ContainerState.CONTAINER_EXITED, 7]);
     await lab.client.removeContainer({ containerId });
     const { CONTAINER_STOPPED_EVENT, CONTAINER_DELETED_EVENT } = cri.ContainerEventType;
-    await until('both events came', async () => events.length >= 2, 10_000);
+    await until('both events came', async () => events.length >= 2);
     assert.deepEqual(events, [
       [containerId, CONTAINER_STOPPED_EVENT],
       [containerId, CONTAINER_DELETED_EVENT],

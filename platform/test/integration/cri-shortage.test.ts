@@ -84,7 +84,7 @@ describe('CRI where something runs short', { skip: missingForCri() }, () => {
         const image = faulty.image.replace(faulty.registry.host, slow.host);
         const pulling = lab.client.pullImage({ image: { image } });
         pulling.catch(() => {});
-        await until('bytes trickle', async () => slow.trickled() > 0, 20_000);
+        await until('bytes trickle', async () => slow.trickled() > 0);
         const beside = new PodLife(faulty, 'beside');
         await beside.run();
         await beside.removeSandbox();

@@ -23,6 +23,7 @@ import {
   newGuest,
   newNamespace,
   newWorld,
+  silenceMs,
   tcpGreeting,
   uplinkAddress,
   worldAddress,
@@ -45,7 +46,7 @@ testInside(
   {
     file: import.meta.filename,
     namespaces: ['net'],
-    timeoutMs: 120_000,
+    timeoutMs: 300_000,
     obstacle,
   },
   insideNamespace,
@@ -177,7 +178,7 @@ function hostTests(): void {
 /** Module text: prints the address that the resolver there has for the name, or its error's code. */
 const resolving = (name: string, server: string): string => `
 import { Resolver } from 'node:dns/promises';
-const resolver = new Resolver({ timeout: 1000, tries: 1 });
+const resolver = new Resolver({ timeout: 20_000, tries: 1 });
 resolver.setServers(['${server}']);
 console.log((await resolver.resolve4('${name}').catch((error) => [error.code])).join());`;
 
@@ -204,7 +205,8 @@ function trafficTests(): void {
   });
   after(() => scope.disposeAsync());
 
-  const ask = (from: Namespace, host: string, port: number) => from.node(tcpGreeting(host, port));
+  const ask = (from: Namespace, host: string, port: number, timeoutMs?: number) =>
+    from.node(tcpGreeting(host, port, timeoutMs));
 
   test('a Pod reaches another Pod under its own address', async () => {
     assert.equal(await ask(guests[0]!, addresses[1]!, 80), `hello ${addresses[0]}`);
@@ -229,8 +231,8 @@ function trafficTests(): void {
 
   test('nobody outside reaches a Pod or its resolver', async () => {
     await world.ip(`route add 10.0.0.0/8 via ${uplinkAddress}`);
-    assert.equal(await ask(world, addresses[0]!, 80), 'timeout');
-    assert.equal(await ask(world, lab.network.hostAddress(), 53), 'timeout');
+    assert.equal(await ask(world, addresses[0]!, 80, silenceMs), 'timeout');
+    assert.equal(await ask(world, lab.network.hostAddress(), 53, silenceMs), 'timeout');
   });
 
   test('a Pod resolves Pod names and the API server', async () => {
@@ -256,7 +258,7 @@ function trafficTests(): void {
     await pod.ip(`address replace ${addresses[0]}/16 dev eth0`);
     await pod.ip(`route replace default via ${attachment.ipv4.gateway} src ${addresses[0]}`);
     await pod.ip(`address del ${attachment.ipv4.address}/16 dev eth0`);
-    assert.notEqual(await ask(pod, addresses[1]!, 80), `hello ${addresses[0]}`);
+    assert.notEqual(await ask(pod, addresses[1]!, 80, silenceMs), `hello ${addresses[0]}`);
     await lab.network.detach('namespace');
     await assert.rejects(pod.ip('link show dev eth0'));
   });
@@ -318,11 +320,11 @@ function trafficTests(): void {
       await guest.ip(`route replace default via ${thief.ipv4.gateway}`);
     };
     await move(thief.ipv4.address, addresses[0]!);
-    assert.notEqual(await ask(guest, addresses[1]!, 80), `hello ${addresses[0]}`);
+    assert.notEqual(await ask(guest, addresses[1]!, 80, silenceMs), `hello ${addresses[0]}`);
     await move(addresses[0]!, thief.ipv4.address);
     assert.equal(await ask(guest, addresses[1]!, 80), `hello ${thief.ipv4.address}`);
     await guest.ip('link set dev eth0 address 02:aa:aa:aa:aa:aa');
-    assert.notEqual(await ask(guest, addresses[1]!, 80), `hello ${thief.ipv4.address}`);
+    assert.notEqual(await ask(guest, addresses[1]!, 80, silenceMs), `hello ${thief.ipv4.address}`);
   });
 
   test('running Pods keep their connections over a restart of the server', async () => {

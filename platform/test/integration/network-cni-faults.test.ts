@@ -13,7 +13,7 @@ import { testInside } from './support/own-namespaces.ts';
 
 testInside(
   'CNI configurations at fault, inside a network namespace of their own',
-  { file: import.meta.filename, namespaces: ['net', 'mount'], timeoutMs: 120_000, obstacle: missingForCni },
+  { file: import.meta.filename, namespaces: ['net', 'mount'], timeoutMs: 300_000, obstacle: missingForCni },
   insideNamespace,
 );
 

@@ -38,7 +38,7 @@ testInside(
   {
     file: import.meta.filename,
     namespaces: ['net', 'mount'],
-    timeoutMs: 400_000,
+    timeoutMs: 500_000,
     obstacle: missingForCni,
     tells: /^.*(ms|Mbit).*$/gm,
   },
@@ -235,7 +235,7 @@ async function machineTest(t: { diagnostic(text: string): void }): Promise<void>
   t.diagnostic(`ready after ${Math.round(performance.now() - begin)} ms`);
   const { network } = (await pods.runtime.podSandboxStatus({ podSandboxId: sandbox })).status!;
   const six = network!.additionalIps![0]!.ip!;
-  const fetched = async (url: string) => (await fetch(url, { signal: AbortSignal.timeout(10_000) })).text();
+  const fetched = async (url: string) => (await fetch(url, { signal: AbortSignal.timeout(60_000) })).text();
   for (const host of [network!.ip!, `[${six}]`, '127.0.0.1:9090', `${uplinkAddress}:9090`])
     assert.equal(await fetched(`http://${host}/`), 'hello-from-the-pod\n', host);
   const fromWorld = `console.log(await (await fetch('http://${uplinkAddress}:9090/')).text())`;

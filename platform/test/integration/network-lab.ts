@@ -84,13 +84,16 @@ export async function newGuest(attachment: Attachment): Promise<Namespace> {
   };
 }
 
+/** How long who expects no answer waits for one; who expects one has more patience. */
+export const silenceMs = 1500;
+
 /** Module text: connects and prints what the other side said first, or "refused" or "timeout". */
-export const tcpGreeting = (host: string, port: number): string => `
+export const tcpGreeting = (host: string, port: number, timeoutMs = 20_000): string => `
 import { connect } from 'node:net';
 const socket = connect({ host: '${host}', port: ${port} });
 socket.on('data', (data) => { console.log(String(data)); process.exit(); });
 socket.on('error', () => { console.log('refused'); process.exit(); });
-setTimeout(() => { console.log('timeout'); process.exit(); }, 1500);`;
+setTimeout(() => { console.log('timeout'); process.exit(); }, ${timeoutMs});`;
 
 export interface Greeter extends AsyncDisposable {
   port: number;

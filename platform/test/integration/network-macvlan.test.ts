@@ -17,7 +17,7 @@ import { withMacvlan } from '../../src/network/macvlan/with-macvlan.ts';
 import type { Network } from '../../src/network/network.ts';
 import { requestOf } from '../../src/network/network-suite.ts';
 import { pluginDirectory } from './cni-lab.ts';
-import { type Namespace, newGreeter, newNamespace, tcpGreeting } from './network-lab.ts';
+import { type Namespace, newGreeter, newNamespace, silenceMs, tcpGreeting } from './network-lab.ts';
 import { missingParts, RuntimeLab } from './runtime-lab.ts';
 import { testInside } from './support/own-namespaces.ts';
 
@@ -37,7 +37,7 @@ function obstacle(): string | undefined {
 
 testInside(
   'the network mode macvlan, inside a network namespace of its own',
-  { file: import.meta.filename, namespaces: ['net', 'mount'], timeoutMs: 100_000, obstacle },
+  { file: import.meta.filename, namespaces: ['net', 'mount'], timeoutMs: 300_000, obstacle },
   () => {
     test('Pods on a wire reach each other and their neighbour, and only so many as there are addresses', pairTest);
     test(
@@ -96,7 +96,11 @@ async function pairTest(t: TestContext): Promise<void> {
   await using __ = await newGreeter(neighbour.pid, 81);
   assert.equal(await a.node(tcpGreeting(neighbourAddress, 81)), 'hello 192.168.7.100');
   // The host is on another wire: the kernel keeps a parent and its macvlans apart.
-  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', tcpGreeting('192.168.7.101', 80)]);
+  const { stdout } = await run(process.execPath, [
+    '--input-type=module',
+    '-e',
+    tcpGreeting('192.168.7.101', 80, silenceMs),
+  ]);
   assert.notEqual(stdout.trim().slice(0, 5), 'hello');
 
   await assert.rejects(network.attach({ ...requestOf('vm'), mode: 'macvlan' }), { reason: 'Unsupported' });

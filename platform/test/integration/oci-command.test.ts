@@ -117,11 +117,11 @@ test('signals sent to the holder reach the container, and a killed holder takes 
     await bundle('c', 'trap "echo caught" USR1; echo ready; while :; do sleep 0.05; done'),
   );
   await call(['start', 'c']);
-  await until('it listens', async () => held.output.stdout === 'ready\n', 5_000);
+  await until('it listens', async () => held.output.stdout === 'ready\n');
   process.kill(held.pid, 'SIGUSR1');
-  await until('the signal', async () => held.output.stdout === 'ready\ncaught\n', 5_000);
+  await until('the signal', async () => held.output.stdout === 'ready\ncaught\n');
   process.kill(held.pid, 'SIGKILL');
-  await until('the end', async () => (await stateOf('c')).status === 'stopped', 5_000);
+  await until('the end', async () => (await stateOf('c')).status === 'stopped');
 });
 
 test('the service may be restarted under a holder', async () => {
@@ -138,11 +138,11 @@ test('a container that was created for a caller who died with the service is tak
   await server.close();
   process.kill(held.pid, 'SIGKILL');
   server = await serve();
-  await until('its end', async () => (await call(['list', '-q'])).stdout === '', 10_000);
+  await until('its end', async () => (await call(['list', '-q'])).stdout === '');
 });
 
 test('exec runs beside it, with its exit code, its streams and the container’s environment', async () => {
-  await create('e', await bundle('e', 'sleep 30'));
+  await create('e', await bundle('e', 'sleep 300'));
   assert.match((await call(['exec', 'e', 'true'])).stderr, /it is created, not running/);
   await call(['start', 'e']);
   const result = await call(['exec', '--env', 'B=2', 'e', '/bin/sh', '-c', 'echo $A$B; echo no >&2; exit 5']);
@@ -158,7 +158,7 @@ test('exec runs beside it, with its exit code, its streams and the container’s
 });
 
 test('kill, pause, resume, ps, events, list and update', async () => {
-  await create('f', await bundle('f', 'sleep 30'));
+  await create('f', await bundle('f', 'sleep 300'));
   await call(['start', 'f']);
   assert.equal((await call(['pause', 'f'])).code, 0);
   assert.equal((await stateOf('f')).status, 'paused');
@@ -169,7 +169,7 @@ test('kill, pause, resume, ps, events, list and update', async () => {
   assert.equal((await call(['update', '--memory', '1048576', 'f'])).code, 0);
   assert.match((await call(['delete', 'f'])).stderr, /not stopped: running/);
   assert.equal((await call(['kill', 'f', 'SIGKILL'])).code, 0);
-  await until('the end', async () => (await stateOf('f')).status === 'stopped', 5_000);
+  await until('the end', async () => (await stateOf('f')).status === 'stopped');
   assert.match((await call(['kill', 'f', '9'])).stderr, /not running/);
 });
 
@@ -183,14 +183,14 @@ test('run is create, start and the wait for its end, of which nothing is left; -
   assert.match(failed.stderr, /executable file not found/);
   assert.match((await call(['state', 'lacking'])).stderr, /does not exist/);
 
-  const long = await bundle('long', 'sleep 30');
+  const long = await bundle('long', 'sleep 300');
   const script = `exec "$0" --root "${home}/root" run --bundle "${long}" --detach --pid-file "${home}/long.pid" long > /dev/null 2>&1`;
   assert.equal((await command('sh', ['-c', script, program], { env: { SAMPAN_HOME: home } })).code, 0);
   assert.equal((await stateOf('long')).status, 'running');
   assert.equal((await call(['kill', 'long', '0'])).code, 0);
   assert.match((await call(['pause', 'lacking'])).stderr, /container lacking does not exist/);
   assert.equal((await call(['kill', 'long', 'KILL'])).code, 0);
-  await until('the end', async () => (await stateOf('long')).status === 'stopped', 5_000);
+  await until('the end', async () => (await stateOf('long')).status === 'stopped');
   assert.match((await call(['kill', 'long', '0'])).stderr, /not running/);
   assert.match((await call(['pause', 'long'])).stderr, /container long is stopped, not running/);
   assert.match((await call(['--root', '/anywhere', '--version'])).stdout, /^sampan-runtime version/);

@@ -24,7 +24,7 @@ describe('the OCI command line over a service that is killed', { skip: missingFo
     assert.equal((await container.start()).code, 0);
     const script = 'echo one; while ! [ -e /tmp/go ]; do sleep 0.05; done; rm /tmp/go; echo two; exit 5';
     const running = faulty.start(['exec', 'holds', '/bin/sh', '-c', script]);
-    await until('its first line', async () => running.output.stdout === 'one\n', 20_000);
+    await until('its first line', async () => running.output.stdout === 'one\n');
     await faulty.killService();
     assert.equal(await container.status(), 'running', 'the service is up again');
     assert.equal((await faulty.call(['exec', 'holds', '/bin/touch', '/tmp/go'])).code, 0);
@@ -32,12 +32,12 @@ describe('the OCI command line over a service that is killed', { skip: missingFo
     assert.equal(running.output.stdout, 'one\ntwo\n');
     // And one whose caller died with the service.
     const forsaken = faulty.start(['exec', 'holds', '/bin/sleep', '1000']);
-    await until('it runs', async () => /sleep 1000/.test(await processes()), 20_000);
+    await until('it runs', async () => /sleep 1000/.test(await processes()));
     await faulty.killService();
     forsaken.child.kill('SIGKILL');
     await forsaken.ended;
     assert.equal(await container.status(), 'running');
-    await until('nobody waits for it: it is killed', async () => !/sleep 1000/.test(await processes()), 10_000);
+    await until('nobody waits for it: it is killed', async () => !/sleep 1000/.test(await processes()));
     await container.toTheEnd('kill');
     await faulty.sweep();
   });

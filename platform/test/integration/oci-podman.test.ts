@@ -1,12 +1,13 @@
 /** Debian's Podman and conmon over `sampan-runtime`: each container, or each Podman pod, in a VM. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readFile, readlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { instanceFromEnvironment } from '../../src/base/config.ts';
 import { CgroupTree } from './support/cgroup-tree.ts';
+import { command } from './support/command.ts';
 import { vmmPids } from './support/instance.ts';
 import { missingForPodman, PodmanLab, podmanRunFlags } from './support/podman-lab.ts';
 import { demoImage } from './support/pods.ts';
@@ -277,3 +278,44 @@ for (const handler of ['vm', 'namespace'])
     const isLeft = (kind: string) => existsSync(join('/sys/fs/cgroup', kind, place, `libpod-${id}`));
     await until('no group is left', async () => !['cpu', 'cpuacct', 'memory', 'pids'].some(isLeft) || undefined);
   });
+
+test(
+  'under the handler namespace a container and the host see what either mounts in a directory that they share',
+  options,
+  async () => {
+    const directory = join(lab.home, 'both ways');
+    await mkdir(directory);
+    const run = (source: string, script: string) => {
+      const flags = [
+        '--annotation',
+        'sampan.dev/handler=namespace',
+        '-v',
+        `${source}:/both:rshared`,
+        ...podmanRunFlags,
+      ];
+      return lab.podman(['run', '--rm', '--cap-add', 'SYS_ADMIN', ...flags, demoImage, 'sh', '-c', script]);
+    };
+    const bind = (...args: string[]) => command('mount', args);
+    await bind('--bind', directory, directory);
+    try {
+      await bind('--make-private', directory);
+      const refused = await run(directory, 'true');
+      assert.match(refused.stderr, /is mounted on ".*both ways" but it is not a shared mount/);
+      await bind('--make-shared', directory);
+      await mkdir(join(directory, 'mine'));
+      await mkdir(join(directory, 'theirs'));
+      // The host mounts once the container has; it has to see that before it goes.
+      const script =
+        'mount -t tmpfs none /both/mine && echo told >/both/mine/word; until [ -e /both/theirs/word ]; do sleep 0.1; done; cat /both/theirs/word';
+      const running = run(directory, script);
+      const told = () => readFile(join(directory, 'mine/word'), 'utf8').catch(() => undefined);
+      assert.equal(await Promise.race([until("the container's mount", told), running]), 'told\n');
+      await bind('-t', 'tmpfs', 'none', join(directory, 'theirs'));
+      await writeFile(join(directory, 'theirs/word'), 'heard\n');
+      assert.equal((await running).stdout, 'heard\n');
+      assert.equal(await told(), 'told\n', 'as with any OCI runtime, what was mounted on the host stays');
+    } finally {
+      await command('umount', ['-R', '-l', directory]);
+    }
+  },
+);

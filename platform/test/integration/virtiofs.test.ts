@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Agent, GuestMount } from '../../src/runtime/agent/agent.ts';
 import type { Machine } from '../../src/vmm/vmm.ts';
 import { mountShared } from './support/shared-mount.ts';
+import { until } from './support/wait.ts';
 import { makeRoot, missingParts, ShareLab, serverProcesses } from './virtiofs-lab.ts';
 
 const lines = (text: string) => text.trim().split('\n');
@@ -223,7 +224,7 @@ describe('a directory of the host in a machine', { skip: missingParts() }, () =>
     const exit = await machine.exited;
     assert.equal(exit.kind, 'killed');
     assert.match(exit.message, /the file server of share host ended/);
-    assert.ok(performance.now() - begun < 5_000);
+    assert.ok(performance.now() - begun < 30_000);
     await agent.close();
     await waiting;
     await (await lab.vmm()).destroy(lab.machineDirectory('one'));
@@ -254,9 +255,6 @@ describe('a directory of the host in a machine', { skip: missingParts() }, () =>
     await other.close();
     process.kill(Number(readFileSync(`${two.directory}/pid`, 'utf8').split(' ')[0]), 'SIGKILL');
     assert.equal((await two.exited).kind, 'killed');
-    for (let attempt = 0; serverProcesses(lab.shared).length > 0; attempt++) {
-      assert.ok(attempt < 100, 'they live on');
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await until('they have ended', async () => serverProcesses(lab.shared).length === 0);
   });
 });

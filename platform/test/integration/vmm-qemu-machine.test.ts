@@ -251,7 +251,7 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
     const holder = await holderOf(kept[0]!);
     const before = Date.now();
     assert.equal((await next.create(specOf('one'))).origin, 'template');
-    assert.ok(Date.now() - before < 5_000, 'nothing was booted');
+    assert.ok(Date.now() - before < 30_000, 'nothing was booted');
     await next.prepareTemplate({ vcpus: 1, memoryMib: 288 });
     assert.deepEqual(
       (await templates()).filter((key) => kept.includes(key)),

@@ -34,7 +34,7 @@ export function killedAtEach(faulty: () => FaultyOci, steps: string[]): void {
       await faulty().at(`${step} kill`);
       const broken = await container.untilItBreaks();
       // What follows an answer, as an exit or the end of a machine does, fails no command.
-      await until('the step is reached', () => faulty().hasPassed(), 20_000);
+      await until('the step is reached', () => faulty().hasPassed());
       const next = broken && (await container.takeUp(broken));
       const isGone = (broken === undefined || broken === 'remove') && (await container.status()) === undefined;
       if (!isGone) await container.toTheEnd(next ?? 'remove');
@@ -107,7 +107,7 @@ export class ContainerLife {
   async kill(): Promise<CommandResult> {
     const answer = await this.#faulty.call(['kill', this.id, 'TERM']);
     if (answer.code !== 0) return answer;
-    await until('it has stopped', async () => (await this.status()) === 'stopped', 20_000);
+    await until('it has stopped', async () => (await this.status()) === 'stopped');
     return answer;
   }
 
@@ -121,13 +121,13 @@ export class ContainerLife {
       // Else it was asked of one that is just dying.
       return /does not exist/.test(stderr) && { status: undefined };
     };
-    return (await until('a state', answered, 30_000)).status;
+    return (await until('a state', answered)).status;
   }
 
   /** It has said hello; what was under way when the service died may come twice. */
   async speaks(): Promise<void> {
     const said = () => readFile(this.#output, 'utf8');
-    await until('it says hello', async () => (await said()).includes('hello'), 20_000);
+    await until('it says hello', async () => (await said()).includes('hello'));
     assert.match(await said(), /^(hello\n){1,2}$/);
   }
 
@@ -138,7 +138,7 @@ export class ContainerLife {
       // Asked of one that is just dying: the next command starts another.
       return code === 0 && { stdout };
     };
-    const listed = (await until('a list', answered, 30_000)).stdout.split('\n').filter(Boolean);
+    const listed = (await until('a list', answered)).stdout.split('\n').filter(Boolean);
     const status = await this.status();
     assert.deepEqual(listed, status === undefined ? [] : [this.id]);
     // Whoever asked was told that it failed.

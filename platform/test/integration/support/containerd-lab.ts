@@ -121,10 +121,10 @@ export class ContainerdLab {
       cwd: '/',
     });
     await log.close();
-    await until('containerd answers', async () => (await this.ctr(['version'])).code === 0, 15_000);
+    await until('containerd answers', async () => (await this.ctr(['version'])).code === 0);
   }
 
-  ctr(args: string[], input?: string, timeoutMs = 40_000): Promise<CommandResult> {
+  ctr(args: string[], input?: string, timeoutMs = 90_000): Promise<CommandResult> {
     return command(this.programs.ctr, ['-a', this.socket, ...args], {
       env: this.env,
       timeoutMs,
@@ -233,7 +233,7 @@ export class ContainerdLab {
     await end(this.#service, 'SIGTERM');
     // And one that the relay started in its place.
     for (const pid of this.servicePids()) process.kill(pid, 'SIGTERM');
-    await until('the runtime ends', async () => this.servicePids().length === 0, 20_000);
+    await until('the runtime ends', async () => this.servicePids().length === 0);
     const teardown = await tearDown({ ...this.env, SAMPAN_HOME: this.instance.home });
     // Of a containerd that was killed, or whose Pods were left to it.
     const mounts = readOr('/proc/mounts')

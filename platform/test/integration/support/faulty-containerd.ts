@@ -49,7 +49,7 @@ export class FaultyContainerd implements AsyncDisposable {
   }
 
   async held(step: string): Promise<void> {
-    await until(`${step} is reached`, async () => (await readFile(this.#points, 'utf8')) === `${step} held`, 20_000);
+    await until(`${step} is reached`, async () => (await readFile(this.#points, 'utf8')) === `${step} held`);
   }
 
   /** Throws at what was not there at first. */
@@ -81,7 +81,7 @@ export class FaultyContainerd implements AsyncDisposable {
   }
 
   async stopped(id: string): Promise<void> {
-    await until('it has stopped', async () => (await this.lab.state(id)) === 'STOPPED', 20_000);
+    await until('it has stopped', async () => (await this.lab.state(id)) === 'STOPPED');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -68,12 +68,12 @@ export class FaultyCri implements AsyncDisposable {
 
   /** Resolves once the step that holds has been reached. */
   held = (step: string): Promise<unknown> =>
-    until(`${step} is reached`, async () => (await readFile(this.#points, 'utf8')) === `${step} held`, 20_000);
+    until(`${step} is reached`, async () => (await readFile(this.#points, 'utf8')) === `${step} held`);
 
   /** Waits for the death that a failpoint brings, and starts the next process. Throws when it lives on. */
   async comeBack(): Promise<void> {
     const { process } = this.lab;
-    await until('the process has died', async () => process.signalCode !== null || process.exitCode !== null, 10_000);
+    await until('the process has died', async () => process.signalCode !== null || process.exitCode !== null);
     assert.equal(process.signalCode, 'SIGKILL');
     await this.lab.start();
   }
@@ -204,7 +204,7 @@ export class PodLife {
     const path = join(this.#faulty.lab.logDirectory(this.name), 'main.log');
     const hellos = async () =>
       (await readFile(path, 'utf8').catch(() => '')).split('\n').filter((line) => line.endsWith('hello')).length;
-    await until('it says hello', async () => (await hellos()) > 0, 20_000);
+    await until('it says hello', async () => (await hellos()) > 0);
     assert.equal(await hellos(), 1);
   }
 

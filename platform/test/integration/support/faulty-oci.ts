@@ -74,7 +74,7 @@ export class FaultyOci implements AsyncDisposable {
     const pid = await this.servicePid();
     if (!pid || !existsSync(`/proc/${pid}`)) return;
     process.kill(pid, signal);
-    await until('the end of the service', async () => !existsSync(`/proc/${pid}`), 20_000);
+    await until('the end of the service', async () => !existsSync(`/proc/${pid}`));
   }
 
   /** What is there now is no leak: said once a container has lived, and everything that stays has been made. */

@@ -106,7 +106,7 @@ export class Kubelet {
       if (this.#process.exitCode !== null) throw new Error(`kubelet ended:\n${await this.tail()}`);
       const up = await this.get('/healthz').catch(() => undefined);
       if (up === 'ok') return;
-      if (waited > 30_000) throw new Error(`kubelet does not answer:\n${await this.tail()}`);
+      if (waited > 60_000) throw new Error(`kubelet does not answer:\n${await this.tail()}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }

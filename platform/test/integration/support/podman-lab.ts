@@ -101,7 +101,7 @@ export class PodmanLab implements AsyncDisposable {
     const pid = await this.servicePid();
     if (!pid || !existsSync(`/proc/${pid}`)) return;
     process.kill(pid, signal);
-    await until('the end of the service', async () => !existsSync(`/proc/${pid}`), 20_000);
+    await until('the end of the service', async () => !existsSync(`/proc/${pid}`));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
