@@ -49,10 +49,16 @@ const meets = ({ key, operator, values = [] }: NodeSelectorRequirement, from: Re
 
 /** The first taint that keeps the Pod away (NoSchedule and NoExecute), or undefined. */
 export function untoleratedTaint(pod: PodObject, node: NodeObject): Taint | undefined {
-  const tolerations = pod.spec?.tolerations ?? [];
-  return (node.spec?.taints ?? []).find(
-    (taint) => taint.effect !== 'PreferNoSchedule' && !tolerations.some((toleration) => tolerates(toleration, taint)),
-  );
+  return untolerated(pod, node).find(({ effect }) => effect !== 'PreferNoSchedule');
+}
+
+/** Taints that only ask the Pod to go elsewhere (PreferNoSchedule). */
+export const unwelcomingTaints = (pod: PodObject, node: NodeObject): number =>
+  untolerated(pod, node).filter(({ effect }) => effect === 'PreferNoSchedule').length;
+
+function untolerated({ spec }: PodObject, node: NodeObject): Taint[] {
+  const tolerations = spec?.tolerations ?? [];
+  return (node.spec?.taints ?? []).filter((taint) => !tolerations.some((toleration) => tolerates(toleration, taint)));
 }
 
 /** Whether the toleration is meant for the taint. */

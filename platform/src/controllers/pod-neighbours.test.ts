@@ -86,7 +86,7 @@ test('a Pod that wants others away goes elsewhere, and who is there keeps it awa
   assert.equal(takers(pod({ labels: { app: 'api' } }), [on('a', { spec })]), 'a b c d');
   const byHost = hard('podAntiAffinity', { topologyKey: 'host', labelSelector: { matchLabels: { app: 'web' } } });
   const several = [on('a', { spec: byHost }), on('c', { spec: byHost }), on('d', { spec })];
-  assert.equal(takers(pod({ labels: { app: 'web' } }), several), 'b', 'each keeps away where it stands');
+  assert.equal(takers(pod({ labels: { app: 'web' } }), several), 'b d', 'each keeps away where it stands');
 });
 
 test('Pods of other namespaces count only where the term says so', () => {
@@ -142,4 +142,24 @@ test('only nodes that the Pod may select are counted, unless it says otherwise',
   };
   assert.equal(takers(held(), [on('a'), on('b')]), 'a b');
   assert.match(takers(held({ nodeAffinityPolicy: 'Ignore' }), [on('a'), on('b')]), /0\/4/);
+});
+
+test('a constraint that only wishes sends a Pod to where the fewest like it are', () => {
+  const wish = { topologyKey: 'host', whenUnsatisfiable: 'ScheduleAnyway' };
+  const chosen = (one: PodObject, bound: PodObject[], from = nodes) => {
+    const allocatable = (node: NodeObject) => ({ ...size, cpuMillicores: 9, pods: 9, memoryBytes: room(node) });
+    return schedule({ pod: one, bound, nodes: from, needs: () => size, allocatable, namespaceLabels: () => undefined });
+  };
+  // Otherwise it would be the one with the most memory.
+  const room = (node: NodeObject) => (node.metadata!.name === 'a' ? 20 : 10);
+  assert.deepEqual(chosen(spread(wish), []), { node: 'a' });
+  assert.deepEqual(chosen(spread(wish), [on('a'), on('b'), on('d')]), { node: 'c' });
+  assert.deepEqual(chosen(spread({ ...wish, topologyKey: 'zone' }), [on('b')]), { node: 'c' }, 'd is in no zone');
+  const unwelcome = nodes.map((node) => {
+    const taints = [{ key: 'spot', effect: 'PreferNoSchedule' }];
+    return node.metadata!.name === 'c' ? node : ({ ...node, spec: { taints } } as NodeObject);
+  });
+  assert.deepEqual(chosen(pod({}), [], unwelcome), { node: 'c' }, 'a taint that only wishes');
+  const tolerations = [{ key: 'spot', operator: 'Exists' }];
+  assert.deepEqual(chosen(pod({ spec: { tolerations } }), [], unwelcome), { node: 'a' });
 });

@@ -1,6 +1,6 @@
 /**
- * Whether a node would keep Pods spread as a Pod's constraints demand (DoNotSchedule): pure, after kube-scheduler's PodTopologySpread
- * plugin. Constraints that only wish (ScheduleAnyway) refuse nothing.
+ * Whether a node would keep Pods spread as a Pod's constraints demand (DoNotSchedule), and how well it would do what they only wish
+ * (ScheduleAnyway): pure, after kube-scheduler's PodTopologySpread plugin.
  */
 import type { TopologySpreadConstraint } from 'kubernetes-types/core/v1.js';
 import { labelOf, matchesSelectors, type NodeObject, type PodObject, untoleratedTaint } from './node-selection.ts';
@@ -20,26 +20,39 @@ interface Spread {
 
 /** Decided once for all nodes. */
 export class PodSpread {
-  readonly #spreads: Spread[];
+  readonly #demanded: Spread[];
+  readonly #wished: Spread[];
 
   constructor(pod: PodObject, around: { nodes: NodeObject[]; bound: PodObject[] }) {
-    const hard = (pod.spec?.topologySpreadConstraints ?? []).filter((one) => one.whenUnsatisfiable === 'DoNotSchedule');
-    const nodes = around.nodes.filter((node) =>
-      hard.every(({ topologyKey }) => labelOf(node, topologyKey) !== undefined),
-    );
-    this.#spreads = hard.map((constraint) => {
-      const counted = nodes.filter((node) => isCountedNode(constraint, pod, node));
-      return spreadOf(constraint, pod, { nodes: counted, bound: around.bound });
-    });
+    const spreadsOf = (whenUnsatisfiable: string) => {
+      const all = pod.spec?.topologySpreadConstraints ?? [];
+      const meant = all.filter((one) => one.whenUnsatisfiable === whenUnsatisfiable);
+      const nodes = around.nodes.filter((node) => meant.every((one) => labelOf(node, one.topologyKey) !== undefined));
+      return meant.map((constraint) => {
+        const counted = nodes.filter((node) => isCountedNode(constraint, pod, node));
+        return spreadOf(constraint, pod, { nodes: counted, bound: around.bound });
+      });
+    };
+    this.#demanded = spreadsOf('DoNotSchedule');
+    this.#wished = spreadsOf('ScheduleAnyway');
   }
 
   refusal(node: NodeObject): string | undefined {
-    for (const { constraint, counts: found, least, self } of this.#spreads) {
+    for (const { constraint, counts: found, least, self } of this.#demanded) {
       const value = labelOf(node, constraint.topologyKey);
       if (value === undefined) return `${refused} (missing required label)`;
       if ((found.get(value) ?? 0) + self - least > constraint.maxSkew) return refused;
     }
     return undefined;
+  }
+
+  /** Of the Pods that it wishes to be apart from, how many are where the node is; without bound where it is in none of the places. */
+  crowd(node: NodeObject): number {
+    const counts = this.#wished.map(({ constraint, counts: found }) => {
+      const value = labelOf(node, constraint.topologyKey);
+      return value === undefined ? Number.POSITIVE_INFINITY : (found.get(value) ?? 0);
+    });
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 }
 

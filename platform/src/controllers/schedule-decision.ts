@@ -10,6 +10,7 @@ import {
   nodePreference,
   type PodObject,
   untoleratedTaint,
+  unwelcomingTaints,
 } from './node-selection.ts';
 import { type NamespaceLabels, PodAffinity } from './pod-affinity.ts';
 import { PodSpread } from './pod-spread.ts';
@@ -30,21 +31,38 @@ export function schedule(input: ScheduleInput): ScheduleDecision {
   const refusals = new Map<string, number>();
   const affinity = new PodAffinity(input.pod, input);
   const spread = new PodSpread(input.pod, input);
-  const fit: { node: string; free: number; liked: number }[] = [];
+  const fit: Fit[] = [];
   for (const node of input.nodes) {
     const { reasons, free } = examine(input, node);
     reasons.push(...[affinity, spread].flatMap((rule) => rule.refusal(node) ?? []));
     for (const reason of reasons) refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
+    if (reasons.length > 0) continue;
+    const unwelcome = unwelcomingTaints(input.pod, node);
     const liked = nodePreference(input.pod, node) + affinity.preference(node);
-    if (reasons.length === 0) fit.push({ node: node.metadata!.name!, free, liked });
+    fit.push({ node: node.metadata!.name!, unwelcome, liked, crowd: spread.crowd(node), free });
   }
-  const [best] = fit.sort((a, b) => b.liked - a.liked || b.free - a.free);
+  const [best] = fit.sort(byMerit);
   if (best) return { node: best.node };
   if (input.nodes.length === 0) return { message: 'no nodes available to schedule pods' };
   const reasons = [...refusals].map(([reason, count]) => `${count} ${reason}`).sort();
   return {
     message: `0/${input.nodes.length} nodes are available: ${reasons.join(', ')}.${sizeHint(input.pod, reasons)}`,
   };
+}
+
+/** What tells nodes apart that would take the Pod, weightiest first. */
+interface Fit {
+  node: string;
+  unwelcome: number;
+  liked: number;
+  crowd: number;
+  free: number;
+}
+
+function byMerit(a: Fit, b: Fit): number {
+  // Two crowds without bound are no different.
+  const crowd = a.crowd === b.crowd ? 0 : a.crowd - b.crowd;
+  return a.unwelcome - b.unwelcome || b.liked - a.liked || crowd || b.free - a.free;
 }
 
 /** kubectl shows nothing of the size that a Pod without figures counts as. */
