@@ -10,6 +10,7 @@ export async function throughApi(instance: TestInstance, pod: string): Promise<v
   const raw = (path: string) => instance.kubectl(['get', '--raw', path]);
   assert.equal((await raw('/api/v1/nodes/kubelet/proxy/healthz')).stdout, 'ok');
   assert.equal((await raw(`/api/v1/namespaces/default/pods/${pod}/proxy/`)).stdout, 'page\n');
+  await measured(instance, pod);
   const versions = [...new Set([kubectlVersions.at(0), kubectlVersions.at(-1)])].filter((one) => one !== undefined);
   for (const version of versions) {
     const kubectl = (args: string[], input?: string) =>
@@ -25,6 +26,16 @@ export async function throughApi(instance: TestInstance, pod: string): Promise<v
     await attached(instance, version, pod);
     await forwarded(instance, version, pod);
   }
+}
+
+/** Two nodes are there: the instance's own, and the kubelet. */
+async function measured(instance: TestInstance, pod: string): Promise<void> {
+  // A kubelet has rates ten seconds after a container's start.
+  await until('figures of both nodes and of the Pod', async () => {
+    const nodes = (await instance.kubectl(['top', 'node', '--no-headers'])).stdout.trim().split('\n');
+    const ofPod = await instance.kubectl(['top', 'pod', pod, '--no-headers']);
+    return nodes.length === 2 && /^\S+ +\d+m +[1-9]\d*Mi *$/m.test(ofPod.stdout);
+  });
 }
 
 /** Says something on the container's output until whoever is attached has seen it. */
