@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SampanError } from '@sampan/api/errors.ts';
+import { type Reason, SampanError } from '@sampan/api/errors.ts';
 import { mendOf } from './failure.ts';
 
 test('who names what is not there is told how to see what is', () => {
@@ -10,4 +10,11 @@ test('who names what is not there is told how to see what is', () => {
   const taken = new SampanError('AlreadyExists', 'pods "x" already exists', { kind: 'pods', name: 'x' });
   assert.match(mendOf(taken) ?? '', /sampan rm/);
   assert.equal(mendOf(new SampanError('Invalid', 'x')), undefined);
+});
+
+test('a pull that fails is told apart: the name, the way there, the credentials', () => {
+  const mend = (reason: Reason, message: string) => mendOf(new SampanError(reason, message)) ?? '';
+  assert.match(mend('NotFound', 'r/app:2 does not exist: manifest unknown'), /the tag/);
+  assert.match(mend('ServiceUnavailable', 'cannot reach r: connect ECONNREFUSED'), /network of this host/);
+  assert.match(mend('Unauthorized', 'r/app: the registry wants (other) credentials: no'), /--user NAME/);
 });

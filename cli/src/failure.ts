@@ -41,12 +41,20 @@ export function report(error: unknown): number {
   return 1;
 }
 
+/** Of an image that is not for everybody. */
+export const registryMend =
+  'SAMPAN_REGISTRY_PASSWORD=... ./sampan image pull --user NAME IMAGE; manifests have imagePullSecrets';
+
 /** What to do about an answer of the server's, where that does not follow from its words. Pure. */
 export function mendOf({ reason, message, details }: SampanError): string | undefined {
   const { kind } = details;
   if (reason === 'NotFound' && kind === 'pods') return './sampan ps -A lists the Pods there are';
   if (reason === 'NotFound' && kind === 'namespaces') return 'kubectl create namespace makes it; -n names another';
   if (reason === 'NotFound' && message.startsWith('image ')) return './sampan image ls lists the images there are';
+  if (/: the registry wants /.test(message)) return registryMend;
+  if (reason === 'NotFound' && / does not exist: /.test(message)) return 'check the name and the tag of the image';
+  if (reason === 'ServiceUnavailable' && message.startsWith('cannot reach '))
+    return 'check the name of the registry and the network of this host; ./sampan image import needs neither';
   if (reason === 'AlreadyExists' && kind === 'pods') return './sampan rm removes that one; --name names another';
   return undefined;
 }

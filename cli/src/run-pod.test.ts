@@ -41,6 +41,10 @@ test('what to do about a container that cannot start depends on why', () => {
   assert.match(startMend('ErrImagePull') ?? '', /image name/);
   assert.match(startMend('RunContainerError') ?? '', /command/);
   assert.equal(startMend('ContainerCreating'), undefined);
+  assert.match(
+    startMend('ErrImagePull', 'r/app: the registry wants (other) credentials: no') ?? '',
+    /image pull --user/,
+  );
 });
 
 test('what docker has options for stands where Kubernetes has it', () => {

@@ -1,7 +1,7 @@
 /** The Pod that `sampan run` asks for: pure. */
 import type { KubeObject } from '@sampan/api/client.ts';
 import { tryParseQuantity } from '@sampan/api/quantity.ts';
-import { Failure } from './failure.ts';
+import { Failure, registryMend } from './failure.ts';
 import { labelsOf, mountOf, portOf, pullPolicyOf, restartPolicyOf, securityOf } from './run-parts.ts';
 
 export interface RunOptions {
@@ -135,7 +135,8 @@ const mends: Record<string, string> = {
 };
 
 /** What to do about a container that waits for this reason; undefined for reasons that pass. */
-export const startMend = (reason: string): string | undefined => mends[reason];
+export const startMend = (reason: string, message = ''): string | undefined =>
+  mends[reason] && / registry wants /.test(message) ? registryMend : mends[reason];
 
 function envVariable(text: string): { name: string; value: string } {
   const at = text.indexOf('=');

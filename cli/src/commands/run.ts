@@ -102,7 +102,7 @@ async function waitForStart(client: KubeClient, created: RunPod): Promise<void> 
 function hasStarted(pod: RunPod): boolean {
   const status = pod.status?.containerStatuses?.[0];
   const { reason = '', message } = status?.state?.waiting ?? {};
-  const mend = startMend(reason);
+  const mend = startMend(reason, message);
   if (mend) throw new Failure(`${pod.metadata?.name} cannot start: ${reason}`, { why: message ?? reason, mend });
   const unschedulable = pod.status?.conditions?.find((one) => one.type === 'PodScheduled' && one.status === 'False');
   if (unschedulable)

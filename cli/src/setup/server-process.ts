@@ -59,9 +59,10 @@ export async function startServer(instance: CliInstance, built: Artifact[]): Pro
       ...environment,
     },
   });
+  const outcome = served(instance, child);
   child.unref();
   await log.close();
-  const { info, exited } = await served(instance, child);
+  const { info, exited } = await outcome;
   if (info) return info;
   const words = serverWords(await textFrom(logPath, logStart));
   throw new Failure(

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { KubeObject } from '@sampan/api/client.ts';
 import { connectWith } from '../../../cli/src/connect.ts';
@@ -8,6 +9,13 @@ import { loadCredentials } from '../../../cli/src/credentials.ts';
 import { freePort } from '../fixtures/free-port.ts';
 import { command } from './support/command.ts';
 import { until } from './support/wait.ts';
+
+/** Whether `pid` has started a server. */
+async function hasServer(pid: number): Promise<boolean> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+  const words = children.split(' ').map((child) => readFile(`/proc/${child}/cmdline`, 'utf8').catch(() => ''));
+  return (await Promise.all(words)).some((one) => one.includes('cmd/server.ts'));
+}
 
 const launcher = join(import.meta.dirname, '../../../sampan');
 
@@ -32,6 +40,24 @@ describe('the command line, as a newcomer uses it', () => {
     const ps = await sampan('ps');
     assert.equal(ps.code, 1);
     assert.match(ps.stderr, /mend: .*sampan up/);
+  });
+
+  test('an up that is interrupted while the server starts leaves none, and two at a time find one server', async () => {
+    // In a shell without root's folders in its PATH, as `su` gives it.
+    const plain = { ...env, PATH: `${dirname(process.execPath)}:/usr/bin:/bin` };
+    const interruptedStart = async () => {
+      await sampan('down');
+      const up = spawn(launcher, ['up'], { env: plain, stdio: 'ignore', detached: true });
+      const ended = new Promise<unknown>((resolve) => up.once('exit', resolve));
+      await Promise.race([ended, until('the server has begun', () => hasServer(up.pid!), 200_000)]);
+      // The terminal's Ctrl-C goes to the whole foreground group. One that was too late is tried again.
+      if (up.exitCode === null) process.kill(-up.pid!, 'SIGINT');
+      return (await ended) === 130;
+    };
+    await until('an interrupted start', interruptedStart, 240_000);
+    await until('it has let go', async () => (await sampan('status')).code === 3);
+    const both = await Promise.all([command(launcher, ['up'], { env: plain, timeoutMs: 240_000 }), sampan('up')]);
+    for (const one of both) assert.deepEqual([one.code, / runs at https:/.test(one.stdout)], [0, true], one.stderr);
   });
 
   test('up --demo runs a Pod in its own VM, shows its log, and says how to go on', async () => {
@@ -73,6 +99,32 @@ describe('the command line, as a newcomer uses it', () => {
       pods.items.map((pod) => pod.metadata.name),
       ['hello'],
     );
+  });
+
+  test('run takes what docker takes: a port and a directory of the host, a user, labels, an entrypoint', async () => {
+    const port = await freePort();
+    await writeFile(join(home, 'index.html'), 'from the host');
+    const words = ['--memory', '64Mi', '-v', `${home}/index.html:/srv/index.html:ro`, '-p', `127.0.0.1:${port}:80`];
+    const more = ['-d', '--name', 'page', '-l', 'kind=page', '-u', '0:7', '-w', '/srv', '--entrypoint', 'sh'];
+    const server = ['localhost/demo', '--', '-c', 'id -g; pwd; exec httpd -f -h .'];
+    assert.equal((await sampan('run', ...words, ...more, ...server)).stdout, 'page\n');
+    const page = async () => (await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined))?.text();
+    await until('it is served', async () => (await page()) === 'from the host');
+    assert.equal((await sampan('logs', '--since', '1h', 'page')).stdout, '7\n/srv\n');
+    assert.match((await sampan('logs', '-t', '--tail', '1', 'page')).stdout, /^20\d\d-\S+Z \/srv\n$/);
+    assert.equal((await sampan('ps', '-aq', '-l', 'kind=page')).stdout, 'page\n');
+    assert.equal((await sampan('rm', '-f', 'page')).stdout, 'page\n');
+  });
+
+  test('what is said otherwise here is refused with the words that do it', async () => {
+    assert.match((await sampan('images')).stderr, /mend: \.\/sampan image ls\n/);
+    assert.match((await sampan('exec', '-e', 'A=b', 'web', '--', 'env')).stderr, /mend: -- env A=b env\n/);
+    assert.match((await sampan('run', '--gpus', 'all', 'localhost/demo')).stderr, /--dry-run writes one/);
+    assert.match(
+      (await sampan('run', '--dry-run', '-m', '64Mi', 'localhost/demo')).stdout,
+      /^apiVersion: v1\nkind: Pod\n/,
+    );
+    assert.match((await sampan('logs', 'nobody')).stderr, /mend: \.\/sampan ps -A/);
   });
 
   test('an image that is not there fails with the reason, and --rm removes the Pod', async () => {
@@ -142,7 +194,7 @@ describe('the command line, as a newcomer uses it', () => {
     assert.match(piped.stdout, /docker\.io\/library\/piped:1/, piped.stderr);
     const removed = await sampan('image', 'rm', 'nothing:1', 'piped:1', 'localhost/demo:latest');
     assert.equal(removed.code, 1);
-    assert.equal(removed.stderr, 'sampan: NotFound: image "nothing:1" not found\n');
+    assert.match(removed.stderr, /^sampan: NotFound: image "nothing:1" not found\n {2}mend: .*image ls/);
     assert.equal(removed.stdout, 'piped:1\nlocalhost/demo:latest\n');
     assert.doesNotMatch((await sampan('image', 'ls')).stdout, /demo:latest|piped/);
   });
