@@ -4,13 +4,13 @@ import { forbidden, invalid, invalidFor, required } from '../field-errors.ts';
 import { labelValueProblems, qualifiedNameProblems } from '../names.ts';
 import type { LabelSelectorObject } from '../selectors/label-selector.ts';
 
-export function validateLabelSelector(selector: LabelSelectorObject, field: string): Cause[] {
+export function validateLabelSelector(selector: LabelSelectorObject = {}, field: string): Cause[] {
   const causes: Cause[] = [];
   for (const [key, value] of Object.entries(selector.matchLabels ?? {})) {
     causes.push(...invalidFor(`${field}.matchLabels`, key, qualifiedNameProblems(key)));
     causes.push(...invalidFor(`${field}.matchLabels`, value, labelValueProblems(value)));
   }
-  for (const [i, { key, operator, values = [] }] of (selector.matchExpressions ?? []).entries()) {
+  for (const [i, { key = '', operator = '', values = [] }] of (selector.matchExpressions ?? []).entries()) {
     const at = `${field}.matchExpressions[${i}]`;
     if (operator === 'In' || operator === 'NotIn') {
       if (values.length === 0)

@@ -9,13 +9,17 @@ import type {
   TopologySpreadConstraint,
 } from 'kubernetes-types/core/v1.js';
 import type { Cause } from '../../../errors.ts';
-import { duplicate, forbidden, invalid, invalidFor, notSupported, required } from '../../../field-errors.ts';
+import { duplicate, forbidden, invalid, invalidFor, notSupported, required, tooLong } from '../../../field-errors.ts';
 import { dnsSubdomainProblems, labelValueProblems, qualifiedNameProblems } from '../../../names.ts';
-import { validateLabels } from '../../metadata.ts';
-import { checkWeight, validateLabelSelector, validatePodAffinity } from './pod-affinity.ts';
+import { validateLabelSelector } from '../../label-selector-validation.ts';
+import { utf8Length, validateLabels } from '../../metadata.ts';
+import { checkWeight, validatePodAffinity } from './pod-affinity.ts';
 
 const effects = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
 const actions = ['DoNotSchedule', 'ScheduleAnyway'];
+
+/** The scheduler holds all of it against every Pod there is, again with every change: some hundred terms. */
+const mostPlacementBytes = 16 * 1024;
 
 type Gated = PodSpec & { schedulingGates?: { name: string }[] };
 
@@ -23,6 +27,7 @@ export function validateScheduling(spec: Gated): Cause[] {
   return [
     ...validateLabels(spec.nodeSelector, 'spec.nodeSelector'),
     ...validateTolerations(spec.tolerations),
+    ...boundPlacement(spec),
     ...validateAffinity(spec.affinity),
     ...validateSpread(spec.topologySpreadConstraints),
     ...validateGates(spec.schedulingGates),
@@ -30,6 +35,12 @@ export function validateScheduling(spec: Gated): Cause[] {
       invalidFor(`spec.readinessGates[${i}].conditionType`, type, qualifiedNameProblems(type)),
     ),
   ];
+}
+
+function boundPlacement({ affinity, topologySpreadConstraints }: Gated): Cause[] {
+  return Object.entries({ affinity, topologySpreadConstraints })
+    .filter(([, value]) => value && utf8Length(JSON.stringify(value)) > mostPlacementBytes)
+    .map(([name]) => tooLong(`spec.${name}`, mostPlacementBytes));
 }
 
 export function validateTolerations(tolerations: Toleration[] = [], field = 'spec.tolerations'): Cause[] {

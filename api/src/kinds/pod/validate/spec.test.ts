@@ -201,6 +201,23 @@ const cases: [what: string, spec: object, said: string[]][] = [
     ],
   ],
   [
+    'more terms than a scheduler could look at all the time',
+    {
+      affinity: {
+        podAntiAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: Array.from({ length: 1000 }, () => ({ topologyKey: 'a' })),
+        },
+      },
+      topologySpreadConstraints: Array.from({ length: 300 }, (_, i) => ({
+        ...{ maxSkew: 1, topologyKey: `k${i}`, whenUnsatisfiable: 'ScheduleAnyway', labelSelector: {} },
+      })),
+    },
+    [
+      'affinity: Too long: may not be more than 16384 bytes',
+      'topologySpreadConstraints: Too long: may not be more than 16384 bytes',
+    ],
+  ],
+  [
     'a node for a Pod that is still gated',
     { nodeName: 'n', schedulingGates: [{ name: 'x.io/wait' }] },
     ['nodeName: Forbidden: cannot be set until all schedulingGates have been cleared'],
