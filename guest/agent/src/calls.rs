@@ -61,6 +61,7 @@ impl Agent {
             "createExec" => self.create_exec(params),
             "startContainer" => self.start_container(caller, params),
             "awaitReady" => self.await_ready(caller, params),
+            "readFilter" => self.read_filter(params),
             "signal" => self.signal_container(params),
             "removeContainer" => self.remove_container(caller, params),
             "updateResources" => self.update_resources(params),

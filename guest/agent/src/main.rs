@@ -18,6 +18,7 @@ mod entry;
 mod exec;
 mod failure;
 mod files;
+mod filter;
 mod freeze;
 mod host;
 mod input;

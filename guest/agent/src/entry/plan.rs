@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::door::Door;
 use crate::container::Container;
 use crate::host::capabilities;
-use crate::{crun, params, users};
+use crate::{filter, params, users};
 
 const KNOWN: [&str; 11] = [
     "args", "env", "cwd", "user", "capabilities", "rlimits", "noNewPrivileges", "oomScoreAdj", "terminal", "consoleSize", "apparmorProfile",
@@ -20,7 +20,6 @@ const LIMITS: [&str; 16] = [
 ];
 /// Where a program is looked for when the environment does not say.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const LARGEST_FILTER: usize = 64 * 1024;
 
 /// Bit N is capability N.
 #[derive(Default, Debug, PartialEq, Eq)]
@@ -200,12 +199,9 @@ fn capabilities_of(sets: Option<&Value>) -> Option<Capabilities> {
     })
 }
 
-/// The program that crun compiled when it made the container: eight bytes an instruction.
+/// Eight bytes an instruction.
 fn saved_filter(id: &str) -> Option<Vec<u64>> {
-    let bytes = fs::read(Path::new(crun::STATE).join(id).join("seccomp.bpf")).ok()?;
-    if bytes.is_empty() || bytes.len() % 8 != 0 || bytes.len() > LARGEST_FILTER {
-        return None;
-    }
+    let bytes = filter::saved(id)?;
     Some(bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes"))).collect())
 }
 

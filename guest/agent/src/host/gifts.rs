@@ -63,6 +63,10 @@ impl Disks {
 pub fn open(wanted: &Wanted) -> Outcome<Gift> {
     let fd = if wanted.is_share { clone_tree(&wanted.path) } else { open_file(&wanted.path, wanted.writable) };
     let fd = fd.context(|| format!("open {}", wanted.path))?;
+    if wanted.is_share && !is_part_of_share(&wanted.name) {
+        // It follows the host's directory; what is mounted in it for this machine is nobody else's.
+        fit(&fd, "slave", "rw").context(|| format!("set propagation of {}", wanted.path))?;
+    }
     Ok(Gift { is_share: wanted.is_share, name: wanted.name.clone(), writable: wanted.writable, fd })
 }
 

@@ -37,6 +37,7 @@ import { AgentSession } from './guest-session.ts';
 import { type Offsets, OutputStream } from './output-stream.ts';
 
 const maxFilesBytes = 8 * 1024 * 1024;
+const maxFilterBytes = 64 * 1024;
 const stdinPieceBytes = 48 * 1024;
 const retryMs = 10;
 /** A quarter of what the guest keeps. */
@@ -158,6 +159,11 @@ class AgentClient implements Agent {
 
   async awaitReady(id: string): Promise<{ pid: number }> {
     return this.#parsed(readySchema, await this.#call('awaitReady', { id }));
+  }
+
+  async readFilter(id: string): Promise<Uint8Array> {
+    const { blob } = await this.#connection.call('readFilter', { id });
+    return blob.subarray(0, maxFilterBytes);
   }
 
   async signal(id: string, signal: number, all = false): Promise<void> {

@@ -130,6 +130,8 @@ export interface CreateContainer {
    * all the same, but for a program that is found and cannot be executed: that is an exit code then.
    */
   ready?: boolean;
+  /** What readFilter() gave for a container with the same `linux.seccomp`, in base64: crun need not compile it again, which takes it as long as all else. */
+  filter?: string;
   /**
    * Resolve this user ("name", "uid", "name:group", "uid:gid") in the image's /etc/passwd and /etc/group; and put its HOME in env. Groups that the image
    * says the user is in are added to the supplemental ones, unless `strictGroups`.
@@ -262,6 +264,11 @@ export interface Agent {
   createContainer(request: CreateContainer): Promise<{ user?: GuestUser }>;
   /** Of a container that was created with `ready`: resolves once its process is there and waits for its start. Throws InternalError with crun's words. */
   awaitReady(id: string): Promise<{ pid: number }>;
+  /**
+   * Of such a container while it waits for its start: the system call filter that crun compiled for it, at most 64 KiB; empty where it has none. Throws
+   * FailedPrecondition at any other time.
+   */
+  readFilter(id: string): Promise<Uint8Array>;
   /** Runs crun. Throws InternalError with crun's words when the process cannot be started (exit code 128, StartError). */
   startContainer(id: string): Promise<{ startedAtUnixNanos: bigint; pid?: number }>;
   /** Sends a signal to the container's first process, or to all. Ok when it has already exited. */

@@ -217,6 +217,10 @@ class FakeAgent implements Agent {
     return this.#alive().container(id).ready();
   }
 
+  async readFilter(id: string): Promise<Uint8Array> {
+    return this.#alive().container(id).filter();
+  }
+
   async startContainer(id: string): Promise<{ startedAtUnixNanos: bigint; pid: number }> {
     return this.#alive().container(id).start();
   }

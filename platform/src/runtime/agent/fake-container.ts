@@ -66,6 +66,15 @@ export class FakeContainer {
     return { pid: 42 };
   }
 
+  /** In place of what crun would compile: `linux.seccomp` as text, padded to whole instructions. */
+  filter(): Uint8Array {
+    if (this.state !== 'created')
+      throw new SampanError('FailedPrecondition', `container ${this.request.id} is not one that waits for its start`);
+    const { seccomp } = (this.request.spec as { linux?: { seccomp?: object } }).linux ?? {};
+    const text = seccomp ? JSON.stringify(seccomp) : '';
+    return Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8));
+  }
+
   #missing(args: string[]): string | undefined {
     return this.#find(args)
       ? undefined

@@ -20,6 +20,7 @@ import type { HeldStdio, StdioKeeper } from './held-stdio.ts';
 import type { HookNamespaces } from './hooked-network.ts';
 import { HostHooks } from './host-hooks.ts';
 import type { OutputPump } from './output-pump.ts';
+import { SeccompFilters } from './seccomp-filters.ts';
 import type { ShareMounts } from './share-mounts.ts';
 import type { InputEnd } from './stdio-ends.ts';
 
@@ -59,6 +60,8 @@ export interface LiveSandbox {
   link?: AgentLink;
   /** Stop was asked for: the machine's end is no news. */
   stopping: boolean;
+  /** No program of anybody's has run in it yet. */
+  isFresh?: boolean;
   ended: Deferred<void>;
 }
 
@@ -67,6 +70,8 @@ export interface LiveContainer {
   exited: Deferred<BundleExit>;
   /** Resolved once the agent has it: before, there is no output to read. */
   made: Deferred<void>;
+  /** Its start waits for it. */
+  learning?: Promise<void>;
   held: HeldStdio;
   input?: InputEnd | undefined;
   pump?: OutputPump | undefined;
@@ -96,6 +101,7 @@ export class BundleContext {
   readonly events = new EventFeed();
   readonly hooks: HostHooks;
   readonly startGate: StartGate;
+  readonly filters = new SeccompFilters();
   readonly closing = new AbortController();
   /** Sandboxes that are being cleared away behind an answer, by id. */
   readonly leaving = new Map<string, Promise<void>>();

@@ -22,6 +22,7 @@ import {
   shareTag,
   stopSandbox,
 } from './sandbox-life.ts';
+import { shareWithHost } from './shared-mounts.ts';
 import { shmVolume } from './shm-volume.ts';
 import { openInput, openOutput } from './stdio-ends.ts';
 
@@ -66,6 +67,7 @@ export async function createContainer(
     await saveBundleContainer(context.paths, container.record);
     await context.step('bundle-mounts');
     await context.options.mounts.bind(context.paths.part(request.sandboxId, request.id), request.rootfs, guest.carried);
+    for (const mount of guest.shared) await shareWithHost(sandbox, mount);
     await context.step('bundle-stdio');
     await openStdio(context, container, { isNew: true });
     const agent = await agentOf(context, container);
@@ -73,6 +75,7 @@ export async function createContainer(
     // Carried out in this order: the second need not wait for the first one's answer.
     const sharing = agent.createVolume({ id: shareTag, kind: 'share', tag: shareTag });
     const sized = shm && agent.createVolume(shm);
+    const filter = context.filters.of(guest.spec);
     const making = agent.createContainer({
       id: request.id,
       rootfs: { volumeId: shareTag, subPath: `${request.id}/rootfs`, readOnly: guest.readOnlyRootfs },
@@ -84,6 +87,7 @@ export async function createContainer(
       stdinOnce: true,
       // Callers of ours do something of their own between a container's creation and its start.
       ready: true,
+      ...(filter === undefined ? {} : { filter }),
       ...(guest.joinsPids && request.pidNamespaceOf ? { pidNamespaceOf: request.pidNamespaceOf } : {}),
       ...(sharesPids && guest.ownsPids ? { ownPidNamespace: true } : {}),
     });
@@ -91,6 +95,10 @@ export async function createContainer(
     await Promise.all([sharing, sized]);
     await making;
     container.made.resolve();
+    container.learning = context.filters.learn(
+      { id: request.id, spec: guest.spec, sandbox, agent },
+      context.options.log,
+    );
     await context.step('bundle-made');
     await hooksAtCreate(context, container, request.name ?? request.id, config);
     container.record.state = 'created';
@@ -173,6 +181,8 @@ export async function startContainer(context: BundleContext, id: string): Promis
     throw new SampanError('FailedPrecondition', `container ${id} has stopped; it cannot be started again`);
   if (record.state === 'created') {
     const agent = await agentOf(context, container);
+    await container.learning;
+    context.sandbox(record.sandboxId).isFresh = false;
     await context.step('bundle-start');
     const { startedAtUnixNanos, pid } = await agent.startContainer(id);
     await context.step('bundle-started');

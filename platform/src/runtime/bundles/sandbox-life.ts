@@ -34,7 +34,12 @@ export async function createSandbox(
   await context.leaving.get(request.id);
   if (context.sandboxes.has(request.id)) throw new SampanError('AlreadyExists', `sandbox ${request.id} exists already`);
   const vmm = context.vmm(request.handler);
-  const sandbox: LiveSandbox = { record: newRecord(context, request), stopping: false, ended: new Deferred() };
+  const sandbox: LiveSandbox = {
+    record: newRecord(context, request),
+    stopping: false,
+    isFresh: true,
+    ended: new Deferred(),
+  };
   context.sandboxes.set(request.id, sandbox);
   try {
     const { record } = sandbox;
