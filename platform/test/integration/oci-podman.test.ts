@@ -311,6 +311,9 @@ test(
       const told = () => readFile(join(directory, 'mine/word'), 'utf8').catch(() => undefined);
       assert.equal(await Promise.race([until("the container's mount", told), running]), 'told\n');
       await bind('-t', 'tmpfs', 'none', join(directory, 'theirs'));
+      const table = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' ')[3]);
+      const copies = table.filter((root) => root?.endsWith('/both\\040ways'));
+      assert.equal(copies.length, 1, "the machine's own mount of it is not on the host");
       await writeFile(join(directory, 'theirs/word'), 'heard\n');
       assert.equal((await running).stdout, 'heard\n');
       assert.equal(await told(), 'told\n', 'as with any OCI runtime, what was mounted on the host stays');

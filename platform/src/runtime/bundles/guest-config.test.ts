@@ -190,3 +190,32 @@ test('a config that is none is refused with the place', () => {
   assert.throws(() => parseOciConfig('{"ociVersion":"1.0.2"}'), { reason: 'Invalid', message: /process/ });
   assert.throws(() => parseOciConfig('{"ociVersion":"2.0.0","process":{}}'), { reason: 'Invalid', message: /2\.0\.0/ });
 });
+
+test('on the host’s own kernel a mount that is shared is a peer of the host’s, one for all containers; the last word on propagation counts', () => {
+  const mount = (destination: string, ...options: string[]) => ({ destination, type: 'bind', source: '/d', options });
+  const given = config({
+    mounts: [
+      mount('/a', 'rbind', 'rshared'),
+      mount('/b', 'bind', 'shared'),
+      mount('/c', 'rbind', 'shared', 'ro'),
+      mount('/d', 'rbind', 'rshared', 'rprivate'),
+    ],
+  });
+  const { spec, shared, carried } = translate(given, { onHost: true });
+  assert.deepEqual(
+    shared.map(({ source, access }) => [source, access]),
+    [
+      ['/d', 'rw'],
+      ['/d', 'r'],
+    ],
+  );
+  const [a, b, c, d] = spec.mounts as { source: string; options: string[] }[];
+  assert.deepEqual(
+    [a!.source, b!.source, c!.source],
+    [0, 0, 1].map((at) => `/share/${shared[at]!.name}`),
+  );
+  assert.deepEqual(a!.options, ['rbind', 'rshared']);
+  assert.deepEqual([carried.length, d!.source, d!.options.at(-1)], [1, '/share/web/mount0', 'rslave']);
+  assert.equal(linuxOf(spec).rootfsPropagation, 'rshared');
+  assert.throws(() => translate(given), { reason: 'Unsupported', message: /\/a: .*shared propagation/ });
+});

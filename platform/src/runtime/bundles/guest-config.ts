@@ -4,9 +4,12 @@
  *   kept      process, capabilities, seccomp, limits, masked and read-only paths, mounts of kernel file systems, tmpfs, startContainer hooks
  *   replaced  cgroupsPath, namespaces and their paths (the machine is the sandbox), /dev/shm, root
  *   carried   bind mounts of files and directories of the host, through the machine's share
+ *   shared    those among them whose mounts are to appear on the host too: on the host's own kernel alone
  *   refused   by name: whatever else would change what the container is (host namespaces, devices, labels, createContainer hooks, CPU numbers...)
  *   not here  prestart, createRuntime, poststart and poststop hooks, which are the host's (host-hooks.ts)
  */
+import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 import { guestPaths } from '../agent/agent.ts';
 import type { HostNamespace } from './bundle-runtime.ts';
@@ -21,6 +24,9 @@ export interface CarriedMount {
   destination: string;
 }
 
+/** A bind mount of `shared` propagation, which the machine gets as `name` in its share: a peer of the host's mount. */
+export type SharedMount = Omit<CarriedMount, 'destination'>;
+
 /** Of the mount on the host, which a guest cannot change: 'r' is read-only but for what is mounted below it, 'rr' with that. */
 export type Access = 'rw' | 'r' | 'rr';
 
@@ -28,6 +34,7 @@ export interface GuestConfig {
   /** For the agent: without root; carried mounts name their place below `sharePath`. */
   spec: Record<string, unknown>;
   carried: CarriedMount[];
+  shared: SharedMount[];
   readOnlyRootfs: boolean;
   /** It names a PID namespace to join. */
   joinsPids: boolean;
@@ -58,10 +65,12 @@ export function guestConfig(config: OciConfig, options: TranslateOptions): Guest
     if (config[foreign]) throw refused(foreign, 'containers run Linux in a machine of ours');
   checkHooks(config);
   const carried: CarriedMount[] = [];
-  const mounts = [
-    ...withoutHostCgroups(config.mounts ?? [], options).map((mount) => translateMount(mount, carried, options)),
-    ...podFiles(config, options),
-  ];
+  const shared: SharedMount[] = [];
+  const translate = (mount: OciMount) =>
+    options.onHost && isShared(mount)
+      ? translateShared(mount, shared, options)
+      : translateMount(mount, carried, options);
+  const mounts = [...withoutHostCgroups(config.mounts ?? [], options).map(translate), ...podFiles(config, options)];
   const { root: _root, hostname: _hostname, domainname: _domainname, hooks, ...rest } = config;
   const inside = hooks?.startContainer ?? [];
   const spec = {
@@ -70,12 +79,16 @@ export function guestConfig(config: OciConfig, options: TranslateOptions): Guest
     ociVersion: '1.0.2',
     process: translateProcess(config.process),
     mounts,
-    linux: translateLinux(config, options),
+    linux: {
+      ...translateLinux(config, options),
+      // Otherwise crun cuts every mount off from where it came from before it makes the container's.
+      ...(shared.length > 0 ? { rootfsPropagation: 'rshared' } : {}),
+    },
   };
   const pids = config.linux?.namespaces?.findLast(({ type }) => type === 'pid');
   const joinsPids = Boolean(pids?.path);
   const ownsPids = pids !== undefined && !joinsPids;
-  return { spec, carried, readOnlyRootfs: config.root?.readonly ?? false, joinsPids, ownsPids };
+  return { spec, carried, shared, readOnlyRootfs: config.root?.readonly ?? false, joinsPids, ownsPids };
 }
 
 function refused(field: string, why: string): SampanError {
@@ -123,7 +136,7 @@ const kernelMounts = new Set(['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'cgr
 
 function translateMount(mount: OciMount, carried: CarriedMount[], options: TranslateOptions): OciMount {
   const flags = mount.options ?? [];
-  const isBind = mount.type === 'bind' || flags.includes('bind') || flags.includes('rbind');
+  const isBind = isBindMount(mount);
   const { destination } = mount;
   if (!isBind && destination === '/dev/shm' && options.podFiles)
     return { destination, type: 'bind', source: guestPaths.shm, options: ['rbind', 'nosuid', 'nodev', 'noexec'] };
@@ -133,7 +146,7 @@ function translateMount(mount: OciMount, carried: CarriedMount[], options: Trans
     return mount;
   }
   const source = mount.source ?? '';
-  if (flags.some((flag) => flag === 'shared' || flag === 'rshared'))
+  if (isShared(mount))
     throw refused(
       `mounts ${destination}`,
       'mounts made inside a machine cannot appear on the host (shared propagation)',
@@ -159,6 +172,24 @@ function translateMount(mount: OciMount, carried: CarriedMount[], options: Trans
     'rslave',
   ];
   return { ...mount, type: 'bind', source: `${options.sharePath}/${name}`, options: guests };
+}
+
+const isBindMount = ({ type, options }: OciMount) =>
+  type === 'bind' || (options ?? []).some((option) => option === 'bind' || option === 'rbind');
+
+/** The last word on propagation counts. */
+const isShared = (mount: OciMount) =>
+  isBindMount(mount) &&
+  /shared$/.test((mount.options ?? []).findLast((flag) => /^r?(slave|private|shared|unbindable)$/.test(flag)) ?? '');
+
+/** The same directory is one mount for all containers of a machine, so that those that come and go leave nothing behind. */
+function translateShared(mount: OciMount, shared: SharedMount[], { sharePath }: TranslateOptions): OciMount {
+  const { source = '' } = mount;
+  if (!source.startsWith('/')) throw refused(`mounts ${mount.destination}`, `its source "${source}" is not absolute`);
+  const access = accessOf(mount.options ?? []);
+  const name = `shared-${createHash('sha256').update(`${access} ${source}`).digest('hex').slice(0, 24)}`;
+  if (!shared.some((one) => one.name === name)) shared.push({ name, source, access });
+  return { ...mount, type: 'bind', source: join(dirname(sharePath), name) };
 }
 
 /** mount(8)'s options; the last word counts. */
