@@ -2,8 +2,8 @@
  * Removes what an instance made on this host: machines, taps, bridge, NAT rules, templates, scratch disks, the run directory.
  * Run by `sampan down --pods` after the server has ended. Idempotent. What is durable (objects, images, logs) stays in home.
  */
-import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, rm, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { messageOf } from '@sampan/api/errors.ts';
 import { instanceFromEnvironment } from '../base/config.ts';
 import { ensureDirectory } from '../base/files.ts';
@@ -38,6 +38,8 @@ try {
   // It rests where containerd was still connected when the runtime ended; by now it is not.
   await restRelay(join(instance.run, 'shim'));
   await rm(instance.run, { recursive: true, force: true });
+  // The directory of all instances goes with the last of them.
+  if (!process.env.SAMPAN_RUN) await rmdir(dirname(instance.run)).catch(() => {});
   process.exit(0);
 } catch (error) {
   log.error({ error: messageOf(error) }, `${instance.home} could not be torn down`);
