@@ -23,14 +23,17 @@ export async function findMachine(context: QemuContext, directory: string): Prom
     return undefined;
   }
   let qmp: QmpClient | undefined;
+  let machine: QemuMachine | undefined;
   try {
     qmp = await QmpClient.connect(join(directory, socketNames.monitor), context.clock);
-    const machine = new QemuMachine(context, { directory, record, process, qmp });
+    machine = new QemuMachine(context, { directory, record, process, qmp });
     const { status } = statusSchema.parse(await qmp.call('query-status'));
     if (status === 'shutdown' || status === 'guest-panicked') machine.shutDown('guest-reset');
     if (status === 'io-error') machine.standsForRoom();
     return machine;
   } catch (error) {
+    // We have ended it ourselves, for want of what it cannot be without: a server of its files. It says so.
+    if (machine?.gone) return machine;
     context.log.warn({ machine: record.id, error: messageOf(error) }, 'a VMM that does not answer is given up');
     qmp?.close();
     await killAndWait(process, context.clock);

@@ -163,7 +163,7 @@ class QemuVmm implements Vmm {
       checkSpec(spec);
       refuseNamespaces(spec);
       const existing = await this.#find(spec.directory);
-      if (existing) return existing;
+      if (existing && !existing.gone) return existing;
       checkDiskFiles(spec.id, spec.disks);
       checkTap(spec);
       if (!this.#context.shareServerPath) refuseShares(spec, 'qemu (without virtiofsd)');
