@@ -1,4 +1,5 @@
 /** The log: one JSON line an event on stderr or a file. No secret, token or environment variable is ever passed to it. */
+import { SampanError } from '@sampan/api/errors.ts';
 import { type DestinationStream, pino } from 'pino';
 
 export interface Logger {
@@ -19,6 +20,15 @@ export function createLogger(options: { level?: string; file?: string } = {}): L
   destination.on('error', () => {});
   const stream: DestinationStream = destination;
   return pino({ level: options.level ?? 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime }, stream);
+}
+
+const levels = ['debug', 'info', 'warn', 'error'];
+
+/** What SAMPAN_LOG_LEVEL says. Throws Invalid. */
+export function logLevel(text = process.env.SAMPAN_LOG_LEVEL): string {
+  if (!text) return 'info';
+  if (levels.includes(text)) return text;
+  throw new SampanError('Invalid', `SAMPAN_LOG_LEVEL=${text} is no level; wanted one of ${levels.join(', ')}`);
 }
 
 /** For tests. */

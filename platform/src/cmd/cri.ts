@@ -5,7 +5,7 @@
 import { systemClock } from '../base/clock.ts';
 import { type Instance, instanceFromEnvironment } from '../base/config.ts';
 import { failpointsFromEnvironment } from '../base/failpoints.ts';
-import { createLogger, type Logger } from '../base/log.ts';
+import { createLogger, type Logger, logLevel } from '../base/log.ts';
 import { startCriServer } from '../cri/cri-server.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
 import { createRuntime } from '../runtime/create-runtime.ts';
@@ -14,7 +14,7 @@ import { runServiceProcess } from './service-process.ts';
 
 const instance = instanceFromEnvironment();
 const socketPath = process.env.SAMPAN_CRI_SOCKET || '/run/sampan/cri.sock';
-const log = createLogger({ level: process.env.SAMPAN_LOG_LEVEL });
+const log = createLogger({ level: logLevel() });
 
 await runServiceProcess({
   instance,

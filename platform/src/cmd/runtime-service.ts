@@ -8,7 +8,7 @@ import { systemClock } from '../base/clock.ts';
 import { type Instance, instanceFromEnvironment } from '../base/config.ts';
 import { failpointsFromEnvironment } from '../base/failpoints.ts';
 import { writeFileAtomic } from '../base/files.ts';
-import { createLogger, type Logger } from '../base/log.ts';
+import { createLogger, type Logger, logLevel } from '../base/log.ts';
 import { joinNetns } from '../network/cni/join-netns.ts';
 import { serveOci } from '../oci/oci-server.ts';
 import { connectAgent } from '../runtime/agent/agent-client.ts';
@@ -24,7 +24,7 @@ import { version } from './version.ts';
 
 const outer = instanceFromEnvironment();
 const instance = instanceFromEnvironment({ ...process.env, SAMPAN_HOME: join(outer.home, 'runtime') });
-const log = createLogger({ level: process.env.SAMPAN_LOG_LEVEL });
+const log = createLogger({ level: logLevel() });
 
 await runServiceProcess({
   instance,

@@ -6,13 +6,13 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { instanceFromEnvironment } from '../base/config.ts';
 import { writeFileAtomic } from '../base/files.ts';
-import { createLogger } from '../base/log.ts';
+import { createLogger, logLevel } from '../base/log.ts';
 import { startPlatform } from './platform.ts';
 import { runServiceProcess } from './service-process.ts';
 import { version } from './version.ts';
 
 const instance = instanceFromEnvironment();
-const log = createLogger({ level: process.env.SAMPAN_LOG_LEVEL });
+const log = createLogger({ level: logLevel() });
 const infoPath = join(instance.home, 'server.json');
 
 await runServiceProcess({
