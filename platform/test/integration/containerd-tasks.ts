@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { addBusybox } from '../fixtures/images/debian-root.ts';
 import { CgroupTree } from './support/cgroup-tree.ts';
 import { command } from './support/command.ts';
 import { ContainerdLab, type ContainerdPrograms, image } from './support/containerd-lab.ts';
@@ -281,6 +282,40 @@ export function taskTests(programs: () => Promise<{ programs?: ContainerdProgram
     assert.notEqual((await lab.run('asked', ['uname', '-r'], asked, runtime)).stdout, stdout);
     assert.deepEqual(lab.machines(), []);
   });
+
+  for (const handler of ['vm', 'namespace'])
+    check(`${handler}: hooks of a specification that ctr is given run around its task`, async () => {
+      const directory = await mkdtemp('/var/tmp/sampan-shim-hooks-');
+      try {
+        await addBusybox(join(directory, 'rootfs'), []);
+        const hook = (kind: string) => ({
+          path: '/bin/sh',
+          args: ['sh', '-c', `cat >${directory}/${kind}; echo ${kind} >>${directory}/told`],
+          env: ['PATH=/usr/bin:/bin'],
+        });
+        const kinds = ['prestart', 'createRuntime', 'poststart', 'poststop'];
+        const specification = {
+          ociVersion: '1.0.2',
+          process: { args: ['/bin/echo', 'hello'], cwd: '/', user: { uid: 0, gid: 0 } },
+          root: { path: join(directory, 'rootfs') },
+          mounts: [{ destination: '/dev', type: 'tmpfs', source: 'tmpfs' }],
+          linux: { namespaces: ['pid', 'network', 'ipc', 'uts', 'mount'].map((type) => ({ type })) },
+          annotations: { 'sampan.dev/handler': handler },
+          hooks: Object.fromEntries(kinds.map((kind) => [kind, [hook(kind)]])),
+        };
+        await writeFile(join(directory, 'config.json'), JSON.stringify(specification));
+        const config = ['--config', join(directory, 'config.json')];
+        const { code, stdout, stderr } = await lab.ctr([
+          ...['run', '--rm', '--runtime', 'io.containerd.sampan.v2', ...config, `hooked-${handler}`],
+        ]);
+        assert.deepEqual([code, stdout], [0, 'hello\n'], stderr);
+        assert.deepEqual((await readFile(join(directory, 'told'), 'utf8')).trim().split('\n'), kinds);
+        const { id, status } = JSON.parse(await readFile(join(directory, 'poststop'), 'utf8'));
+        assert.deepEqual([id, status], [`hooked-${handler}`, 'stopped']);
+      } finally {
+        await rm(directory, { recursive: true });
+      }
+    });
 
   check('no process stays for a task but those of its machine, and the shim answers in milliseconds', async () => {
     assert.equal((await lab.run('first', ['sleep', '1000'], ['-d'])).code, 0);

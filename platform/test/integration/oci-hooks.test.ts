@@ -15,6 +15,10 @@ import { until } from './support/wait.ts';
 
 const missing = missingForPodman();
 const namespaces = ['pid', 'network', 'ipc', 'uts', 'mount'].map((type) => ({ type }));
+const mounts = [
+  { destination: '/proc', type: 'proc', source: 'proc' },
+  { destination: '/dev', type: 'tmpfs', source: 'tmpfs' },
+];
 const PATH = 'PATH=/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** A wire from the container's network namespace to the host's own. */
@@ -55,7 +59,7 @@ describe('hooks of the host', { skip: missing }, () => {
       ociVersion: '1.0.2',
       process: { args: ['/bin/sh', '-c', script], env: ['PATH=/bin'], cwd: '/', capabilities },
       root: { path: join(faulty.home, 'rootfs') },
-      mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
+      mounts,
       linux: { namespaces },
       annotations: { 'sampan.dev/handler': handler },
       hooks,
