@@ -128,7 +128,7 @@ test('a log is what the kubelet answers, and its refusals come with its words', 
     await assert.rejects(gateway.logs(pod, { ...log, container }, signal), { reason, message });
 });
 
-test('a kubelet that never answers is given up', { timeout: 30_000 }, async () => {
+test('a kubelet that never answers is given up', { timeout: 120_000 }, async () => {
   const answer = Promise.withResolvers<ServerResponse>();
   await using kubelet = await startKubeletServer((_, response) => answer.resolve(response));
   const clock = new FakeClock();
@@ -141,7 +141,7 @@ test('a kubelet that never answers is given up', { timeout: 30_000 }, async () =
   await until(() => asked.destroyed, 'the request is ended');
 });
 
-test('what is passed on to a kubelet ends when who asked for it has left', { timeout: 30_000 }, async () => {
+test('what is passed on to a kubelet ends when who asked for it has left', { timeout: 120_000 }, async () => {
   const answer = Promise.withResolvers<ServerResponse>();
   await using kubelet = await startKubeletServer((_, response) => answer.resolve(response));
   const request = Object.assign(new PassThrough(), { method: 'GET', headers: {} }) as unknown as IncomingMessage;
