@@ -9,7 +9,11 @@ interface AnyPod extends KubeObject {
 
 /** Throws NotFound when there is no such Pod. */
 export async function defaultContainer(client: KubeClient, pod: string, namespace: string): Promise<string> {
-  const { metadata, spec } = await client.get<AnyPod>(resources.pods, pod, namespace);
+  return preferredContainer(await client.get<AnyPod>(resources.pods, pod, namespace));
+}
+
+/** Pure. */
+export function preferredContainer({ metadata, spec }: AnyPod): string {
   const names = (spec?.containers ?? []).map((container) => container.name);
   const preferred = metadata?.annotations?.[annotation] ?? '';
   return names.includes(preferred) ? preferred : (names[0] ?? '');

@@ -1,7 +1,7 @@
 /** `sampan exec`: runs a command in a running container; the exit code is passed through. */
 import { connection } from '../connect.ts';
-import { defaultContainer } from '../default-container.ts';
 import { Failure } from '../failure.ts';
+import { startedContainer } from '../started-container.ts';
 import { streamStdio } from '../stream.ts';
 import { hasTerminal } from '../terminal.ts';
 
@@ -40,7 +40,8 @@ export async function exec(pod: string, command: string[], options: ExecOptions)
   if (!tty) query.set('stderr', 'true');
   if (options.interactive) query.set('stdin', 'true');
   if (tty) query.set('tty', 'true');
-  query.set('container', options.container ?? (await defaultContainer(client, pod, options.namespace)));
+  const { namespace, container } = options;
+  query.set('container', await startedContainer(client, { pod, namespace, container }));
   const path = `/api/v1/namespaces/${options.namespace}/pods/${encodeURIComponent(pod)}/exec?${query}`;
   process.exitCode = await streamStdio(credentials, path, {
     stdin: Boolean(options.interactive),

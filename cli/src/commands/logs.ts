@@ -5,6 +5,7 @@ import type { Credentials } from '../credentials.ts';
 import { defaultContainer } from '../default-container.ts';
 import { Failure } from '../failure.ts';
 import { open } from '../https.ts';
+import { startedContainer } from '../started-container.ts';
 
 export interface LogsOptions {
   follow?: boolean;
@@ -18,7 +19,11 @@ export interface LogsOptions {
 
 export async function logs(pod: string, options: LogsOptions): Promise<void> {
   const { client, credentials } = await connection();
-  const container = options.container ?? (await defaultContainer(client, pod, options.namespace));
+  const { namespace } = options;
+  const container =
+    options.follow && !options.previous
+      ? await startedContainer(client, { pod, namespace, container: options.container })
+      : (options.container ?? (await defaultContainer(client, pod, namespace)));
   await copyLogs(credentials, pod, { ...options, container });
 }
 
