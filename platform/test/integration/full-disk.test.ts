@@ -8,7 +8,7 @@ import type { Event as KubeEvent } from 'kubernetes-types/core/v1.js';
 import { command } from './support/command.ts';
 import { loadDemoImage } from './support/demo-image.ts';
 import { startInstance, type TestInstance } from './support/instance.ts';
-import { createPod, deletePod, podWhere, shellPod } from './support/pods.ts';
+import { createPod, deletePod, isReady, podWhere, shellPod } from './support/pods.ts';
 import { until } from './support/wait.ts';
 
 let instance: TestInstance;
@@ -25,7 +25,7 @@ before(async () => {
   // The disks of Pods on a file system of their own, so that nothing else runs full with them.
   scratch = join(instance.home, 'scratch');
   mkdirSync(scratch, { recursive: true });
-  await mount('-t', 'tmpfs', '-o', 'size=48m', 'sampan-full', scratch);
+  await mount('-t', 'tmpfs', '-o', 'size=32m', 'sampan-full', scratch);
 });
 after(async () => {
   await command('umount', ['-l', scratch]);
@@ -48,8 +48,9 @@ async function told(reason: string): Promise<KubeEvent | undefined> {
 
 test('a Pod stands still when its disk finds no room on the node, says so, and goes on when there is', async () => {
   const { client } = instance;
-  const script = 'dd if=/dev/zero of=/big bs=1M count=96 conv=fsync 2>/dev/null && wc -c </big && exec sleep 1000';
+  const script = 'dd if=/dev/zero of=/big bs=1M count=64 conv=fsync 2>/dev/null && wc -c </big && exec sleep 1000';
   await createPod(client, shellPod('writes', script));
+  await isReady(client, 'writes');
   const event = await until('the event', () => told('MachineStandsStill'));
   assert.equal(event.type, 'Warning');
   assert.ok(event.message?.includes(`a file in ${scratch} on the node, finds no room there`), event.message);
@@ -59,7 +60,7 @@ test('a Pod stands still when its disk finds no room on the node, says so, and g
   await mount('-o', 'remount,size=512m', scratch);
   await until('all that was written', async () => {
     const { stdout } = await instance.sampan(['logs', 'writes']);
-    return stdout.trim() === String(96 << 20);
+    return stdout.trim() === String(64 << 20);
   });
   await until('that it was told', () => told('MachineGoesOn'));
   await deletePod(client, 'writes');
