@@ -35,3 +35,14 @@ test('what a command of others has started is killed along with it', async () =>
     await rm(directory, { recursive: true, force: true });
   }
 });
+
+test('a command that nobody wants any more is not started', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'sampan-child-'));
+  try {
+    const file = join(directory, 'started');
+    await assert.rejects(run('touch', [file], { signal: AbortSignal.abort(new Error('over')) }), /over/);
+    assert.equal(existsSync(file), false);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});

@@ -36,6 +36,7 @@ export interface RunResult {
 export function run(command: string, args: string[], options: RunOptions = {}): Promise<RunResult> {
   const { timeoutMs = 60_000, maxOutputBytes = 1 << 20, okCodes = [0] } = options;
   return new Promise((resolve, reject) => {
+    options.signal?.throwIfAborted();
     const spawnOptions: SpawnOptions = { stdio: ['pipe', 'pipe', 'pipe'] };
     if (options.cwd) spawnOptions.cwd = options.cwd;
     if (options.env) spawnOptions.env = options.env;
