@@ -12,6 +12,11 @@ test('an address the server could not listen on is refused before it is started'
     assert.throws(() => currentInstance({ SAMPAN_LISTEN }), { mend: /127\.0\.0\.1:6443/ });
 });
 
+test('a cache in which the guest could not be built is refused at once', () => {
+  assert.throws(() => currentInstance({ SAMPAN_CACHE: '/srv/my cache' }), { why: /no path with blanks/ });
+  assert.equal(currentInstance({ SAMPAN_CACHE: '/srv/cache', SAMPAN_HOME: '/srv/my home' }).home, '/srv/my home');
+});
+
 test('a file of a server that has gone counts for none', async () => {
   const home = await mkdtemp(join(tmpdir(), 'sampan-cli-home-'));
   const instance = { home, cache: home, listen: '', root: '' };

@@ -17,10 +17,19 @@ export const usualHome = '/var/lib/sampan';
 export function currentInstance(env: NodeJS.ProcessEnv = process.env): CliInstance {
   return {
     home: resolve(env.SAMPAN_HOME || usualHome),
-    cache: resolve(env.SAMPAN_CACHE || '/var/cache/sampan'),
+    cache: checkedCache(resolve(env.SAMPAN_CACHE || '/var/cache/sampan')),
     listen: checkedListen(env.SAMPAN_LISTEN || '127.0.0.1:6443'),
     root: env.SAMPAN_ROOT || resolve(import.meta.dirname, '../..'),
   };
+}
+
+/** The guest is built there, with compilers and `make`, which split paths at blanks. */
+function checkedCache(path: string): string {
+  if (!/\s/.test(path)) return path;
+  throw new Failure(`SAMPAN_CACHE is "${path}"`, {
+    why: 'what is built there is built by tools that take no path with blanks',
+    mend: 'name a directory without, or leave it unset for /var/cache/sampan',
+  });
 }
 
 /** As the server will read it (`platform/src/base/config.ts`). */

@@ -6,6 +6,7 @@ import { Failure } from '../failure.ts';
 import { type CliInstance, currentInstance, usualHome } from '../instance.ts';
 import { runtimePackages } from '../setup/packages.ts';
 import { serverEnvironment, serverFlags } from '../setup/server-process.ts';
+import { shellWord } from '../shell-words.ts';
 import { prepare } from './up.ts';
 
 export interface RuntimeCommandOptions {
@@ -60,11 +61,11 @@ export function readyWords(command: string, programs: string, { home }: Pick<Cli
   return `
 Sampan runs bundles in machines, for Podman:
 
-  podman --runtime ${quoted(command)} run --rm IMAGE uname -a
+  podman --runtime ${shellWord(command)} run --rm IMAGE uname -a
 
 and for containerd${environment}:
 
-  cd ${quoted(programs)}
+  cd ${shellWord(programs)}
   install -t /usr/local/bin containerd-shim-sampan-*v2
   ctr image pull IMAGE
   ctr run --rm --runtime io.containerd.sampan.v2 IMAGE hello uname -a
@@ -74,6 +75,3 @@ Stop with Ctrl-C or SIGTERM: machines go on, and are taken up by the next start.
 ./sampan down --runtime ends them.
 `;
 }
-
-/** For a shell. */
-const quoted = (path: string): string => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);

@@ -8,6 +8,7 @@ import { uncordon } from '../setup/cordon.ts';
 import { type NetworkOptions, networkEnvironment } from '../setup/network-options.ts';
 import { installPackages, missingPackages, type PackageNeed, runtimePackages } from '../setup/packages.ts';
 import { startServer } from '../setup/server-process.ts';
+import { shellWord } from '../shell-words.ts';
 
 interface Context {
   artifacts: Artifact[];
@@ -106,7 +107,7 @@ function nextSteps(kubeconfig: string, withDemo: boolean): string {
   const demo = withDemo ? '' : '  ./sampan up --demo                           brings the image of the examples\n';
   return `
 How to go on:
-  export KUBECONFIG=${kubeconfig}
+  export KUBECONFIG=${shellWord(kubeconfig)}
   kubectl get pods -A                          any Kubernetes client works
 ${demo}  kubectl apply -f examples/hello.yaml         a Pod in its own VM
   ./sampan run --rm -it localhost/demo -- sh   a shell in a fresh VM
