@@ -23,7 +23,6 @@ import {
   stopSandbox,
 } from './sandbox-life.ts';
 import { shareWithHost } from './shared-mounts.ts';
-import { shareWithHost } from './shared-mounts.ts';
 import { shmVolume } from './shm-volume.ts';
 import { openInput, openOutput } from './stdio-ends.ts';
 
@@ -68,7 +67,6 @@ export async function createContainer(
     await saveBundleContainer(context.paths, container.record);
     await context.step('bundle-mounts');
     await context.options.mounts.bind(context.paths.part(request.sandboxId, request.id), request.rootfs, guest.carried);
-    for (const mount of guest.shared) await shareWithHost(sandbox, mount);
     for (const mount of guest.shared) await shareWithHost(sandbox, mount);
     await context.step('bundle-stdio');
     await openStdio(context, container, { isNew: true });
