@@ -1,44 +1,61 @@
-/** Why a validation program does not pass over us where it does over crun. The page is not written while one is missing. */
+/** Why a validation program does not pass over us where it does over crun, by handler. The page is not written while one is missing. */
 
-const hooks = 'hooks of the host are refused by name: the namespaces they work on are inside the machine';
-const cgroups =
-  "looks into cgroups of the host; the container's are inside the machine, and its own view of them is what it was given";
-const namespaces = 'asks for namespaces of the host or a user namespace, which are refused by name';
+export interface Reason {
+  vm?: string;
+  host?: string;
+}
 
-export const reasons: Record<string, string> = {
-  delete_resources: cgroups,
-  hooks_stdin: hooks,
-  prestart: hooks,
-  prestart_fail: hooks,
-  poststart: hooks,
-  poststart_fail: hooks,
-  poststop: hooks,
-  poststop_fail: hooks,
-  linux_cgroups_blkio: cgroups,
-  linux_cgroups_cpus: cgroups,
-  linux_cgroups_devices: cgroups,
-  linux_cgroups_hugetlb: cgroups,
-  linux_cgroups_memory: cgroups,
-  linux_cgroups_network: cgroups,
-  linux_cgroups_pids: cgroups,
-  linux_cgroups_relative_blkio: cgroups,
-  linux_cgroups_relative_cpus: cgroups,
-  linux_cgroups_relative_devices: cgroups,
-  linux_cgroups_relative_hugetlb: cgroups,
-  linux_cgroups_relative_memory: cgroups,
-  linux_cgroups_relative_network: cgroups,
-  linux_cgroups_relative_pids: cgroups,
+const both = (words: string): Reason => ({ vm: words, host: words });
+
+const limits =
+  "the container's limits are in a group of its own, inside the machine; the group on the host that `cgroupsPath` names holds the whole machine and has none";
+const limited = both(limits);
+const namespaces = both(
+  'asks for namespaces of strangers by path, for a user namespace, or (in a VM) for those of the host, which are refused by name',
+);
+const noSelinux = both('SELinux labels are not set; refused by name');
+
+export const reasons: Record<string, Reason> = {
+  delete_resources: limited,
+  hooks: both("looks for words that the program's own hooks do not write"),
+  hooks_stdin: {
+    vm: 'wants of prestart the status `created`, as before runtime-spec 1.0.2, and as pid the one that `state` tells, which is a holder outside the namespaces that hooks are for',
+    host: 'the same; and it finds the annotation that chose the handler, which it did not write',
+  },
+  prestart: both('wants prestart at the start, as before runtime-spec 1.0.2; it is part of create'),
+  poststart: {
+    vm: 'the process runs when the hook does, but its shell in an emulated machine writes later than the one on the host',
+    host: 'the process runs when the hook does; which of the two shells writes first is chance',
+  },
+  linux_cgroups_blkio: both('weights and rates of disks are refused by name'),
+  linux_cgroups_cpus: { vm: 'CPUs of the host are asked for by number, which is refused by name', host: limits },
+  linux_cgroups_devices: limited,
+  linux_cgroups_memory: limited,
+  linux_cgroups_network: both('classes and priorities of the host are refused by name'),
+  linux_cgroups_pids: limited,
+  linux_cgroups_relative_cpus: {
+    vm: 'CPUs of the host are asked for by number, which is refused by name',
+    host: limits,
+  },
+  linux_cgroups_relative_devices: limited,
+  linux_cgroups_relative_memory: limited,
+  linux_cgroups_relative_pids: limited,
   linux_ns_itype: namespaces,
   linux_ns_nopath: namespaces,
   linux_ns_path: namespaces,
-  linux_ns_path_type: namespaces,
   linux_uid_mappings: namespaces,
-  linux_devices: 'devices of the host are not passed into a machine; refused by name',
-  linux_rootfs_propagation:
-    'mounts made inside a machine cannot appear on the host; shared propagation is refused by name',
-  killsig:
-    'sends the signal before the shell in an emulated machine has set its trap: some pass, by how busy the host is',
-  mounts: 'a mount with shared propagation, which a machine cannot keep, is refused by name',
-  linux_mount_label: 'the guest has no SELinux; refused by name',
-  linux_process_apparmor_profile: 'the guest has no AppArmor; refused by name',
+  linux_devices: { vm: 'devices of the host are not passed into a machine; refused by name' },
+  linux_rootfs_propagation: both('mounts of the container do not appear on the host'),
+  killsig: {
+    vm: 'sends the signal before the shell in an emulated machine has set its trap: some pass, by how busy the host is',
+  },
+  mounts: {
+    vm: 'a mount with shared propagation, which a machine cannot keep, is refused by name',
+    host: 'a mount with shared propagation is one that the host shares: its own was private where this was tried',
+  },
+  linux_mount_label: noSelinux,
+  linux_process_apparmor_profile: both('AppArmor profiles are not set; refused by name'),
+  process_capabilities: {
+    host: 'CAP_SYS_RESOURCE is not to be had on the host where this was tried, and not given on',
+  },
 };

@@ -1,6 +1,6 @@
 /**
  * `npm run oci-validation`: the validation programs of OCI runtime-tools, built from their Go module (pinned in go.mod), over crun on this host
- * and over `sampan-runtime` with containers in VMs; writes docs/conformance-oci.md. Arguments name programs to run; without any it is all. Their
+ * and over `sampan-runtime` with containers in VMs and on the host; writes docs/conformance-oci.md. Arguments name programs to run; without any it is all. Their
  * results kept beside the programs are renewed. The page is of all of them.
  */
 import { existsSync, readdirSync } from 'node:fs';
@@ -69,6 +69,22 @@ await writeFile(
 );
 const crun = join(lab.home, 'crun');
 await writeFile(crun, crunScript, { mode: 0o755 });
+/** The programs know nothing of handlers: the annotation is put into what they have written. */
+const onHost = join(lab.home, 'on-host');
+const addAnnotation = `#!${process.execPath}
+const { readFileSync, writeFileSync } = require('node:fs');
+const args = process.argv.slice(2);
+const at = args.indexOf('--bundle') + 1;
+if (at > 0) {
+  const path = args[at] + '/config.json';
+  const config = JSON.parse(readFileSync(path, 'utf8'));
+  config.annotations = { ...config.annotations, 'sampan.dev/handler': 'namespace' };
+  writeFileSync(path, JSON.stringify(config));
+}
+const program = ${JSON.stringify(lab.runtime)};
+process.execve(program, [program, ...args], process.env);
+`;
+await writeFile(onHost, addAnnotation, { mode: 0o755 });
 const resultsPath = `${cache}-results.json`;
 const results: Record<string, Comparison> = existsSync(resultsPath)
   ? JSON.parse(await readFile(resultsPath, 'utf8'))
@@ -77,13 +93,15 @@ for (const name of names) {
   const comparison = {
     name,
     crun: await validate(name, crun, work),
+    host: await validate(name, onHost, work),
     sampan: await validate(name, lab.runtime, work),
   };
   results[name] = comparison;
   await writeFile(resultsPath, JSON.stringify(results));
-  console.log(`${name}: crun ${inWords(comparison.crun)}; sampan-runtime ${inWords(comparison.sampan)}`);
-  for (const words of [...comparison.sampan.failed, comparison.sampan.gaveUp].filter(Boolean))
-    console.log(`    ${words}`);
+  const { crun: theirs, host, sampan } = comparison;
+  console.log(`${name}: crun ${inWords(theirs)}; on the host ${inWords(host)}; in a VM ${inWords(sampan)}`);
+  for (const [where, result] of Object.entries({ host, sampan }))
+    for (const words of [...result.failed, result.gaveUp].filter(Boolean)) console.log(`    ${where}: ${words}`);
 }
 const comparisons = all.map((name) => results[name]).filter((result) => result !== undefined);
 const untried = all.filter((name) => !results[name]);

@@ -18,3 +18,12 @@ test('a program that ends early says why, whatever it had shown before', () => {
 test('a program that only skips is good', () => {
   assert.ok(isGood(parseTap('ok 1 # SKIP cgroup v2\n', '', 0)));
 });
+
+test('a program without points has passed when it complains of nothing, and failed when it does', () => {
+  assert.ok(isGood(parseTap('TAP version 13\n1..0\n', '', 0)));
+  assert.equal(inWords(parseTap('TAP version 13\n1..0\n', '', 0)), 'no complaint');
+  const told = 'TAP version 13\n  ---\n  {\n    "error": "hooks MUST \\"so\\""\n  }\n  ...\n1..0\n';
+  assert.deepEqual(parseTap(told, '', 0).failed, ['hooks MUST \\"so\\"']);
+  assert.ok(!isGood(parseTap(told, '', 0)));
+  assert.ok(!isGood(parseTap('', '', 0)), 'one that has printed no plan has not got to its end');
+});
