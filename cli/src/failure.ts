@@ -14,6 +14,10 @@ export class Failure extends Error {
   }
 }
 
+/** Of a stream that ended before what it carries did. */
+export const connectionLost = (why: string): Failure =>
+  new Failure('the connection was lost', { why, mend: 'try again; ./sampan status tells whether the server runs' });
+
 /** What shells give for a program whose reader has gone (128 + SIGPIPE). */
 const readerGone = 141;
 

@@ -4,7 +4,7 @@
  */
 import { WebSocket } from 'ws';
 import type { Credentials } from './credentials.ts';
-import { Failure } from './failure.ts';
+import { connectionLost, Failure } from './failure.ts';
 
 const channel = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 };
 /** Stop reading stdin while this much waits to be sent. */
@@ -41,6 +41,10 @@ export async function streamStdio(
   if (options.stdin) pumpStdin(socket);
   try {
     return exitCode(await ended);
+  } catch (error) {
+    // The cursor stands behind what the other side wrote last.
+    if (raw) process.stderr.write('\r\n');
+    throw error;
   } finally {
     stopResize();
     if (raw) process.stdin.setRawMode(false);
@@ -71,14 +75,7 @@ function finalStatus(socket: WebSocket): Promise<FinalStatus> {
       socket.terminate();
     });
     socket.on('close', () =>
-      status
-        ? resolve(status)
-        : reject(
-            new Failure('the connection was lost', {
-              why: 'the server closed it without a result',
-              mend: 'try again; ./sampan status tells whether the server runs',
-            }),
-          ),
+      status ? resolve(status) : reject(connectionLost('the server closed it without a result')),
     );
   });
 }

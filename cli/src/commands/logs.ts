@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { connection } from '../connect.ts';
 import type { Credentials } from '../credentials.ts';
 import { defaultContainer } from '../default-container.ts';
-import { Failure } from '../failure.ts';
+import { connectionLost, Failure } from '../failure.ts';
 import { open } from '../https.ts';
 import { startedContainer } from '../started-container.ts';
 
@@ -32,7 +32,9 @@ export async function copyLogs(credentials: Credentials, pod: string, options: L
   const query = logQuery(options);
   const path = `/api/v1/namespaces/${options.namespace}/pods/${encodeURIComponent(pod)}/log?${query}`;
   const body = await open(credentials, { path, headers: { accept: '*/*' } });
-  await pipeline(body, process.stdout, { end: false });
+  await pipeline(body, process.stdout, { end: false }).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'ECONNRESET' ? connectionLost('the server ended while the log was read') : error;
+  });
 }
 
 /** What PodLogOptions calls them. Pure. */
