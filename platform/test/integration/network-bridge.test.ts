@@ -171,7 +171,10 @@ function hostTests(): void {
     t.diagnostic(
       `attach p50 ${times[20]?.toFixed(1)} ms, p95 ${times[38]?.toFixed(1)} ms; fifty at once ${crowd.toFixed(1)} ms`,
     );
-    assert.ok(times[20]! < 1000 && crowd < 10_000, 'far beyond what this takes, even on a machine that does other things');
+    assert.ok(
+      times[20]! < 1000 && crowd < 10_000,
+      'far beyond what this takes, even on a machine that does other things',
+    );
   });
 }
 
