@@ -30,8 +30,8 @@ export interface CreateBundleSandbox {
   /** Limits of all containers together; absent: the instance's defaults. */
   resources?: { cpuMillicores?: number; memoryBytes?: number };
   annotations: Record<string, string>;
-  /** The control group that its machine is to be beneath, as a path in the host's hierarchies; `isOwn`: it is made for it and goes with it. */
-  cgroup?: { path: string; isOwn: boolean };
+  /** The control group that its machine is to be beneath, as a path in the host's hierarchies; `isOwn`: it is made for it and goes with it. `isUsual`: nobody asked for this one. */
+  cgroup?: { path: string; isOwn: boolean; isUsual?: boolean };
   /** The sandbox's network: 'none', our bridge, what already is in the namespace `netnsPath` (a CNI's); 'host' for handler 'namespace' alone. */
   network: 'none' | 'bridge' | 'netns' | 'host';
   netnsPath?: string;

@@ -33,7 +33,7 @@ test('a machine on the host that is only said to be where all of an engine are i
   const usual = ['/libpod_parent/libpod-1', 'machine.slice:libpod:1'];
   for (const cgroupsPath of usual) {
     assert.equal(groupOf({ cgroupsPath, handler: 'namespace', usual }), undefined);
-    assert.ok(groupOf({ cgroupsPath, handler: 'vm', usual }));
+    assert.equal(groupOf({ cgroupsPath, handler: 'vm', usual })?.isUsual, true);
   }
   const other = groupOf({ cgroupsPath: '/libpod_parent/libpod-2', handler: 'namespace', usual });
   assert.deepEqual(other, { path: '/libpod_parent/libpod-2', isOwn: true });

@@ -21,9 +21,11 @@ export interface BundleCgroup {
 /** Of a bundle. Undefined: it names none that is followed. Throws Invalid naming the field. */
 export function bundleCgroup({ cgroupsPath, handler, usual }: BundleCgroup): Place | undefined {
   // A machine that is kept ready on the host cannot be moved: that it is there at once is worth more than a place that nobody asked for.
-  if (handler === 'namespace' && usual.includes(cgroupsPath ?? '')) return undefined;
+  const isUsual = usual.includes(cgroupsPath ?? '');
+  if (handler === 'namespace' && isUsual) return undefined;
   const slice = /^([^/:]*):[^/:]*:[^/:]*$/.exec(cgroupsPath ?? '')?.[1];
-  return slice === undefined ? placeOf(cgroupsPath, 'linux.cgroupsPath', true) : podCgroup(slice);
+  const place = slice === undefined ? placeOf(cgroupsPath, 'linux.cgroupsPath', true) : podCgroup(slice);
+  return place && isUsual ? { ...place, isUsual } : place;
 }
 
 /** Of a Pod: what is beneath it is the machine's, it itself is not. */

@@ -3,7 +3,7 @@ import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { within } from '../../base/within.ts';
 import { Deferred } from '../deferred.ts';
 import { agentOf } from './agent-of.ts';
-import type { BundleContext, LiveContainer } from './bundle-context.ts';
+import type { BundleContext, LiveContainer, LiveSandbox } from './bundle-context.ts';
 import { type BundleContainerRecord, saveBundleContainer } from './bundle-records.ts';
 import type { BundleContainer, BundleExit, CreateBundleContainer, DeleteBundleContainer } from './bundle-runtime.ts';
 import { carryInput } from './carry-input.ts';
@@ -241,13 +241,18 @@ export async function deleteContainer(
   });
   const isLeft = sandbox && (await leaveSandbox(context, sandbox));
   await forgetContainer(context, container, { isMounted: !sandbox });
-  // Hooks run when everything is gone, and before whoever asked hears of it.
-  if (isLeft && !context.hooks.has(id)) clearBehind(context, sandbox);
+  if (isLeft && !isAwaited(context, sandbox, id)) clearBehind(context, sandbox);
   else if (sandbox) await deleteSandbox(context, sandbox.record.id);
   await context.hooks.settle((record) => record.id === id);
   const exit = container.record.exit!;
   context.events.tell({ type: 'deleted', containerId: id, exit });
   return exit;
+}
+
+/** Hooks run when everything is gone, before whoever asked hears of it; and who named a control group looks whether it is gone, and those above it can go. */
+function isAwaited(context: BundleContext, { record }: LiveSandbox, id: string): boolean {
+  const { cgroup } = record.request;
+  return context.hooks.has(id) || (cgroup?.isOwn === true && !cgroup.isUsual);
 }
 
 export function describeContainer(context: BundleContext, { record }: LiveContainer): BundleContainer {
