@@ -151,6 +151,8 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
       const shapes = (await parkedShapes()).sort();
       return shapes.join() === [shape, shape, other, other].map(({ memoryMib }) => memoryMib).join();
     });
+    // The template of the other shape is not for the tests to come.
+    await vmm.teardown();
     await lab.close(vmm);
     assert.equal(await parkedClones(), undefined);
   });
