@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { KubeObject } from '@sampan/api/client.ts';
 import { connectWith } from '../../../cli/src/connect.ts';
 import { loadCredentials } from '../../../cli/src/credentials.ts';
+import { instanceFromEnvironment } from '../../src/base/config.ts';
 import { freePort } from '../fixtures/free-port.ts';
 import { command } from './support/command.ts';
 import { until } from './support/wait.ts';
@@ -212,6 +214,37 @@ describe('the command line, as a newcomer uses it', () => {
     assert.equal((await sampan('up')).code, 0);
     await until('it runs again', async () => /kept-.* 1\/1 +Running/.test((await sampan('ps')).stdout));
     await client.delete(deployments, 'kept', { namespace: 'default', propagationPolicy: 'Background' });
+  });
+
+  test('down --pods ends the machines also where the server cannot start, and says so', async () => {
+    const broken = await mkdtemp('/var/tmp/sampan-cli-');
+    await writeFile(join(broken, 'state.sqlite'), 'no database');
+    const down = await command(launcher, ['down', '--pods'], { env: { ...env, SAMPAN_HOME: broken } });
+    assert.equal(down.code, 0, down.stderr);
+    assert.match(down.stderr, /the server ended[\s\S]*The machines are ended without it/);
+    assert.match(down.stdout, /no Pod runs/);
+    await rm(broken, { recursive: true, force: true });
+  });
+
+  test('runtime says how Podman finds it in a home of its own, and down --runtime ends it', async () => {
+    const service = spawn(launcher, ['runtime'], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    const ended = new Promise<unknown>((resolve) => service.once('exit', resolve));
+    let said = '';
+    service.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    await until('it is ready', async () => said.includes('down --runtime'));
+    const program = /podman --runtime (\S+) run/.exec(said)?.[1] ?? '';
+    // Podman passes no environment on.
+    const list = await command(program, ['list', '-q'], { env: { PATH: process.env.PATH } });
+    assert.deepEqual([program, list.code], [join(home, 'sampan-runtime'), 0], list.stderr);
+    const { tag } = instanceFromEnvironment({ SAMPAN_HOME: join(home, 'runtime') });
+    assert.ok(existsSync(`/sys/class/net/sam-${tag}`));
+    const down = await sampan('down', '--runtime');
+    assert.equal(down.code, 0, down.stderr);
+    assert.equal(await ended, 0);
+    assert.ok(!existsSync(`/sys/class/net/sam-${tag}`));
+    assert.equal((await sampan('status')).code, 0, 'the platform of the same home goes on');
   });
 
   test('doctor finds this machine able, and says so as JSON too', async () => {
