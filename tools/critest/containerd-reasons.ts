@@ -19,11 +19,6 @@ const reasons: Reason[] = [
     through: /1\.6/,
   },
   {
-    pattern: /'rshared' should support propagation/,
-    why: 'refused by name under containerd: a bundle has its mounts by way of a directory that follows the host; `sampan cri` has it under `namespace`',
-    through: /sampan-namespace/,
-  },
-  {
     pattern: /portforward in host network/,
     why: 'refused by name: a machine has a network of its own',
     through: /^(?!.*runc)/,
