@@ -9,7 +9,7 @@ export interface RunOptions {
   interactive?: boolean;
   tty?: boolean;
   detach?: boolean;
-  env: string[];
+  env?: string[];
   cpus?: string;
   memory?: string;
   name?: string;
@@ -89,7 +89,7 @@ export function podOf(image: string, command: string[], options: RunOptions): Ru
           ...(options.entrypoint === undefined ? {} : { command: [options.entrypoint] }),
           ...(command.length > 0 ? { args: command } : {}),
           ...(options.workdir === undefined ? {} : { workingDir: options.workdir }),
-          env: options.env.map(envVariable),
+          env: (options.env ?? []).map(envVariable),
           stdin: Boolean(options.interactive),
           stdinOnce: Boolean(options.interactive),
           tty: Boolean(options.tty),

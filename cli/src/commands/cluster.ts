@@ -13,7 +13,7 @@ function withoutDashes(words: string[]): string[] {
   return words;
 }
 
-const collect = (value: string, all: string[]): string[] => [...all, value];
+const collect = (value: string, all: string[] = []): string[] => [...all, value];
 
 export function clusterCommands(program: Command): void {
   program
@@ -25,17 +25,12 @@ export function clusterCommands(program: Command): void {
     .option('-i, --interactive', 'keep stdin open')
     .option('-t, --tty', 'give it a terminal')
     .option('-d, --detach', 'print the name and return')
-    .option('-e, --env <name=value>', 'set a variable (may be repeated)', collect, [])
-    .option(
-      '-p, --publish <host:container>',
-      'give it a port of this host, such as 8080:80 (may be repeated)',
-      collect,
-      [],
-    )
-    .option('-v, --volume <from:to[:ro]>', 'give it a directory of this host (may be repeated)', collect, [])
+    .option('-e, --env <name=value>', 'set a variable (may be repeated)', collect)
+    .option('-p, --publish <host:container>', 'give it a port of this host, such as 8080:80 (may be repeated)', collect)
+    .option('-v, --volume <from:to[:ro]>', 'give it a directory of this host (may be repeated)', collect)
     .option('-u, --user <uid[:gid]>', 'run as this user, by number')
     .option('-w, --workdir <directory>', 'run in this directory')
-    .option('-l, --label <name=value>', 'label the Pod (may be repeated)', collect, [])
+    .option('-l, --label <name=value>', 'label the Pod (may be repeated)', collect)
     .option('--entrypoint <program>', "instead of the image's own")
     .option('--cpus <n>', 'CPU limit, such as 0.5 or 250m')
     .option('-m, --memory <size>', 'memory limit, such as 256Mi')

@@ -25,8 +25,8 @@ Examples:
   SAMPAN_HOME=/tmp/two SAMPAN_LISTEN=127.0.0.1:6444 ./sampan up    another one
 
 With --cni the API server listens on the host's own address too, and so does,
-on port 53, a resolver that answers Pods alone: there is no gateway of ours where
-Pods could find them. ./sampan doctor --cni says whether the network can be used.
+on port 53, a resolver that answers Pods alone: there is no gateway of ours
+where Pods could find them. ./sampan doctor --cni says whether it can be used.
 
 With --macvlan a Pod of runtimeClassName namespace that is annotated
 sampan.dev/network-mode: macvlan has an address of its own on the parent's wire.`,
@@ -61,13 +61,13 @@ Examples:
       `
 Examples:
   ./sampan cri
-  ./sampan cri --listen unix:///tmp/cri.sock --home /tmp/cri    beside a platform
+  ./sampan cri --listen unix:///tmp/cri.sock --home /tmp/cri    a second one
   crictl --runtime-endpoint unix:///run/sampan/cri.sock ps      elsewhere
   kubelet --container-runtime-endpoint=unix:///run/sampan/cri.sock ...
 
-It says when it is ready. Ctrl-C or SIGTERM stops it; Pods go on and are taken up
-by the next start. ./sampan down --pods, with the same SAMPAN_HOME, removes them
-and all that was made for them.`,
+It says when it is ready. Ctrl-C or SIGTERM stops it; Pods go on and are taken
+up by the next start. ./sampan down --pods, with the same SAMPAN_HOME, removes
+them and all that was made for them.`,
     )
     .action(async (options: CriOptions) => (await import('./cri.ts')).cri(options));
   program

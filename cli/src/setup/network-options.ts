@@ -19,8 +19,8 @@ export const withNetworkOptions = (command: Command): Command =>
     .option('--cni-conf-dir <directory>', 'the first network by name in it is taken (default: /etc/cni/net.d)')
     .option('--cni-bin-dir <directories>', 'where the plugins are (default: /opt/cni/bin:/usr/lib/cni)')
     .option(
-      '--macvlan <parent,first-last/length[,gateway]>',
-      'a wire that Pods of the class namespace may ask for, such as eth1,192.168.7.100-192.168.7.150/24,192.168.7.1',
+      '--macvlan <wire>',
+      'a wire that Pods of the class namespace may ask for: parent,first-last/length[,gateway], such as eth1,192.168.7.100-192.168.7.150/24,192.168.7.1',
     );
 
 /** What the process is told in its environment. */
