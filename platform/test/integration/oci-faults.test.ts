@@ -29,7 +29,8 @@ describe('the OCI command line over a service that is killed', { skip: missingFo
     assert.equal(await container.status(), 'running', 'the service is up again');
     assert.equal((await faulty.call(['exec', 'holds', '/bin/touch', '/tmp/go'])).code, 0);
     assert.equal(await running.ended, 5);
-    assert.equal(running.output.stdout, 'one\ntwo\n');
+    // What was under way when the service died may come twice.
+    assert.match(running.output.stdout, /^(one\n){1,2}two\n$/);
     // And one whose caller died with the service.
     const forsaken = faulty.start(['exec', 'holds', '/bin/sleep', '1000']);
     await until('it runs', async () => /sleep 1000/.test(await processes()));
