@@ -16,7 +16,7 @@ use serde_json::{json, Value};
 use crate::failure::{Failure, Outcome};
 use crate::service::{self, Connection};
 use crate::stdio::{self, Stdio};
-use crate::{root, signals, sys, terminal};
+use crate::{root, session, signals, sys, terminal};
 
 /// How long to wait between two tries to find the service again.
 const RETRY_MS: i32 = 250;
@@ -47,10 +47,12 @@ struct Holder {
 
 /// Runs to the process's end and gives its exit code. `ready` is called once it is created (or runs, for an exec).
 pub fn hold(mut connection: Connection, ask: Ask, ready: impl FnOnce() -> Outcome<()>) -> Outcome<i32> {
-    let signals = signals::take_all()?;
     if !ask.foreground {
         unsafe { libc::setsid() };
+    } else if ask.console_socket.is_some() {
+        session::lead()?;
     }
+    let signals = signals::take_all()?;
     let mut params = ask.params;
     params["pid"] = json!(std::process::id());
     connection.send(&json!({ "method": ask.method, "params": params }))?;

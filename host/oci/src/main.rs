@@ -17,6 +17,7 @@ mod options;
 mod root;
 mod run;
 mod service;
+mod session;
 mod signals;
 mod spec;
 mod stdio;

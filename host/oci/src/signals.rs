@@ -5,12 +5,19 @@ use std::os::unix::io::{AsRawFd, OwnedFd};
 use crate::failure::{Failure, Outcome};
 use crate::sys;
 
-/// Blocks every signal that can be and gives a descriptor that tells of them.
-pub fn take_all() -> Outcome<OwnedFd> {
+/// Blocks every signal that can be.
+pub fn block_all() -> Outcome<libc::sigset_t> {
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         libc::sigfillset(&mut all);
-        sys::check(libc::sigprocmask(libc::SIG_BLOCK, &all, std::ptr::null_mut()), "sigprocmask")?;
+        sys::check(libc::sigprocmask(libc::SIG_BLOCK, &all, std::ptr::null_mut()), "sigprocmask").map(|_| all)
+    }
+}
+
+/// Blocks them and gives a descriptor that tells of them.
+pub fn take_all() -> Outcome<OwnedFd> {
+    let all = block_all()?;
+    unsafe {
         sys::check(libc::signalfd(-1, &all, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK), "signalfd").map(sys::own)
     }
 }

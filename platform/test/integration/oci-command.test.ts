@@ -1,6 +1,7 @@
 /** The OCI command line against a bundle runtime whose containers are plain processes: what a caller of runc expects of it. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
@@ -223,3 +224,39 @@ test('features and spec ask nobody', async () => {
   assert.equal(JSON.parse(await readFile(join(directory, 'config.json'), 'utf8')).ociVersion, '1.0.2');
   assert.equal((await call(['spec', '--bundle', directory])).code, 1, 'what is there is not overwritten');
 });
+
+// Debian's own: any Python 3 will do, and Node can take no descriptors over a socket.
+const python = '/usr/bin/python3';
+for (const [who, detached] of [
+  ['a caller’s child', false],
+  ['what is typed into a shell, which leads its process group', true],
+] as const)
+  test(`run in the foreground gives its terminal to a console socket: ${who}`, {
+    skip: existsSync(python) ? false : `${python} is missing`,
+  }, async () => {
+    const id = `console-${detached}`;
+    const path = join(home, `${id}.sock`);
+    const script = join(import.meta.dirname, '../clients/oci/console.py');
+    const console = spawn(python, [script, path, '99', '33'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    let said = '';
+    console.stdout.on('data', (data) => (said += data));
+    await until('it listens', async () => said.includes('listening') || undefined);
+    const words = 'read word; echo "heard $word"; exit 9';
+    const directory = await bundle(id, words, {
+      process: { args: ['/bin/sh', '-c', words], env: ['A=1'], cwd: '/', terminal: true },
+    });
+    const args = ['--root', join(home, 'root'), 'run', '--bundle', directory, '--console-socket', path, id];
+    const child = spawn(program, args, {
+      detached,
+      env: { SAMPAN_HOME: home },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    const code = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
+    const size = () => bundles.sizes.some(({ columns, rows }) => columns === 99 && rows === 33) || undefined;
+    await Promise.race([until('its size is heard', async () => size()), code]);
+    console.stdin.write('typed\n');
+    assert.equal(await code, 9);
+    await until('its words come', async () => said.includes('heard typed') || undefined);
+    bundles.sizes.length = 0;
+    console.kill();
+  });
