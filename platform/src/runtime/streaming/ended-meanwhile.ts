@@ -11,6 +11,9 @@ import type { Context } from '../context.ts';
 const askMs = 2000;
 /** crun's words, and the kernel's for namespaces whose first process is on its way out: the guest learns of its end a moment later. */
 const goneWords = /is not running$|: No such process$/;
+/** crun says nothing where it was killed: in the container's control group, with all else there, whose end the guest hears of a moment later. */
+const killedWords = /crun failed without a word$/;
+const askAgainMs = 50;
 
 /** FailedPrecondition for a container that is not running, NotFound for one that is removed, with the state they are in; otherwise `error` itself. */
 export async function endedMeanwhile(context: Context, container: Container, error: unknown): Promise<unknown> {
@@ -22,7 +25,7 @@ export async function endedMeanwhile(context: Context, container: Container, err
     return new SampanError('FailedPrecondition', `${nameOf(container)} has ended: its sandbox is ${record.state}`);
   if (container.record.state !== 'running') return notRunning(container, container.record.state);
   if (goneWords.test(messageOf(error))) return notRunning(container, 'exited');
-  const state = await stateInGuest(context, container);
+  const state = await stateInGuest(context, container, { mayEnd: killedWords.test(messageOf(error)) });
   return !state || state === 'running' ? error : notRunning(container, state);
 }
 
@@ -31,13 +34,24 @@ export const notRunning = (container: Container, state: string): SampanError =>
 
 const nameOf = ({ name, id }: Container) => `container ${name} (${id})`;
 
-/** The guest knows of an end before it is told. Undefined where it does not answer. */
-async function stateInGuest(context: Context, container: Container): Promise<string | undefined> {
+/** The guest knows of an end before it is told; with `mayEnd` it may be about to learn of it. Undefined where it does not answer, or does not learn of any. */
+async function stateInGuest(
+  context: Context,
+  container: Container,
+  { mayEnd }: { mayEnd: boolean },
+): Promise<string | undefined> {
+  const { clock } = context.options;
+  const enough = new AbortController();
   const asking = async () => {
     const agent = await context.sandboxOf(container).link!.ready();
-    const all = await agent.listContainers();
-    return all.find(({ id }) => id === container.id)?.state ?? 'removed';
+    for (;;) {
+      const all = await agent.listContainers();
+      const state = all.find(({ id }) => id === container.id)?.state ?? 'removed';
+      if (state !== 'running' || !mayEnd) return state;
+      await clock.sleep(askAgainMs, enough.signal);
+    }
   };
-  const answer = await within(context.options.clock, askMs, asking()).catch(() => undefined);
+  const answer = await within(clock, askMs, asking()).catch(() => undefined);
+  enough.abort();
   return answer?.value;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SampanError } from '@sampan/api/errors.ts';
-import { FakeClock } from '../../base/clock.ts';
+import { type Clock, FakeClock, systemClock } from '../../base/clock.ts';
 import type { Context } from '../context.ts';
 import { exec, execSync } from './exec.ts';
 
@@ -44,10 +44,12 @@ test('a command that takes too long is gone when its time-out is told, unless th
 test('a command that fails since its container ends is told so, whether the guest, the record or nobody knows of the container any more', async () => {
   /** What the guest's list says, and what the command broke with. */
   const outcome = async (
-    knows: { guest?: string; record?: string; removed?: true; sandbox?: string },
+    knows: { guest?: string; later?: string; record?: string; removed?: true; sandbox?: string },
     broke: string,
     words = 'fail startup',
+    clock: Clock = new FakeClock(),
   ) => {
+    let looks = 0;
     const container = { id: 'c', name: 'main', record: { state: 'running' } };
     const containers = new Map([['c', container]]);
     const agent = {
@@ -56,10 +58,13 @@ test('a command that fails since its container ends is told so, whether the gues
         if (knows.removed) containers.clear();
         throw new SampanError(broke as 'InternalError', words);
       },
-      listContainers: async () => (knows.guest ? [{ id: 'c', state: knows.guest }] : []),
+      listContainers: async () => {
+        const state = knows.later && looks++ > 1 ? knows.later : knows.guest;
+        return state ? [{ id: 'c', state }] : [];
+      },
     };
     const context = {
-      options: { clock: new FakeClock() },
+      options: { clock },
       step: async () => {},
       containers,
       container: () => container,
@@ -67,6 +72,7 @@ test('a command that fails since its container ends is told so, whether the gues
     } as unknown as Context;
     const reasons: string[] = [];
     for (const call of [execSync, exec]) {
+      looks = 0;
       container.record.state = 'running';
       containers.set('c', container);
       await call(context, { containerId: 'c', cmd: ['true'] }).catch((error) => reasons.push(error.reason));
@@ -83,6 +89,10 @@ test('a command that fails since its container ends is told so, whether the gues
     await outcome({ guest: 'running' }, 'InternalError', 'the container `c` is not running'),
     'FailedPrecondition',
   );
+  const killed = 'crun failed without a word';
+  const soon = { guest: 'running', later: 'exited' };
+  assert.equal(await outcome(soon, 'InternalError', killed, systemClock), 'FailedPrecondition');
+  assert.equal(await outcome({ guest: 'running' }, 'InternalError', killed, systemClock), 'InternalError');
   assert.equal(await outcome({ guest: 'running' }, 'InternalError'), 'InternalError');
   assert.equal(await outcome({ guest: 'running' }, 'ServiceUnavailable'), 'ServiceUnavailable');
 });
