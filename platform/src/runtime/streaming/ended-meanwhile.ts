@@ -11,8 +11,11 @@ import type { Context } from '../context.ts';
 const askMs = 2000;
 /** crun's words, and the kernel's for namespaces whose first process is on its way out: the guest learns of its end a moment later. */
 const goneWords = /is not running$|: No such process$/;
-/** crun says nothing where it was killed: in the container's control group, with all else there, whose end the guest hears of a moment later. */
-const killedWords = /crun failed without a word$/;
+/**
+ * What there is of crun where it was killed, or the process that it had made: in the container's control group, with all else there, whose end the guest hears
+ * of a moment later.
+ */
+const killedWords = /crun failed without a word$|fail startup$/;
 const askAgainMs = 50;
 
 /** FailedPrecondition for a container that is not running, NotFound for one that is removed, with the state they are in; otherwise `error` itself. */

@@ -93,6 +93,7 @@ test('a command that fails since its container ends is told so, whether the gues
   const soon = { guest: 'running', later: 'exited' };
   assert.equal(await outcome(soon, 'InternalError', killed, systemClock), 'FailedPrecondition');
   assert.equal(await outcome({ guest: 'running' }, 'InternalError', killed, systemClock), 'InternalError');
-  assert.equal(await outcome({ guest: 'running' }, 'InternalError'), 'InternalError');
-  assert.equal(await outcome({ guest: 'running' }, 'ServiceUnavailable'), 'ServiceUnavailable');
+  assert.equal(await outcome(soon, 'InternalError', 'fail startup', systemClock), 'FailedPrecondition');
+  assert.equal(await outcome({ guest: 'running' }, 'InternalError', 'no such user'), 'InternalError');
+  assert.equal(await outcome({ guest: 'running' }, 'ServiceUnavailable', 'closed'), 'ServiceUnavailable');
 });
