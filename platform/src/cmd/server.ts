@@ -2,11 +2,12 @@
  * The server process of one instance: takes the instance's lock, brings the platform up, says where it serves in <home>/server.json,
  * and goes on until a signal. SIGTERM and SIGINT stop the server only: Pods go on.
  */
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { instanceFromEnvironment } from '../base/config.ts';
 import { writeFileAtomic } from '../base/files.ts';
 import { createLogger, logLevel } from '../base/log.ts';
+import { startTimeOf } from '../base/process-start.ts';
 import { startPlatform } from './platform.ts';
 import { runServiceProcess } from './service-process.ts';
 import { version } from './version.ts';
@@ -21,7 +22,7 @@ await runServiceProcess({
   words: { stopping: 'stopping the server; Pods go on', cannotStart: 'the server cannot start' },
   async serve() {
     const platform = await startPlatform(instance, log);
-    const startTime = (await readFile('/proc/self/stat', 'utf8')).split(') ')[1]!.split(' ')[19]!;
+    const startTime = startTimeOf(process.pid)!;
     const { url, nodeName, network } = platform;
     await writeFileAtomic(
       infoPath,

@@ -4,8 +4,8 @@
  * A holder passes on signals and sizes and is told how the process ended. One that is gone without being told was killed: the process it
  * stands for is killed too, as if the two were one. One whose connection breaks while it lives comes back.
  */
-import { readFile } from 'node:fs/promises';
 import { isReason, messageOf, SampanError } from '@sampan/api/errors.ts';
+import { startTimeOf } from '../base/process-start.ts';
 import type { ProcessRef } from '../runtime/bundles/bundle-runtime.ts';
 import type { LineConnection } from './line-connection.ts';
 import type { OciContext } from './oci-context.ts';
@@ -23,23 +23,13 @@ const deathPatienceMs = 2_000;
 
 /** Throws FailedPrecondition when there is no such process. */
 export async function holderOf(pid: number): Promise<Holder> {
-  const startTime = await startTimeOf(pid);
+  const startTime = startTimeOf(pid);
   if (startTime === undefined) throw new SampanError('FailedPrecondition', `the process ${pid} that asked is gone`);
   return { pid, startTime };
 }
 
 export async function isAlive(holder: Holder): Promise<boolean> {
-  return (await startTimeOf(holder.pid)) === holder.startTime;
-}
-
-async function startTimeOf(pid: number): Promise<string | undefined> {
-  try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
+  return startTimeOf(holder.pid) === holder.startTime;
 }
 
 /** Serves a holder until its process ended or it is gone. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../base/clock.ts';
 import { readTextIfExists } from '../base/files.ts';
+import { startTimeOf } from '../base/process-start.ts';
 
 export interface ProcessId {
   pid: number;
@@ -28,8 +29,7 @@ export function parseProcessId(text: string): ProcessId | undefined {
 
 /** False for a zombie as well: nothing of it is left but its entry. */
 export async function isAlive(id: ProcessId): Promise<boolean> {
-  const fields = await statFields(id.pid);
-  return fields !== undefined && fields[0] !== 'Z' && fields[0] !== 'X' && Number(fields[19]) === id.startTime;
+  return Number(startTimeOf(id.pid)) === id.startTime;
 }
 
 /** User and system time, nanoseconds; undefined when the process is gone. */

@@ -1,9 +1,9 @@
 /** When a container's hooks on the host run, and which process they are told. */
+import { hostPidOf } from '../host-pid.ts';
 import { agentOf } from './agent-of.ts';
 import type { BundleContext, LiveContainer } from './bundle-context.ts';
 import { hookPlan } from './hook-plan.ts';
 import { withStandIn } from './hooked-network.ts';
-import { hostPidOf } from './host-process.ts';
 import type { OciConfig } from './oci-config.ts';
 
 /**

@@ -7,13 +7,13 @@ import { test } from 'node:test';
 import { SampanError } from '@sampan/api/errors.ts';
 import { until } from '../../../test/integration/support/wait.ts';
 import { silentLogger } from '../../base/log.ts';
+import { startTimeOf } from '../../base/process-start.ts';
 import { FakeNetwork, newFakeNetworkState } from '../../network/fake/fake-network.ts';
 import { FakeHost } from '../../vmm/fake/fake-host.ts';
 import { FakeVmm } from '../../vmm/fake/fake-vmm.ts';
 import { FakeAgents } from '../agent/fake-agent.ts';
 import type { BundleRuntime, SandboxHandler } from './bundle-runtime.ts';
 import { createBundleRuntime } from './create-bundle-runtime.ts';
-import { startTimeOf } from './host-process.ts';
 import { parseOciConfig } from './oci-config.ts';
 
 type Hooks = Record<string, { path: string; args?: string[]; env?: string[]; timeout?: number }[]>;

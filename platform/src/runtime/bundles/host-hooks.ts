@@ -12,9 +12,9 @@
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import { z } from 'zod';
 import type { Logger } from '../../base/log.ts';
+import { startTimeOf } from '../../base/process-start.ts';
 import { loadRecords, removeRecord, saveRecord } from './bundle-records.ts';
 import { type HookedContainer, type HookMoment, type HostHookKind, type HostHookPlan, hookState } from './hook-plan.ts';
-import { startTimeOf } from './host-process.ts';
 import { runHook } from './run-hook.ts';
 
 export interface HookRecord {

@@ -4,9 +4,9 @@
  */
 import { messageOf } from '@sampan/api/errors.ts';
 import { within } from '../../base/within.ts';
-import { hostPidOf } from '../bundles/host-process.ts';
 import type { Context } from '../context.ts';
 import { criJson } from '../cri-json.ts';
+import { hostPidOf } from '../host-pid.ts';
 import { handlerOf } from '../sandbox/handlers.ts';
 import type { Sandbox } from '../sandbox/vm/sandbox.ts';
 import { findHostDevices } from '../spec/host-devices.ts';

@@ -1,17 +1,5 @@
-/** Processes as the host's /proc shows them. Owns nothing. */
-import { readFileSync } from 'node:fs';
+/** Processes of machines on the host, as the host's /proc numbers them. Owns nothing. */
 import { readdir, readFile } from 'node:fs/promises';
-
-/** Field 22 of its stat, which tells it from a later process with its number; undefined when it is gone. */
-export function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
-}
 
 /** The host's number of a child of `initPid` that goes by `innerPid` in the PID namespace of that one; undefined when there is none. */
 export async function hostPidOf(initPid: number, innerPid: number): Promise<number | undefined> {
