@@ -95,10 +95,11 @@ export async function createContainer(
     await Promise.all([sharing, sized]);
     await making;
     container.made.resolve();
-    container.learning = context.filters.learn(
-      { id: request.id, spec: guest.spec, sandbox, agent },
-      context.options.log,
-    );
+    if (filter === undefined)
+      container.learning = context.filters.learn(
+        { id: request.id, spec: guest.spec, sandbox, agent },
+        context.options.log,
+      );
     await context.step('bundle-made');
     await hooksAtCreate(context, container, request.name ?? request.id, config);
     container.record.state = 'created';

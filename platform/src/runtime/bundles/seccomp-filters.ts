@@ -33,8 +33,8 @@ export class SeccompFilters {
   /** Of a container that is being made ready, before anything in its sandbox is started. Never throws: whoever does not learn it lets crun compile it again. */
   async learn(container: LearnFrom, log: Logger): Promise<void> {
     const { id, spec, sandbox, agent } = container;
-    const key = keyOf(spec);
-    if (!key || this.#known.has(key) || !canBeBelieved(sandbox)) return;
+    const key = canBeBelieved(sandbox) && keyOf(spec);
+    if (!key) return;
     try {
       await agent.awaitReady(id);
       const bytes = await agent.readFilter(id);
