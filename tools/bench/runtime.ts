@@ -2,7 +2,7 @@
  * `sampan bench runtime`: the runtime as a part of others, against what they use otherwise: Podman and containerd starting a container with crun,
  * with runc, and with our handlers; exec, stdout and memory of a running one; critest's own benchmark, exec and fifty Pods at once on our CRI and on
  * containerd's. One run alternates the things compared, so that a machine that slows down slows all of them down. What this machine cannot run is left
- * out and said on stderr; what fails costs its own figures and no others. `--only starts,inside,cri` runs a part; `--runs N` (default 20), `--pods N`
+ * out and said on stderr; what fails costs its own figures and no others. `--only starts,inside,cri` runs a part; `--runs N` (default 20); for the script alone `--pods N`
  * (50), `--minutes N` (12): about so long, with fewer runs where that is too short.
  */
 

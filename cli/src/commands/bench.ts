@@ -19,7 +19,9 @@ const peerPackages: Record<string, PackageNeed[]> = {
   runtime: [...podmanPackages, containerdPackage],
 };
 
-export async function bench(name: string, options: { json?: boolean; runs: string }): Promise<void> {
+export async function bench(name: string, options: { json?: boolean; runs: string; only?: string }): Promise<void> {
+  if (options.only && name !== 'runtime')
+    throw new Failure(`bench ${name} has no parts`, { why: '--only is for runtime', mend: `./sampan bench ${name}` });
   const instance = currentInstance();
   const script = join(instance.root, 'tools/bench', `${name}.ts`);
   if (!/^[a-z]+$/.test(name) || !existsSync(script))
@@ -30,6 +32,7 @@ export async function bench(name: string, options: { json?: boolean; runs: strin
   const noMachines = name === 'api';
   await prepare([...runtimePackages, ...(peerPackages[name] ?? [])], { quiet: options.json, noMachines });
   const args = [script, '--runs', options.runs, ...(options.json ? ['--json'] : [])];
+  if (options.only) args.push('--only', options.only);
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], { stdio: 'inherit' });
   process.exitCode = await new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? 128)));
 }

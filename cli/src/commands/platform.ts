@@ -117,8 +117,12 @@ that was made for them.`,
     .argument('<name>', 'start, overhead, api or runtime')
     .option('--json', 'one JSON document instead of a table')
     .option('--runs <n>', 'runs of each thing compared', '20')
-    .addHelpText('after', '\nExample:\n  ./sampan bench start --json')
-    .action(async (name: string, options: { json?: boolean; runs: string }) =>
+    .option('--only <parts>', 'of runtime: starts, inside and cri, separated by commas')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  ./sampan bench start --json\n  ./sampan bench runtime --only starts --runs 12',
+    )
+    .action(async (name: string, options: { json?: boolean; runs: string; only?: string }) =>
       (await import('./bench.ts')).bench(name, options),
     );
 }
