@@ -18,6 +18,7 @@ async function world() {
   const directory = await mkdtemp(join(tmpdir(), 'bundles-'));
   const [host, agents, state] = [new FakeHost(), new FakeAgents(), newFakeNetworkState()];
   const gates = [Promise.withResolvers<void>()];
+  const waiting = Promise.withResolvers<void>();
   const open = async () => {
     const network = new FakeNetwork({ state });
     await network.start();
@@ -31,7 +32,10 @@ async function world() {
       mounts: {
         prepare: async (share) => void (await mkdir(share, { recursive: true })),
         bind: async () => {},
-        release: () => gate.promise,
+        release: () => {
+          waiting.resolve();
+          return gate.promise;
+        },
       },
     });
     await runtime.recover();
@@ -48,7 +52,7 @@ async function world() {
     await runtime.createContainer({ id: 'a', sandboxId: 'a', bundle, rootfs: '/rootfs', stdio: {}, tty: false });
   };
   const close = () => rm(directory, { recursive: true, force: true });
-  return { host, gates, open, records, make, close };
+  return { host, gates, waiting: waiting.promise, open, records, make, close };
 }
 
 test('delete answers when no process is left; a new sandbox of the name waits until the rest is gone', async () => {
@@ -76,10 +80,12 @@ test('delete answers when no process is left; a new sandbox of the name waits un
 });
 
 test('what was answered as gone is gone after kill -9, too', async () => {
-  const { host, gates, open, records, make, close } = await world();
+  const { host, gates, waiting, open, records, make, close } = await world();
   const runtime = await open();
   await make(runtime);
   await runtime.delete('a', { withSandbox: true });
+  // The killed one writes nothing any more: it stands at its mounts for good.
+  await waiting;
   assert.equal((await records()).length, 1);
   gates.push(Promise.withResolvers<void>());
   gates[1]!.resolve();
