@@ -56,13 +56,14 @@ async function world() {
 }
 
 test('delete answers when no process is left; a new sandbox of the name waits until the rest is gone', async () => {
-  const { host, gates, open, records, make, close } = await world();
+  const { host, gates, waiting, open, records, make, close } = await world();
   const runtime = await open();
   await make(runtime);
   await runtime.start('a');
   const exit = await runtime.delete('a', { force: true, withSandbox: true });
   assert.equal(exit.exitCode, 137);
   assert.deepEqual([runtime.list(), runtime.listSandboxes(), host.machines.size], [[], [], 0]);
+  await waiting;
   assert.equal((await records()).length, 1, 'its mounts are still there');
   let again = false;
   const making = make(runtime).then(() => {
@@ -114,10 +115,11 @@ test('who has named a control group is answered when that is gone, too', async (
 });
 
 test('an engine that writes its usual control group is not kept waiting for it', async () => {
-  const { gates, open, records, make, close } = await world();
+  const { gates, waiting, open, records, make, close } = await world();
   const runtime = await open();
   await make(runtime, { cgroup: { path: '/default/web', isOwn: true, isUsual: true } });
   await runtime.delete('a', { withSandbox: true });
+  await waiting;
   assert.equal((await records()).length, 1);
   gates[0]!.resolve();
   await runtime.close();
