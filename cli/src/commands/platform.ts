@@ -107,8 +107,11 @@ that was made for them.`,
     .command('test')
     .description('set up what is missing and run every test, real microVMs included')
     .option('--unit', 'only the checks and unit tests')
+    .option('--once', 'run no file that failed a second time: what is unsteady fails the run, too')
     .argument('[files...]', 'only these test files')
-    .action(async (files: string[], options: { unit?: boolean }) => (await import('./test.ts')).test(files, options));
+    .action(async (files: string[], options: { unit?: boolean; once?: boolean }) =>
+      (await import('./test.ts')).test(files, options),
+    );
   program
     .command('bench')
     .description(

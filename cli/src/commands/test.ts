@@ -7,6 +7,8 @@ import { currentInstance } from '../instance.ts';
 import type { Artifact } from '../setup/artifacts.ts';
 import { runtimePackages, testPackages } from '../setup/packages.ts';
 import { toolPath } from '../setup/tool-path.ts';
+import { type LaneEnd, runLane, testFlags } from '../test-run/run-lane.ts';
+import { verdict, worthAnotherTry } from '../test-run/unsteady.ts';
 import { prepare } from './up.ts';
 
 const unitTests = ['api/**/*.test.ts', 'platform/src/**/*.test.ts', 'cli/**/*.test.ts', 'tools/**/*.test.ts'];
@@ -18,13 +20,10 @@ const integrationTests = ['platform/test/**/*.test.ts'];
  */
 const besideOthers = /\/(simulation\/|integration\/(api|client|controller|etcd|kubectl|streaming|workloads)-)/;
 
-/** A failure's words may come between a run's counts and its end. */
-const tailBytes = 1 << 20;
-
 /** Building real clients may take so much of a run that finds none: tests whose client is not there by then say so and are skipped. */
 const clientsMs = 14 * 60_000;
 
-export async function test(files: string[], options: { unit?: boolean }): Promise<void> {
+export async function test(files: string[], options: { unit?: boolean; once?: boolean }): Promise<void> {
   const instance = currentInstance();
   const built = options.unit ? [] : await prepare([...runtimePackages, ...testPackages]);
   const directoryOf = (name: Artifact['name']) => built.find((artifact) => artifact.name === name)?.directory;
@@ -43,13 +42,14 @@ export async function test(files: string[], options: { unit?: boolean }): Promis
       .sort();
   if (files.length > 0) return run(root, '--test', [...testFlags(1), ...files], env);
   await checkHouse(root, env);
-  if (options.unit) return runLanes(root, env, { beside: expand(unitTests), alone: [] });
+  if (options.unit) return runLanes(root, env, { beside: expand(unitTests), alone: [], ...options });
   const clientsBy = { SAMPAN_CLIENTS_BY: String(Date.now() + clientsMs) };
   const clients = buildClients(root, { ...env, ...clientsBy });
   const integration = expand(integrationTests);
   const lanes = {
     beside: [...expand(unitTests), ...integration.filter((file) => besideOthers.test(file))],
     alone: integration.filter((file) => !besideOthers.test(file)),
+    ...options,
   };
   await runLanes(root, { ...env, ...clientsBy }, lanes).finally(() => clients.kill('SIGTERM'));
 }
@@ -71,47 +71,21 @@ function buildClients(root: string, env: NodeJS.ProcessEnv): ChildProcess {
 async function runLanes(
   root: string,
   env: NodeJS.ProcessEnv,
-  lanes: { beside: string[]; alone: string[] },
+  { beside, alone, once = false }: { beside: string[]; alone: string[]; once?: boolean },
 ): Promise<void> {
-  const ends = [await runLane(root, env, lanes.beside, 2), await runLane(root, env, lanes.alone, 1)];
-  const names = ['tests', 'pass', 'fail', 'cancelled', 'skipped'];
-  const sums = names.map((name) => `${name} ${ends.reduce((sum, { counts }) => sum + (counts.get(name) ?? 0), 0)}`);
-  process.stdout.write(`all tests: ${sums.join(', ')}\n`);
-  if (ends.some(({ code }) => code !== 0)) throw failed('--test', 1);
+  const ends = [
+    await runLane({ root, env, files: beside, atOnce: 2 }),
+    await runLane({ root, env, files: alone, atOnce: 1 }),
+  ];
+  const again = new Map<string, LaneEnd>();
+  for (const file of once ? [] : worthAnotherTry(ends)) {
+    process.stdout.write(`\n${file} failed; it is run once more, by itself\n`);
+    again.set(file, await runLane({ root, env, files: [file], atOnce: 1 }));
+  }
+  const { isGreen, lines } = verdict(ends, again);
+  process.stdout.write(`${lines.join('\n')}\n`);
+  if (!isGreen) throw failed('--test', 1);
 }
-
-interface LaneEnd {
-  code: number;
-  counts: Map<string, number>;
-}
-
-/** `atOnce`: how many files are under way at a time. */
-async function runLane(root: string, env: NodeJS.ProcessEnv, files: string[], atOnce: number): Promise<LaneEnd> {
-  if (files.length === 0) return { code: 0, counts: new Map() };
-  const child = spawn(process.execPath, ['--test', ...testFlags(atOnce), ...files], {
-    cwd: root,
-    env,
-    stdio: ['inherit', 'pipe', 'inherit'],
-  });
-  let tail = '';
-  child.stdout.setEncoding('utf8');
-  child.stdout.on('data', (chunk: string) => {
-    process.stdout.write(chunk);
-    tail = (tail + chunk).slice(-tailBytes);
-  });
-  const code = await new Promise<number>((resolve) => child.on('close', (status) => resolve(status ?? 128)));
-  // The last of each name: tests that run tests have printed counts of their own.
-  return {
-    code,
-    counts: new Map([...tail.matchAll(/^\S (\w+) (\d+)$/gm)].map(([, name = '', n]) => [name, Number(n)])),
-  };
-}
-
-const testFlags = (atOnce: number) => [
-  '--disable-warning=ExperimentalWarning',
-  `--test-concurrency=${atOnce}`,
-  '--test-timeout=600000',
-];
 
 async function run(root: string, script: string, args: string[], env: NodeJS.ProcessEnv): Promise<void> {
   const child = spawn(process.execPath, [script, ...args], { cwd: root, env, stdio: 'inherit' });
