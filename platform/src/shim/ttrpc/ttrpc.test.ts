@@ -106,8 +106,9 @@ test('a client that sends nonsense or too much loses its connection, and others 
 });
 
 test('a call whose client hangs up is told', async () => {
-  const told = Promise.withResolvers<void>();
+  const [begun, told] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const waits = async ({ signal }: { signal: AbortSignal }) => {
+    begun.resolve();
     signal.addEventListener('abort', () => told.resolve());
     await told.promise;
     return Buffer.alloc(0);
@@ -115,7 +116,8 @@ test('a call whose client hangs up is told', async () => {
   await serving(new Map([['s/Wait', waits]]), async (socketPath) => {
     const socket = connect(socketPath);
     socket.write(encodeMessage(messageType.request, 1, requestMessage.encode({ service: 's', method: 'Wait' })));
-    setTimeout(() => socket.destroy(), 50);
+    await begun.promise;
+    socket.destroy();
     await told.promise;
   });
 });

@@ -23,7 +23,7 @@ async function withRegistry(
   body: (given: {
     registry: MemoryRegistry;
     client: RegistryClient;
-    fetchBlob: () => Promise<Buffer>;
+    fetchBlob: (onBytes?: () => void) => Promise<Buffer>;
   }) => Promise<void>,
   options: { credentials?: RegistryAuth; clock?: Clock } = {},
 ): Promise<void> {
@@ -37,11 +37,11 @@ async function withRegistry(
     insecureRegistries: [],
     stallMs: 30_000,
   });
-  const fetchBlob = async () => {
+  const fetchBlob = async (onBytes = () => {}) => {
     const path = join(directory, 'blob');
     const file = await open(path, 'wx');
     try {
-      await client.blob(descriptor, { file, onBytes: () => {} });
+      await client.blob(descriptor, { file, onBytes });
     } finally {
       await file.close();
     }
@@ -130,13 +130,12 @@ describe('a registry that stalls', () => {
           registry.misbehave = (request, response) => {
             if (!request.url?.includes('/blobs/')) return false;
             begin(response);
-            reached.resolve();
+            if (when === 'before its answer') reached.resolve();
             return true;
           };
-          const fetching = fetchBlob();
+          const fetching = fetchBlob(reached.resolve);
           fetching.catch(() => {});
           await reached.promise;
-          await systemClock.sleep(50);
           await clock.advance(29_000);
           assert.equal(
             await Promise.race([fetching.catch(() => 'failed'), systemClock.sleep(20).then(() => 'waiting')]),
