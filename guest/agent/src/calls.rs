@@ -71,6 +71,7 @@ impl Agent {
             "acknowledge" => self.acknowledge(params),
             "writeStdin" => self.write_stdin(caller, params, blob),
             "closeStdin" => self.close_stdin(params),
+            "hangUp" => self.hang_up(params),
             "resizeTty" => self.resize_tty(params),
             "exec" => self.exec(caller, params),
             "dial" => self.dial(caller, params),

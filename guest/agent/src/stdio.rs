@@ -199,6 +199,22 @@ impl Agent {
         Ok(Answer::Done)
     }
 
+    /// Whoever was at its terminal has gone: our side is closed, and the kernel tells the processes (SIGHUP, the end of input).
+    pub fn hang_up(&mut self, call: &Value) -> Outcome<Answer> {
+        let key = self.container_of(call)?;
+        let container = self.containers.get_mut(&key).expect("found above");
+        if !container.tty {
+            return Err(Failure::precondition(format!("container {} has no terminal", container.id)));
+        }
+        if let Some(master) = container.pipes[0].take() {
+            self.reactor.forget(master.as_raw_fd());
+            container.logs[0].ended = true;
+        }
+        self.drop_stdin(key);
+        self.send_output(key);
+        Ok(Answer::Done)
+    }
+
     pub fn flush_stdin(&mut self, key: Key) {
         let container = match self.containers.get_mut(&key) {
             Some(container) => container,
@@ -216,7 +232,7 @@ impl Agent {
         }
     }
 
-    /// The process has ended: nobody will take what waits.
+    /// The process has ended, or nobody is at its terminal any more: nobody will take what waits.
     pub fn drop_stdin(&mut self, key: Key) {
         let container = self.containers.get_mut(&key).expect("the caller has it");
         if let Some(mut input) = container.input.take() {

@@ -251,6 +251,10 @@ class AgentClient implements Agent {
     await this.#call('closeStdin', { id });
   }
 
+  async hangUp(id: string): Promise<void> {
+    await this.#call('hangUp', { id });
+  }
+
   async resizeTty(id: string, columns: number, rows: number): Promise<void> {
     await this.#call('resizeTty', { id, columns, rows });
   }

@@ -155,6 +155,18 @@ export function agentSuite(options: AgentSuiteOptions): void {
       await agent.removeContainer(id);
     });
 
+    test('a terminal that is hung up ends for the process that reads from it', async () => {
+      const id = await start(['/bin/cat'], { stdin: true, tty: true });
+      await agent.writeStdin(id, Buffer.from('word\n'));
+      await agent.hangUp(id);
+      await exitOf(id);
+      await assert.rejects(agent.writeStdin(id, Buffer.from('x')), (error) => isReason(error, 'FailedPrecondition'));
+      await agent.removeContainer(id);
+      const plain = await start(['/bin/sleep', '1000']);
+      await assert.rejects(agent.hangUp(plain), { reason: 'FailedPrecondition', message: /has no terminal/ });
+      await agent.removeContainer(plain);
+    });
+
     test('exec joins a process to streams, both ways, and tells how it ended', async () => {
       const id = await start(['/bin/sleep', '1000']);
       const session = await agent.exec({ containerId: id, args: ['/bin/cat'], tty: false, stdin: true });

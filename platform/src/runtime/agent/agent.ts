@@ -137,6 +137,8 @@ export interface CreateContainer {
    * says the user is in are added to the supplemental ones, unless `strictGroups`.
    */
   user?: { name: string; supplementalGroups: number[]; strictGroups?: boolean };
+  /** The container's control group, as a path in the host's hierarchies, for a machine that sees these (MachineSpec.containerCgroup); others: Unsupported. */
+  cgroup?: string;
   /** Process that this container shares the PID namespace with: the id of another container (ephemeral debug, targetContainerName). */
   pidNamespaceOf?: string;
   /** A PID namespace of its own, whatever the Pod's other containers share. */
@@ -293,6 +295,8 @@ export interface Agent {
   /** Writes to a container's stdin (attach). */
   writeStdin(id: string, data: Uint8Array): Promise<void>;
   closeStdin(id: string): Promise<void>;
+  /** Whoever was at its terminal has gone: its processes are told as by one that is closed (SIGHUP, the end of input). What it said last is lost. */
+  hangUp(id: string): Promise<void>;
   resizeTty(id: string, columns: number, rows: number): Promise<void>;
   exec(request: ExecRequest): Promise<GuestSession>;
   /**

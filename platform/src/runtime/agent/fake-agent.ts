@@ -302,6 +302,12 @@ class FakeAgent implements Agent {
     this.#alive().container(id).closeStdin();
   }
 
+  async hangUp(id: string): Promise<void> {
+    const container = this.#alive().container(id);
+    if (!container.request.tty) throw new SampanError('FailedPrecondition', `container ${id} has no terminal`);
+    container.closeStdin();
+  }
+
   async resizeTty(id: string, columns: number, rows: number): Promise<void> {
     const container = this.#alive().container(id);
     if (!container.request.tty) throw new SampanError('FailedPrecondition', `container ${id} has no terminal`);

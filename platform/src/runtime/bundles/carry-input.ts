@@ -1,4 +1,4 @@
-/** Carries a client's stdin to its process. The guest's pipe sets the pace; what the client closes is closed inside. */
+/** Carries a client's stdin to its process. The guest's pipe sets the pace; what the client closes is closed inside, what it hangs up is hung up. */
 import { messageOf } from '@sampan/api/errors.ts';
 import type { Agent } from '../agent/agent.ts';
 import { agentOf } from './agent-of.ts';
@@ -31,7 +31,9 @@ export function carryInputTo(context: BundleContext, input: InputEnd, target: In
   const { id, agent, isOver, held, stdin } = target;
   const carry = async () => {
     for await (const data of input.chunks()) await (await agent()).writeStdin(id, data);
-    if (!isOver()) await (await agent()).closeStdin(id);
+    if (isOver() || context.closing.signal.aborted) return;
+    if (input.isTerminal) await (await agent()).hangUp(id);
+    else await (await agent()).closeStdin(id);
   };
   const carried = carry().catch((error) => {
     if (!isOver()) context.options.log.debug({ container: id, error: messageOf(error) }, 'stdin ended early');

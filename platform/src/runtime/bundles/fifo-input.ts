@@ -15,6 +15,8 @@ export interface InputEnd {
   /** Our own hold on a FIFO is let go: it ends once its other writers have closed it. */
   finish(): Promise<void>;
   close(): Promise<void>;
+  /** It ends when whoever is at it has gone. */
+  isTerminal?: boolean;
 }
 
 export interface InputOptions {

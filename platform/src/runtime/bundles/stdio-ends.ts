@@ -94,7 +94,7 @@ export async function openInput(path: string | undefined, options: InputOptions 
     if (kind.isCharacterDevice() && kind.rdev === nullDevice) return undefined;
     if (kind.isCharacterDevice()) {
       const fd = descriptor(path, O_RDWR | O_NONBLOCK | O_NOCTTY);
-      if (isatty(fd)) return streamInput(new TtyReader(fd));
+      if (isatty(fd)) return { ...streamInput(new TtyReader(fd)), isTerminal: true };
       return fileInput(await reopened(fd, path, O_RDONLY));
     }
     return fileInput(await open(path, O_RDONLY));
