@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import { httpStatusOf, type Reason, SampanError } from '@sampan/api/errors.ts';
 import type { Credentials } from './credentials.ts';
-import { Failure } from './failure.ts';
+import { connectionLost, Failure } from './failure.ts';
 
 export interface ApiRequest {
   method?: string;
@@ -65,9 +65,17 @@ export async function open(credentials: Credentials, wanted: ApiRequest): Promis
 
 export async function readText(stream: NodeJS.ReadableStream): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  try {
+    for await (const chunk of stream) chunks.push(chunk as Buffer);
+  } catch (error) {
+    throw hungUp(error as NodeJS.ErrnoException, 'the server ended in the middle of its answer');
+  }
   return Buffer.concat(chunks).toString('utf8');
 }
+
+/** Node's words for a server that went away are "aborted" and "socket hang up". Any other error is given back. */
+export const hungUp = (error: NodeJS.ErrnoException, why: string): Error =>
+  error.code === 'ECONNRESET' || error.code === 'EPIPE' ? connectionLost(why) : error;
 
 export async function getJson<T>(credentials: Credentials, path: string, accept = 'application/json'): Promise<T> {
   return JSON.parse(await readText(await open(credentials, { path, headers: { accept } }))) as T;
@@ -79,7 +87,7 @@ export function unreachable(error: NodeJS.ErrnoException, credentials: Credentia
       why: error.message.trim(),
       mend: './sampan status tells whether it runs; another may hold the port (./sampan doctor), or SAMPAN_HOME names another',
     });
-  if (error.code !== 'ECONNREFUSED') return error;
+  if (error.code !== 'ECONNREFUSED') return hungUp(error, 'the server ended before it answered');
   return new Failure(`nothing answers at ${credentials.server}`, {
     why: error.message,
     mend: 'start the platform: ./sampan up',

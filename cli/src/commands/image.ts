@@ -1,11 +1,12 @@
 /** `sampan image`: the node's images, through nodes/<name>/proxy/images. */
 import { open as openFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { type Reason, SampanError } from '@sampan/api/errors.ts';
 import { connection } from '../connect.ts';
 import type { Credentials } from '../credentials.ts';
-import { Failure, forEach } from '../failure.ts';
-import { getJson, open, readText } from '../https.ts';
+import { connectionLost, Failure, forEach } from '../failure.ts';
+import { getJson, hungUp, open, readText } from '../https.ts';
 import { printTable } from '../table.ts';
 
 interface Image {
@@ -42,18 +43,50 @@ export async function pull(name: string, options: { user?: string }): Promise<vo
     body,
     headers: { 'content-type': 'application/json' },
   });
-  for await (const text of createInterface({ input: answer })) {
-    const line = JSON.parse(text) as {
-      progress?: { phase: string; doneBytes: number; totalBytes: number };
-      image?: Image;
-      error?: { reason: Reason; message: string };
-    };
-    if (line.error) throw new SampanError(line.error.reason, line.error.message);
-    if (line.progress && process.stderr.isTTY)
-      process.stderr.write(
-        `\r\x1b[K${line.progress.phase} ${(line.progress.doneBytes / mib).toFixed(1)}${line.progress.totalBytes ? ` of ${(line.progress.totalBytes / mib).toFixed(1)}` : ''} MiB`,
-      );
-    if (line.image) process.stdout.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}${line.image.id}\n`);
+  const isWatched = process.stderr.isTTY;
+  const image = await pulledImage(answer, ({ phase, doneBytes, totalBytes }) => {
+    if (!isWatched) return;
+    const whole = totalBytes ? ` of ${(totalBytes / mib).toFixed(1)}` : '';
+    process.stderr.write(`\r\x1b[K${phase} ${(doneBytes / mib).toFixed(1)}${whole} MiB`);
+  }).finally(() => isWatched && process.stderr.write('\r\x1b[K'));
+  process.stdout.write(`${image.id}\n`);
+}
+
+interface PullLine {
+  progress?: { phase: string; doneBytes: number; totalBytes: number };
+  image?: Image;
+  error?: { reason: Reason; message: string };
+}
+
+/** From the answer's lines. Throws what the server says, and a Failure where the server went away before it had said how it ended. */
+export async function pulledImage(
+  answer: Readable,
+  onProgress: (progress: Required<PullLine>['progress']) => void,
+): Promise<Image> {
+  let image: Image | undefined;
+  try {
+    for await (const text of createInterface({ input: answer })) {
+      const line = parsed(text);
+      if (line.error) throw new SampanError(line.error.reason, line.error.message);
+      if (line.progress) onProgress(line.progress);
+      image = line.image ?? image;
+    }
+  } catch (error) {
+    throw hungUp(error as NodeJS.ErrnoException, whilePulling);
+  }
+  if (!image) throw connectionLost(whilePulling);
+  return image;
+}
+
+const whilePulling =
+  'the server ended while it pulled the image; a pull that is tried again keeps the layers that are there';
+
+/** A line that was cut off is the last one. */
+function parsed(text: string): PullLine {
+  try {
+    return JSON.parse(text) as PullLine;
+  } catch {
+    return {};
   }
 }
 
