@@ -5,7 +5,7 @@ import { Failure } from '../failure.ts';
 import { currentInstance } from '../instance.ts';
 import { type NetworkOptions, networkEnvironment } from '../setup/network-options.ts';
 import { runtimePackages } from '../setup/packages.ts';
-import { foregroundEnvironment, serverEnvironment, serverFlags } from '../setup/server-process.ts';
+import { serverEnvironment, serverFlags } from '../setup/server-process.ts';
 import { prepare } from './up.ts';
 
 export interface CriOptions extends NetworkOptions {
@@ -33,7 +33,6 @@ export async function cri(options: CriOptions): Promise<void> {
       SAMPAN_GUEST_DIR: directoryOf('guest'),
       SAMPAN_HOST_DIR: directoryOf('host'),
       ...serverEnvironment(instance.cache),
-      ...foregroundEnvironment(),
     },
   });
   child.once('message', () => process.stderr.write(readyWords(socketPath)));

@@ -31,11 +31,6 @@ export function serverEnvironment(cache: string): Record<string, string> {
   return { NODE_COMPILE_CACHE: join(cache, 'node-compile-cache'), ...malloc };
 }
 
-/** Of a service whose log goes where we stand: people at a terminal read warnings, who keeps the log gets all of it. */
-export function foregroundEnvironment(): Record<string, string> {
-  return process.stdout.isTTY && !process.env.SAMPAN_LOG_LEVEL ? { SAMPAN_LOG_LEVEL: 'warn' } : {};
-}
-
 /** Starts the server in a session of its own and waits until it serves, or another that was started at the same time. Returns at once when it already runs. */
 export async function startServer(instance: CliInstance, built: Artifact[]): Promise<ServerInfo> {
   const running = await runningServer(instance);
