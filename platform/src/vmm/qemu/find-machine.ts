@@ -1,15 +1,12 @@
 /** Finds a machine of an earlier server by its directory. */
 import { join } from 'node:path';
 import { messageOf } from '@sampan/api/errors.ts';
-import { z } from 'zod';
 import { isAlive, killAndWait, readProcessFile } from '../vmm-process.ts';
 import { socketNames } from './launcher-arguments.ts';
 import { readMachineRecord } from './machine-record.ts';
 import type { QemuContext } from './qemu-context.ts';
 import { QemuMachine } from './qemu-machine.ts';
-import { QmpClient } from './qmp.ts';
-
-const statusSchema = z.looseObject({ status: z.string() });
+import { QmpClient, statusOf } from './qmp.ts';
 
 /**
  * Undefined when there is no machine, or its VMM is dead, or it was never finished (its VMM is killed then). A machine whose guest went
@@ -27,9 +24,7 @@ export async function findMachine(context: QemuContext, directory: string): Prom
   try {
     qmp = await QmpClient.connect(join(directory, socketNames.monitor), context.clock);
     machine = new QemuMachine(context, { directory, record, process, qmp });
-    const { status } = statusSchema.parse(await qmp.call('query-status'));
-    if (status === 'shutdown' || status === 'guest-panicked') machine.shutDown('guest-reset');
-    if (status === 'io-error') machine.standsForRoom();
+    machine.takeUp(await statusOf(qmp));
     return machine;
   } catch (error) {
     // We have ended it ourselves, for want of what it cannot be without: a server of its files. It says so.

@@ -6,7 +6,7 @@ import { killAndWait } from '../vmm-process.ts';
 import type { Launcher } from './launcher.ts';
 import { consoleBytes, placeholderMac } from './qemu-arguments.ts';
 import { type QemuContext, uidFor } from './qemu-context.ts';
-import type { QmpClient } from './qmp.ts';
+import { type QmpClient, statusOf } from './qmp.ts';
 import { migrationEnd, type StartedVmm, setMigrationCapabilities, startVmm, whileMaking } from './start-vmm.ts';
 
 const bootTimeoutMs = 90_000;
@@ -61,11 +61,18 @@ export async function awaitReady(
   { signal, timeoutMs = bootTimeoutMs }: { signal?: AbortSignal; timeoutMs?: number },
 ): Promise<void> {
   const deadline = clock.monotonicMs() + timeoutMs;
+  const stopped = await whenStopped(qmp);
   for (let console = ''; ; ) {
+    const stood = stopped.is;
     console += String(await qmp.call('ringbuf-read', { device: 'console', size: consoleBytes }));
     if (readyLine.test(console)) return;
     const failure = failureLine.exec(console)?.[0];
     if (failure) throw new SampanError('InternalError', `the guest did not boot: ${failure}`);
+    if (stood)
+      throw new SampanError(
+        'InternalError',
+        `the guest did not boot: its machine stands still (${await statusOf(qmp)}); its console ends: ${console.slice(-300)}`,
+      );
     if (clock.monotonicMs() > deadline)
       throw new SampanError(
         'Timeout',
@@ -73,6 +80,19 @@ export async function awaitReady(
       );
     await clock.sleep(10, signal);
   }
+}
+
+/** A guest that resets, and one that KVM cannot run, stops its machine (-action, kvm_cpu_exec): there is nothing to wait for. */
+async function whenStopped(qmp: QmpClient): Promise<{ is: boolean }> {
+  const stopped = { is: false };
+  const before = qmp.onEvent;
+  qmp.onEvent = (event) => {
+    before(event);
+    if (event.event === 'STOP' || event.event === 'SHUTDOWN') stopped.is = true;
+  };
+  // It may have been so before anybody listened.
+  stopped.is ||= (await statusOf(qmp)) !== 'running';
+  return stopped;
 }
 
 /** The descriptor belongs to the launcher's monitor, so the command that uses it has to come from there too. */

@@ -31,3 +31,24 @@ test('a hostile console cannot flood or forge the message', () => {
   const coloured = decideExit({ shutdownCause: 'guest-shutdown', console: 'a\u001b[31mb', log: '' });
   assert.ok(!coloured.message.includes('\u001b'));
 });
+
+/** As kvm_cpu_exec and x86_cpu_dump_state print it. */
+const stuckLog = `KVM internal error. Suberror: 1
+emulation failure
+RAX=0000000000000000 RBX=0000000000000000 RCX=0000000000000000 RDX=0000000000000663
+R8 =0000000000000000 R9 =0000000000000000 R10=0000000000000000 R11=0000000000000000
+RIP=000000000000fff0 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0
+ES =0000 00000000 0000ffff 00009300
+GDT=     00000000 0000ffff
+CR0=60000010 CR2=0000000000000000 CR3=0000000000000000 CR4=00000000
+EFER=0000000000000000
+Code=00 00 00 <ea> 5b e0
+`;
+
+test('a machine that the host cannot run any further says so in KVM’s words, without its registers', () => {
+  const exit = decideExit({ console: '', log: stuckLog, isStuck: true });
+  const words = 'KVM internal error. Suberror: 1; emulation failure';
+  assert.deepEqual(exit, { kind: 'killed', message: `the host cannot run this guest any further: ${words}` });
+  assert.match(decideExit({ console: '', log: '', isStuck: true }).message, /QEMU does not say why/);
+  assert.equal(decideExit({ console: '', log: stuckLog, isStuck: true, ended: 'destroyed' }).message, 'destroyed');
+});

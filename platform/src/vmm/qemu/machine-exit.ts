@@ -8,6 +8,8 @@ export interface ExitEvidence {
   console: string;
   /** The tail of the VMM's own log. */
   log: string;
+  /** QEMU said that it, or KVM, cannot run the guest any further (RunState internal-error). */
+  isStuck?: boolean;
   /** Said by us when we ended it. */
   ended?: string;
 }
@@ -15,6 +17,10 @@ export interface ExitEvidence {
 const maxMessageBytes = 1024;
 
 export function decideExit(evidence: ExitEvidence): MachineExit {
+  if (evidence.isStuck && evidence.ended === undefined) {
+    const words = lastLines(withoutRegisters(evidence.log)) || 'QEMU does not say why';
+    return { kind: 'killed', message: bounded(`the host cannot run this guest any further: ${words}`) };
+  }
   const guestCauses = ['guest-shutdown', 'guest-reset', 'guest-panic'];
   if (!evidence.shutdownCause || !guestCauses.includes(evidence.shutdownCause)) {
     const words = evidence.ended ?? (lastLines(evidence.log) || 'the VMM process ended without a word');
@@ -30,6 +36,11 @@ export function decideExit(evidence: ExitEvidence): MachineExit {
 /** The kernel's own line, without its time stamp. With `panic=-1` the reset follows it at once. */
 function panicLine(console: string): string | undefined {
   return /Kernel panic - not syncing[^\r\n]*/.exec(console)?.[0];
+}
+
+/** QEMU's log without the registers that follow on an internal error: pages that would cover what was said. */
+export function withoutRegisters(log: string): string {
+  return log.replace(/^(?:[A-Z][A-Z0-9]{1,3} ?=|Code=).*\n?/gm, '');
 }
 
 function lastLines(text: string): string {

@@ -19,10 +19,12 @@ import { decideExit } from './machine-exit.ts';
 import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
 import { consoleBytes } from './qemu-arguments.ts';
 import type { QemuContext } from './qemu-context.ts';
-import type { QmpClient } from './qmp.ts';
+import { type QmpClient, statusOf } from './qmp.ts';
 import { firstDead, mountInShare, shareServerWords } from './share-servers.ts';
 
 const shareWatchMs = 500;
+/** Of the VMM's log; the registers of a processor are 2 KiB. */
+const logBytes = 64 * 1024;
 
 export class QemuMachine implements Machine {
   readonly id: string;
@@ -44,6 +46,9 @@ export class QemuMachine implements Machine {
   #record: MachineRecord;
   #console = '';
   #shutdownCause: string | undefined;
+  #isStuck = false;
+  /** Times it was said to stand still since that was last looked into. */
+  #stops = 0;
   #ended: string | undefined;
   #finishing: Promise<void> | undefined;
 
@@ -68,9 +73,12 @@ export class QemuMachine implements Machine {
     this.#diskWait = new DiskWait({ machine: this.id, goOn, clock, log, over: this.#over.signal });
     this.#qmp.onEvent = (event) => {
       if (event.event === 'SHUTDOWN') this.shutDown(String(event.data.reason ?? ''));
+      if (event.event === 'STOP') void this.#seeWhyItStands();
       this.#diskWait.see(event);
     };
     void this.#qmp.closed.then(() => this.#finish());
+    // Nobody listened until now.
+    void this.#seeWhyItStands();
     void this.#limitCpuLater();
     if (this.#record.shares?.length) void this.#watchShares(this.#record.shares);
   }
@@ -93,9 +101,11 @@ export class QemuMachine implements Machine {
     void this.#finish();
   }
 
-  /** Its VMM says that it stands still since a disk found no room. */
-  standsForRoom(): void {
-    this.#diskWait.stands();
+  /** What its VMM says of its state to a server that has just come: what happened to it meanwhile. */
+  takeUp(status: string): void {
+    if (status === 'shutdown' || status === 'guest-panicked') this.shutDown('guest-reset');
+    if (status === 'io-error') this.#diskWait.stands();
+    if (status === 'internal-error') this.#stick();
   }
 
   async attachDisk(disk: DiskAttachment): Promise<void> {
@@ -181,6 +191,23 @@ export class QemuMachine implements Machine {
     this.#qmp.close();
   }
 
+  /** A processor that KVM cannot run on stops the machine, and nothing but its status tells that from a pause. */
+  async #seeWhyItStands(): Promise<void> {
+    if (++this.#stops > 1) return;
+    for (let seen = 0; seen !== this.#stops; ) {
+      seen = this.#stops;
+      const status = await statusOf(this.#qmp).catch(() => undefined);
+      if (status === 'internal-error') this.#stick();
+    }
+    this.#stops = 0;
+  }
+
+  /** It would stand there for ever. */
+  #stick(): void {
+    this.#isStuck = true;
+    void this.#finish();
+  }
+
   #finish(): Promise<void> {
     this.#finishing ??= this.#end();
     return this.#finishing;
@@ -201,7 +228,8 @@ export class QemuMachine implements Machine {
     const exit = decideExit({
       shutdownCause: this.#shutdownCause,
       console: this.#console,
-      log: (await readTextIfExists(join(this.directory, 'vmm.log')).catch(() => undefined))?.slice(-2000) ?? '',
+      log: (await readTextIfExists(join(this.directory, 'vmm.log')).catch(() => undefined))?.slice(-logBytes) ?? '',
+      isStuck: this.#isStuck,
       ended: this.#ended ?? breach?.message,
     });
     log.info({ machine: this.id, ...exit }, 'machine is gone');

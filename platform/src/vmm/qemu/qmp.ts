@@ -155,3 +155,10 @@ export class QmpClient {
     this.#socket.destroy();
   }
 }
+
+const statusSchema = z.looseObject({ status: z.string().max(64) });
+
+/** QEMU's RunState: 'running', 'paused', 'internal-error' and others. Throws as call() does. */
+export async function statusOf(qmp: QmpClient): Promise<string> {
+  return statusSchema.parse(await qmp.call('query-status')).status;
+}

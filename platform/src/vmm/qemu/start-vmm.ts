@@ -9,6 +9,7 @@ import { killAndWait, type ProcessFile, type ProcessId, readProcessFile } from '
 import { descriptors } from './descriptors.ts';
 import { Launcher } from './launcher.ts';
 import { launcherArguments, socketNames } from './launcher-arguments.ts';
+import { withoutRegisters } from './machine-exit.ts';
 import { readMachineRecord } from './machine-record.ts';
 import type { Phases } from './phases.ts';
 import { type QemuArgumentsOptions, qemuArguments } from './qemu-arguments.ts';
@@ -142,7 +143,8 @@ export async function withVmmWords(error: unknown, directory: string): Promise<S
   const message = messageOf(error);
   if (isReason(error, 'InternalError', 'ResourceExhausted') && message.includes('; QEMU: ')) return error;
   const log = await readTextIfExists(join(directory, 'vmm.log')).catch(() => undefined);
-  const words = log?.trim() ? `${message}; QEMU: ${log.trim().slice(-500)}` : message;
+  const said = log && withoutRegisters(log).trim();
+  const words = said ? `${message}; QEMU: ${said.slice(-500)}` : message;
   const exhausted = /Cannot allocate memory|No space left|Too many open files/i.test(words);
   return new SampanError(exhausted ? 'ResourceExhausted' : 'InternalError', words, {}, { cause: error });
 }
