@@ -178,3 +178,18 @@ test('a cgroup that stays is told of, and the next start takes what was left of 
     await HostCgroups.open('ab12cd', root);
     assert.equal(existsSync(paths[0]!), false);
   }));
+
+/** KVM's thread for a machine is the kernel's: in version 1 it is in the groups of whoever made the machine, and is no thread of that process. */
+test('a machine that moves leaves nobody behind, so that what it was in can go', () =>
+  withRoot(async (root) => {
+    await mkdir(join(root, 'cpu'));
+    await mkdir(join(root, 'memory'));
+    const cgroups = await HostCgroups.open('ab12cd', root);
+    const [from, to] = [cgroups.paths('parked'), cgroups.paths('machine')];
+    await cgroups.create([...from, ...to]);
+    for (const path of from) await writeFile(join(path, 'cgroup.procs'), '7001\n');
+    await cgroups.move(7000, { from, to });
+    // A plain file keeps what was written last: after the process itself, who was left.
+    const written = await Promise.all(to.map((path) => readFile(join(path, 'cgroup.procs'), 'utf8')));
+    assert.deepEqual(written, ['7001', '7001']);
+  }));

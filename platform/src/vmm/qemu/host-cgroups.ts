@@ -82,10 +82,15 @@ export class HostCgroups {
     }
   }
 
-  /** A process, with all its threads, into these. What memory it has stays charged to where it was, but for version 1, which moves its own pages. */
-  async move(pid: number, paths: readonly string[]): Promise<void> {
-    await this.#write(paths, 'memory.move_charge_at_immigrate', 1).catch(() => {});
-    for (const path of paths) await writeFile(join(path, 'cgroup.procs'), String(pid));
+  /**
+   * A process, with all its threads, into these, and whoever else is in those it leaves: in version 1, KVM's own thread for a machine, which is the
+   * kernel's. What memory it has stays charged to where it was, but for version 1, which moves its own pages.
+   */
+  async move(pid: number, { from, to }: { from: readonly string[]; to: readonly string[] }): Promise<void> {
+    await this.#write(to, 'memory.move_charge_at_immigrate', 1).catch(() => {});
+    for (const path of to) await writeFile(join(path, 'cgroup.procs'), String(pid));
+    for (const left of await processesIn(from))
+      for (const path of to) await writeFile(join(path, 'cgroup.procs'), left).catch(() => {});
   }
 
   /** Share of the CPU when it is scarce. */
@@ -175,6 +180,12 @@ export class HostCgroups {
       });
     }
   }
+}
+
+/** Their numbers; none of a group that is gone. */
+async function processesIn(paths: readonly string[]): Promise<string[]> {
+  const texts = await Promise.all(paths.map((path) => readFile(join(path, 'cgroup.procs'), 'utf8').catch(() => '')));
+  return [...new Set(texts.flatMap((text) => text.match(/\d+/g) ?? []))];
 }
 
 /** Why it is still there; undefined: it is not. */

@@ -170,12 +170,21 @@ function networkArguments(nic: QemuArgumentsOptions['nic']): string[] {
   return ['-netdev', backend, '-device', `virtio-net-device,id=nic,netdev=net,mac=${nic?.mac ?? placeholderMac}`];
 }
 
+/**
+ * A machine's other devices stand on the buses from 23 down to 11. Not 9, 8 and 4, where they would come next: KVM leads a pin of the second I/O APIC and the
+ * same one of the first to one place (ioapic_update_kvm_routes), and there the first has ACPI, the clock and the serial line.
+ */
+export const firstIoapicPins = [4, 8, 9];
+const shareBuses = [10, 7, 6, 5].map((pin) => `virtio-mmio-bus.${pin}`);
+
 /** virtiofs: the file server is a process of its own at the other end of an open connection (launcher, share.rs). */
 function shareArguments(tag: string, index: number, start: QemuArgumentsOptions['start']): string[] {
   const id = `share${index}`;
   return [
     ...['-chardev', `socket,id=${id},fd=${shareDescriptor(index)}`],
-    ...(start === 'clone' ? plugArguments : ['-device', `vhost-user-fs-device,chardev=${id},tag=${tag}`]),
+    ...(start === 'clone'
+      ? plugArguments
+      : ['-device', `vhost-user-fs-device,chardev=${id},tag=${tag},bus=${shareBuses[index]}`]),
   ];
 }
 

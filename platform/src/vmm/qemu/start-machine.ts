@@ -82,7 +82,10 @@ export async function startFromPool(
   try {
     if (moves) await writeMachineRecord(clone.directory, record);
     if (moves) await context.cgroups.create(asked.cgroups);
-    await Promise.all([limit(context, record, spec), moves && context.cgroups.move(clone.process.pid, asked.cgroups)]);
+    await Promise.all([
+      limit(context, record, spec),
+      moves && context.cgroups.move(clone.process.pid, { from: former, to: asked.cgroups }),
+    ]);
     await adoptClone(clone, { spec, record, phases });
     if (moves) await context.cgroups.remove(former, context);
     phases.log(context.log, { machine: spec.id, origin: 'pool' });
@@ -125,7 +128,8 @@ function recordOf(context: QemuContext, { spec, template, cpuGraceMs }: StartMac
 async function limit(context: QemuContext, record: MachineRecord, spec: MachineSpec): Promise<void> {
   const { cgroups, profile } = context;
   const servers = (spec.shares?.length ?? 0) * shareServerMib;
-  const memoryMib = spec.shape.memoryMib + profile.overheadMib + servers + (await tmpfsMib(spec.disks));
+  const memoryMib =
+    spec.shape.memoryMib + profile.overheadMib(spec.shape.memoryMib) + servers + (await tmpfsMib(spec.disks));
   if (spec.cgroupParent !== undefined) await warnOfParent(context, record);
   await Promise.all([
     cgroups.setWeight(record.cgroups, record.cpuLimit.millicores),
