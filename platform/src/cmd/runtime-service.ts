@@ -87,7 +87,11 @@ function joiner(loopback: PodLoopback | undefined): NetnsJoiner {
   const join = async ({ id, netnsPath, handler }: CreateBundleSandbox) =>
     handler === 'vm' ? joinNetns(id, netnsPath!) : undefined;
   return {
-    attach: async (request) => (await Promise.all([join(request), open(request)]))[0],
+    async attach(request) {
+      const opening = open(request);
+      // Nothing is under way any more when this fails: detach() takes back all of it.
+      return join(request).finally(() => opening);
+    },
     adopt: open,
     detach: async (id) => loopback?.close(id),
   };

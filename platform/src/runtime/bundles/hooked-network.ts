@@ -95,6 +95,8 @@ export async function joinHooked(context: BundleContext, { record }: LiveSandbox
     record.request = request;
     return attachment;
   } catch (error) {
+    // Whatever of it was made beside a network that is not there.
+    await joinNetns.detach(record.id);
     if (!isReason(error, 'FailedPrecondition')) throw error;
     log.debug({ sandbox: record.id }, 'its hooks have made no network');
     return undefined;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,6 +25,8 @@ class World implements AsyncDisposable {
   readonly agents = new FakeAgents();
   readonly network = newFakeNetworkState();
   readonly namespaces = new Set<string>();
+  /** Sandboxes that whoever joins namespaces has something for. */
+  readonly joined = new Set<string>();
   /** What a machine finds in the network namespace that hooks have filled. */
   found: object | undefined;
   onStep: (step: string) => void | Promise<void> = () => {};
@@ -49,6 +51,7 @@ class World implements AsyncDisposable {
       network,
       joinNetns: {
         attach: async ({ id }) => {
+          this.joined.add(id);
           if (!this.found) throw new SampanError('FailedPrecondition', 'there is no network interface');
           return {
             ...{ sandboxId: id, tapName: 'tap0', mac: '02:00:00:00:00:01', mtu: 1400, nameservers: [] },
@@ -56,7 +59,7 @@ class World implements AsyncDisposable {
           };
         },
         adopt: async () => {},
-        detach: async () => {},
+        detach: async (id) => void this.joined.delete(id),
       },
       hookNamespaces: {
         make: async (path) => void this.namespaces.add(path),
@@ -138,7 +141,7 @@ for (const handler of ['namespace', 'vm'] as const)
     await world.runtime.delete('key-mine', { force: true, withSandbox: true });
     assert.deepEqual(world.told(), kinds);
     assert.deepEqual(world.state('poststop'), { ...common, status: 'stopped' });
-    assert.deepEqual([await world.owed(), [...world.namespaces]], [[], []]);
+    assert.deepEqual([await world.owed(), [...world.namespaces], [...world.joined]], [[], [], []]);
   });
 
 test('a virtual machine joins the network that hooks have made for it, and their namespace goes with it', async () => {
@@ -151,6 +154,7 @@ test('a virtual machine joins the network that hooks have made for it, and their
   assert.equal(world.runtime.sandbox('key-wired').address, '10.88.0.2');
   await world.runtime.delete('key-wired', { force: true, withSandbox: true });
   await until('the end of the namespace', async () => world.namespaces.size === 0);
+  assert.equal(world.joined.size, 0);
 });
 
 for (const handler of ['namespace', 'vm'] as const)
@@ -266,6 +270,53 @@ test('killed between the start and its hooks: they run once, by the next process
   await until('poststart', async () => world.told().includes('poststart'));
   await world.runtime.start('key-begun');
   assert.deepEqual(world.told(), ['prestart', 'createRuntime', 'poststart']);
+});
+
+test('what is owed of containers that are gone keeps nobody from making one of them anew, with its hooks', async () => {
+  await using world = await World.create();
+  const hooksOf = (id: string): Hooks => ({
+    createRuntime: [world.note(`made-${id}`)],
+    poststop: [world.note(`gone-${id}`, `while [ ! -e "$AT/go-${id}" ]; do sleep 0.05; done`)],
+  });
+  const ids = ['one', 'two'];
+  for (const id of ids) await world.create(id, hooksOf(id));
+  const bothDied = Promise.withResolvers<void>();
+  let dying = 0;
+  world.onStep = (name) => {
+    if (name !== 'hooks-poststop') return;
+    if (++dying === ids.length) bothDied.resolve();
+    return new Promise(() => {});
+  };
+  for (const id of ids) void world.runtime.delete(`key-${id}`, { force: true, withSandbox: true }).catch(() => {});
+  await bothDied.promise;
+  world.onStep = () => {};
+  await world.restart();
+  await until('a hook that takes its time', async () => world.told().some((kind) => kind.startsWith('gone-')));
+  const other = world.told().includes('gone-one') ? 'two' : 'one';
+  writeFileSync(world.path(`go-${other}`), '');
+  await world.create(other, hooksOf(other));
+  assert.equal(world.told().filter((kind) => kind === `made-${other}`).length, 2);
+  for (const id of ids) writeFileSync(world.path(`go-${id}`), '');
+  await until('that of the gone ones nothing is owed', async () => (await world.owed()).length === 1);
+  assert.deepEqual(await world.owed(), [`key-${other}.json`]);
+});
+
+test('poststop hooks run after those of the start, also where nobody waited for these', async () => {
+  await using world = await World.create();
+  const wait = world.note('wait', 'while [ ! -e "$AT/go" ]; do sleep 0.05; done');
+  await world.create('brief', { poststart: [wait, world.note('poststart')], poststop: [world.note('poststop')] });
+  const died = dieAt(world, 'bundle-started');
+  void world.runtime.start('key-brief').catch(() => {});
+  await died;
+  world.onStep = () => {};
+  await world.restart();
+  await until('its first hook', async () => world.told().includes('wait'));
+  const deleting = world.runtime.delete('key-brief', { force: true, withSandbox: true });
+  await until('that the container is gone', async () => world.runtime.list().length === 0);
+  writeFileSync(world.path('go'), '');
+  await deleting;
+  assert.deepEqual(world.told(), ['wait', 'poststart', 'poststop']);
+  assert.deepEqual(await world.owed(), []);
 });
 
 for (const step of ['bundle-deleted', 'bundle-forget-container', 'hooks-poststop', 'hooks-forget'])

@@ -45,6 +45,8 @@ export interface HostHooksOptions {
 export class HostHooks {
   readonly #options: HostHooksOptions;
   readonly #records = new Map<string, HookRecord>();
+  /** poststart hooks under way, and what follows their container's end, by its id. */
+  readonly #starting = new Map<string, Promise<void>>();
   readonly #settling = new Map<string, Promise<void>>();
 
   constructor(options: HostHooksOptions) {
@@ -82,24 +84,31 @@ export class HostHooks {
   async started(id: string, pid: () => Promise<number>): Promise<void> {
     const record = this.#records.get(id);
     if (record?.stage !== 'created') return;
-    await this.#forgiving(record, async () => {
+    const starting = this.#forgiving(record, async () => {
       record.stage = 'started';
       await this.#save(record);
       await this.#runAll(record, 'poststart', { status: 'running', pid: await pid() }, true);
     });
+    this.#starting.set(id, starting);
+    await starting;
+    this.#starting.delete(id);
   }
 
   /** The containers that it is so for are gone. Idempotent; never throws. */
   async settle(isGone: (record: HookRecord) => boolean): Promise<void> {
-    for (const record of [...this.#records.values()].filter(isGone)) {
-      const settling = this.#settling.get(record.id) ?? this.#settle(record);
-      this.#settling.set(record.id, settling);
-      await settling;
-      this.#settling.delete(record.id);
-    }
+    // All at once: a container that is made anew meanwhile waits for what its name owes, and is none of these.
+    await Promise.all([...this.#records.values()].filter(isGone).map((record) => this.#settleOnce(record)));
+  }
+
+  async #settleOnce(record: HookRecord): Promise<void> {
+    const settling = this.#settling.get(record.id) ?? this.#settle(record);
+    this.#settling.set(record.id, settling);
+    await settling;
+    if (this.#settling.get(record.id) === settling) this.#settling.delete(record.id);
   }
 
   async #settle(record: HookRecord): Promise<void> {
+    await this.#starting.get(record.id);
     await this.#forgiving(record, async () => {
       await this.#options.onStep('hooks-poststop');
       await this.#runAll(record, 'poststop', { status: 'stopped' }, true);

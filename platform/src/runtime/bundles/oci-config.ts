@@ -27,7 +27,8 @@ const processSchema = z.looseObject({
   selinuxLabel: name.optional(),
 });
 
-const number = z.number().nullish();
+/** int64, which may be more than is exact here. */
+const number = z.number().refine(Number.isInteger, 'is no whole number').nullish();
 const resources = z.looseObject({
   cpu: z.looseObject({ quota: number, period: number }).nullish(),
   memory: z.looseObject({ limit: number }).nullish(),

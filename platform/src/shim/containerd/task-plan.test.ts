@@ -32,6 +32,8 @@ test("a sandbox of the CRI plugin is as large as its Pod, and joins the Pod's ne
   const sandbox = sandboxOf(plan({ annotations, linux: netns }));
   assert.deepEqual(sandbox?.resources, { cpuMillicores: 2000, memoryBytes: 1_048_576 });
   assert.deepEqual([sandbox?.network, sandbox?.netnsPath], ['netns', '/run/netns/x']);
+  const strange = { ...annotations, 'io.kubernetes.cri.sandbox-memory': 'Infinity' };
+  assert.deepEqual(sandboxOf(plan({ annotations: strange, linux: netns }))?.resources, { cpuMillicores: 2000 });
 });
 
 test('a container of the CRI plugin goes into the machine of its sandbox', () => {

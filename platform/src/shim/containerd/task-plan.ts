@@ -76,6 +76,9 @@ export function networkOf(
 /** The CRI plugin tells a Pod's sum by annotations; a single container's own limits stand for themselves. */
 function podLimits(annotations: Record<string, string>): Limits | undefined {
   if (annotations[`${cri}.container-type`] !== 'sandbox') return undefined;
-  const told = (name: string) => Number(annotations[`${cri}.sandbox-${name}`] ?? 0);
+  const told = (name: string) => {
+    const text = annotations[`${cri}.sandbox-${name}`] ?? '';
+    return /^\d{1,18}$/.test(text) ? Number(text) : 0;
+  };
   return { quota: told('cpu-quota'), period: told('cpu-period'), bytes: told('memory') };
 }
