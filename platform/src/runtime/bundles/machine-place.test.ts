@@ -66,9 +66,3 @@ test("a machine is as big as its containers may become; what limits nothing leav
   assert.deepEqual(sizeOf({ memory: { limit: 2 ** 63 } }), { memoryBytes: 2 ** 63 });
   assert.throws(() => sizeOf({ memory: { limit: 1.5 } }), /linux\.resources\.memory\.limit: is no whole number/);
 });
-
-test("a container's group is not its machine's", () => {
-  const cgroup = { path: '/a', isOwn: true };
-  assert.deepEqual(machineGroup(request({ cgroup })), { cgroupParent: '/a', ownsCgroupParent: true });
-  assert.deepEqual(machineGroup(request({ cgroup: { ...cgroup, isContainers: true } })), { containerCgroup: '/a' });
-});
