@@ -14,6 +14,7 @@ mod failure;
 mod files;
 mod holder;
 mod options;
+mod report;
 mod root;
 mod run;
 mod service;
@@ -55,7 +56,7 @@ fn main() {
 
 fn finish(global: &Global, outcome: Outcome<i32>) -> i32 {
     outcome.unwrap_or_else(|failure| {
-        failure.report(global);
+        report::report(&failure, global);
         1
     })
 }

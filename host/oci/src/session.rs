@@ -11,6 +11,8 @@ pub fn lead() -> Outcome<()> {
     }
     let parent = std::process::id() as libc::pid_t;
     let all = signals::block_all()?;
+    // Who calls us may have ignored it, and nobody is told of a child's end then (sigaction(2)).
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     let child = sys::check(unsafe { libc::fork() }, "fork")?;
     if child > 0 {
         std::process::exit(stand_in(child, &all));
