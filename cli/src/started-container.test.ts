@@ -17,6 +17,7 @@ test('a container is waited for while it is being made, and not when it runs, ha
   assert.equal(isBeingMade(pod({ waiting: { reason: 'ErrImagePull' } }), 'main'), false);
   const unplaced = { conditions: [{ type: 'PodScheduled', status: 'False' }] };
   assert.equal(isBeingMade(pod(undefined, unplaced), 'main'), false);
+  assert.equal(isBeingMade(pod(undefined, { phase: 'Failed' }), 'main'), false, 'it was ended before it began');
   assert.equal(isBeingMade({ spec }, 'other'), false, 'the server says that there is none');
 });
 

@@ -11,6 +11,7 @@ interface ContainerStatus {
 export interface PodToStart extends KubeObject {
   spec?: { containers: { name: string }[] };
   status?: {
+    phase?: string;
     conditions?: { type: string; status: string }[];
     containerStatuses?: ContainerStatus[];
     initContainerStatuses?: ContainerStatus[];
@@ -34,7 +35,7 @@ export async function startedContainer(
 
 /** Whether nothing is known to keep it from starting soon. Pure. */
 export function isBeingMade({ metadata, spec, status }: PodToStart, name: string): boolean {
-  if (metadata?.deletionTimestamp) return false;
+  if (metadata?.deletionTimestamp || ['Succeeded', 'Failed'].includes(status?.phase ?? '')) return false;
   if (status?.conditions?.some((one) => one.type === 'PodScheduled' && one.status === 'False')) return false;
   const statuses = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])];
   const own = statuses.find((one) => one.name === name);

@@ -80,6 +80,18 @@ for (const [name, lie] of Object.entries(lies))
       assert.equal(events.at(-1)?.type, 'closed');
     }));
 
+test('a filter that is larger than any kernel takes is not taken in part', () =>
+  withGuest(
+    (frame, socket) => {
+      const answer = Buffer.concat([message({ ok: null }), Buffer.alloc(32 * 1024 + 8)]);
+      socket.write(encodeFrame({ type: frameType.reply, id: frame.id }, answer));
+    },
+    async (channelPath) => {
+      const agent = await dial(channelPath);
+      await assert.rejects(agent.readFilter('c'), /broke the protocol: a filter that no kernel takes/);
+    },
+  ));
+
 test('output that the guest makes up out of order, or more than it may hold back, breaks the connection', async () => {
   const chunk = (offset: number, size: number) => {
     const bytes = Buffer.alloc(16 + size);

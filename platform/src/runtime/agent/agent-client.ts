@@ -37,7 +37,8 @@ import { AgentSession } from './guest-session.ts';
 import { type Offsets, OutputStream } from './output-stream.ts';
 
 const maxFilesBytes = 8 * 1024 * 1024;
-const maxFilterBytes = 64 * 1024;
+/** The kernel takes no larger one (guest/agent/src/filter.rs). */
+const maxFilterBytes = 32 * 1024;
 const stdinPieceBytes = 48 * 1024;
 const retryMs = 10;
 /** A quarter of what the guest keeps. */
@@ -163,7 +164,8 @@ class AgentClient implements Agent {
 
   async readFilter(id: string): Promise<Uint8Array> {
     const { blob } = await this.#connection.call('readFilter', { id });
-    return blob.subarray(0, maxFilterBytes);
+    if (blob.length > maxFilterBytes) throw this.#connection.breakOff('a filter that no kernel takes');
+    return blob;
   }
 
   async signal(id: string, signal: number, all = false): Promise<void> {
