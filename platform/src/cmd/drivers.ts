@@ -19,6 +19,7 @@ import { findGuestArtifacts, holdGuestArtifacts } from '../vmm/guest-artifacts.t
 import { createNamespaceVmm } from '../vmm/namespace/namespace-vmm.ts';
 import { createQemuVmm } from '../vmm/qemu/qemu-vmm.ts';
 import type { Vmm } from '../vmm/vmm.ts';
+import { accelerationSetting } from './acceleration-setting.ts';
 import { openStore } from './open-store.ts';
 import { poolSize } from './pool-size.ts';
 import { encryptionKeyFile, withSecretEncryption } from './secret-encryption.ts';
@@ -150,7 +151,9 @@ export async function closeVmms({ vm, namespace }: Vmms): Promise<void> {
 async function openVmm(instance: Instance, log: Logger, forCrowds: boolean): Promise<Vmm> {
   const guest = await findGuestArtifacts(needed('SAMPAN_GUEST_DIR'));
   holdGuestArtifacts(guest);
+  const accelerator = accelerationSetting(process.env.SAMPAN_ACCELERATION);
   return createQemuVmm({
+    ...(accelerator ? { accelerator } : {}),
     run: instance.run,
     guest,
     launcherPath: launcherPath(),

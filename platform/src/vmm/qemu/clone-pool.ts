@@ -119,6 +119,11 @@ export class ClonePool {
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#worker;
+    await this.empty();
+  }
+
+  /** Lets go of every parked clone. */
+  async empty(): Promise<void> {
     await Promise.all([...this.#parked].map((clone) => this.#scrap(clone)));
   }
 

@@ -42,16 +42,21 @@ async function freeze(context: QemuContext, options: FreezeOptions): Promise<str
   });
   try {
     await awaitReady(context, vmm.qmp, { signal });
-    await vmm.qmp.call('stop');
-    await saveState(vmm, statePathOf(directory));
-    await vmm.qmp.call('quit');
-    const memoryPath = await vmm.launcher.command('keep');
-    vmm.launcher.detach();
-    return memoryPath;
+    return await keepFrozen(vmm, directory);
   } catch (error) {
     await abandon(context, vmm);
     throw error;
   }
+}
+
+/** Ends a machine with fresh memory (start 'template'); what it was stays: its state in the directory, its memory at the path that is returned. */
+export async function keepFrozen(vmm: StartedVmm, directory: string): Promise<string> {
+  await vmm.qmp.call('stop');
+  await saveState(vmm, statePathOf(directory));
+  await vmm.qmp.call('quit');
+  const memoryPath = await vmm.launcher.command('keep');
+  vmm.launcher.detach();
+  return memoryPath;
 }
 
 /** Waits for the agent's line on the console. Throws InternalError with the console's last words, or Timeout. */

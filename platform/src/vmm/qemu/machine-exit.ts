@@ -38,9 +38,9 @@ function panicLine(console: string): string | undefined {
   return /Kernel panic - not syncing[^\r\n]*/.exec(console)?.[0];
 }
 
-/** QEMU's log without the registers that follow on an internal error: pages that would cover what was said. */
+/** QEMU's log without the numbers and registers that follow on an internal error: pages that would cover what was said. */
 export function withoutRegisters(log: string): string {
-  return log.replace(/^(?:[A-Z][A-Z0-9]{1,3} ?=|Code=).*\n?/gm, '');
+  return log.replace(/^(?:[A-Z][A-Z0-9]{1,3} ?=|Code=|extra data\[).*\n?/gm, '');
 }
 
 function lastLines(text: string): string {

@@ -28,8 +28,8 @@ import type { Machine, MachineShape, MachineSpec, Rehearsal, Vmm, VmmCapabilitie
 import { type Accelerator, accelerationProfiles } from './acceleration.ts';
 import { ClonePool } from './clone-pool.ts';
 import { findMachine } from './find-machine.ts';
+import { HostAcceleration } from './host-acceleration.ts';
 import { HostCgroups } from './host-cgroups.ts';
-import { chooseAccelerator, type Verdict } from './kvm-probe.ts';
 import type { QemuContext } from './qemu-context.ts';
 import type { QemuMachine } from './qemu-machine.ts';
 import { startFromPool, startMachine } from './start-machine.ts';
@@ -64,7 +64,7 @@ export interface QemuVmmOptions {
   cpuGraceMs?: number;
   /** Default: qemu-system-x86_64 where Debian has it. */
   qemuPath?: string;
-  /** Default: found out (kvm-probe.ts). */
+  /** Default: found out (kvm-probe.ts), and thought over when machines fail. */
   accelerator?: Accelerator;
 }
 
@@ -106,21 +106,18 @@ export async function createQemuVmm(options: QemuVmmOptions): Promise<Vmm> {
     clock,
     log,
   };
-  const verdict = options.accelerator
-    ? { accelerator: options.accelerator, reason: 'chosen by configuration' }
-    : await chooseAccelerator(context);
-  context.profile = accelerationProfiles[verdict.accelerator];
-  log.info({ ...verdict, qemuVersion }, 'virtual machines');
-  const vmm = new QemuVmm(context, verdict, options);
+  const acceleration = await HostAcceleration.choose(context, options.accelerator);
+  log.info({ ...acceleration.verdict, qemuVersion }, 'virtual machines');
+  const vmm = new QemuVmm(context, acceleration, options);
   await vmm.recover();
   return vmm;
 }
 
 class QemuVmm implements Vmm {
   readonly #context: QemuContext;
-  readonly #verdict: Verdict;
+  readonly #acceleration: HostAcceleration;
   readonly #cpuGraceMs: number;
-  readonly #alwaysCold: boolean;
+  readonly #templateless: boolean;
   readonly #templates: TemplateStore;
   readonly #pool: ClonePool;
   readonly #serial = new SerialByKey();
@@ -130,14 +127,18 @@ class QemuVmm implements Vmm {
   /** By directory. */
   readonly #machines = new Map<string, QemuMachine>();
 
-  constructor(context: QemuContext, verdict: Verdict, options: QemuVmmOptions) {
+  constructor(context: QemuContext, acceleration: HostAcceleration, options: QemuVmmOptions) {
     this.#context = context;
-    this.#verdict = verdict;
+    this.#acceleration = acceleration;
     this.#cpuGraceMs = options.cpuGraceMs ?? 5_000;
-    this.#alwaysCold = options.templateBytes === 0;
+    this.#templateless = options.templateBytes === 0;
     this.#templates = new TemplateStore(context, options.templateBytes ?? totalmem() / 4);
     const { pool = 0, reserve = 0, mostPool = pool } = options;
     this.#pool = new ClonePool(context, this.#templates, { least: pool, reserve, most: mostPool });
+  }
+
+  get #alwaysCold(): boolean {
+    return this.#templateless || this.#acceleration.verdict.coldOnly === true;
   }
 
   async recover(): Promise<void> {
@@ -146,7 +147,7 @@ class QemuVmm implements Vmm {
   }
 
   async capabilities(): Promise<VmmCapabilities> {
-    const { accelerator, reason } = this.#verdict;
+    const { accelerator, reason } = this.#acceleration.verdict;
     const shares = this.#context.shareServerPath !== undefined;
     return {
       driver: 'qemu',
@@ -257,6 +258,18 @@ class QemuVmm implements Vmm {
         await this.#templates.verify(template);
       }
     }
-    return startMachine(this.#context, { spec, ...grace });
+    return this.#boot(spec, grace);
+  }
+
+  /** The last way; once more where the host gives another acceleration than the one that failed. */
+  async #boot(spec: MachineSpec, grace: { cpuGraceMs: number }): Promise<QemuMachine> {
+    const { profile } = this.#context;
+    try {
+      return await startMachine(this.#context, { spec, ...grace });
+    } catch (error) {
+      if (!(await this.#acceleration.isAnotherAfter(error, profile))) throw error;
+      await this.#pool.empty();
+      return startMachine(this.#context, { spec, ...grace });
+    }
   }
 }

@@ -204,7 +204,7 @@ export class TemplateStore {
   }
 
   #key(shape: MachineShape): Promise<string> {
-    const name = `${shape.vcpus}/${shape.memoryMib}`;
+    const name = `${this.#context.profile.accelerator}/${shape.vcpus}/${shape.memoryMib}`;
     const known = this.#keys.get(name) ?? templateKey(this.#context, shape);
     this.#keys.set(name, known);
     return known;
