@@ -1,7 +1,6 @@
 /** What doctor looks at. Each check only looks (in a network namespace of its own where it has to try) and never changes the machine. */
 import { execFile } from 'node:child_process';
-import { constants } from 'node:fs';
-import { access, readFile, stat, statfs } from 'node:fs/promises';
+import { readFile, stat, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { dirname } from 'node:path';
@@ -10,6 +9,7 @@ import { type CliInstance, runningServer } from '../instance.ts';
 import { missingPackages, type PackageNeed, runtimePackages, testPackages } from '../setup/packages.ts';
 import { checkCgroups } from './check-cgroups.ts';
 import { checkCni, checkMacvlan } from './check-cni.ts';
+import { checkKvm } from './check-kvm.ts';
 import type { Finding } from './finding.ts';
 
 const exec = promisify(execFile);
@@ -19,7 +19,7 @@ const gib = 1024 * mib;
 export function allChecks(instance: CliInstance): (() => Promise<Finding>)[] {
   return [
     checkSystem,
-    checkKvm,
+    () => checkKvm(instance),
     checkCgroups,
     () => checkTried('tun', 'tap devices', ['ip', 'tuntap', 'add', 'sampantest', 'mode', 'tap'], 'modprobe tun'),
     () =>
@@ -63,31 +63,6 @@ async function checkSystem(): Promise<Finding> {
     state: /debian|ubuntu/i.test(release) ? 'ok' : 'warn',
     found,
     ...(/debian|ubuntu/i.test(release) ? {} : { mend: 'install the packages doctor names by hand' }),
-  };
-}
-
-/** KVM counts only with the CPU's own support: on paravirtual hosts /dev/kvm opens and then runs no stock kernel. */
-async function checkKvm(): Promise<Finding> {
-  const flags = /^flags\s*:(.*)$/m.exec(await readFile('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
-  const cpu = / (vmx|svm)\b/.exec(flags)?.[1];
-  const device = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(
-    () => true,
-    () => false,
-  );
-  if (cpu && device)
-    return {
-      check: 'kvm',
-      state: 'ok',
-      found: `/dev/kvm and CPU flag ${cpu}; the server boots a probe VM before it relies on them`,
-    };
-  const found = `${device ? '/dev/kvm is there' : 'no /dev/kvm'}, ${cpu ? `CPU flag ${cpu}` : 'the CPU shows neither vmx nor svm'}: VMs run under QEMU's TCG, about ten times slower`;
-  return {
-    check: 'kvm',
-    state: 'warn',
-    found,
-    mend: cpu
-      ? 'load the kvm_intel or kvm_amd module'
-      : 'enable virtualisation in the firmware, or nested virtualisation on the hypervisor above',
   };
 }
 
