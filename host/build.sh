@@ -34,6 +34,7 @@ for made in launcher/sampan-launch oci/sampan-runtime shim/containerd-shim-sampa
   mv "$build/$triple/release/$program" "$out/.$program.new"
   mv "$out/.$program.new" "$out/$program"
 done
-# The same shim under another name: tasks of the handler `namespace`.
+# The same under other names: tasks and containers of the handler `namespace`.
 ln -sf containerd-shim-sampan-v2 "$out/containerd-shim-sampan-namespace-v2"
+ln -sf sampan-runtime "$out/sampan-runtime-namespace"
 echo "$key" > "$out/version"

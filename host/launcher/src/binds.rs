@@ -106,8 +106,9 @@ fn make_place(target: &Path, is_directory: bool) -> std::io::Result<()> {
     if let Some(directory) = directory {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
     }
-    if !is_directory {
-        fs::OpenOptions::new().create(true).append(true).open(target)?;
+    // What is bound there already may be a device or a socket, which is not opened for that.
+    if !is_directory && fs::symlink_metadata(target).is_err() {
+        fs::OpenOptions::new().create_new(true).append(true).open(target)?;
     }
     Ok(())
 }

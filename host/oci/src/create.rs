@@ -31,9 +31,20 @@ pub fn run(global: &Global, arguments: &[String]) -> Outcome<i32> {
 /// What `create` and `run` ask for.
 pub fn ask(global: &Global, options: &Parsed, id: &str, foreground: bool) -> Outcome<Ask> {
     let bundle = files::absolute(options.value("bundle").unwrap_or("."))?;
-    let params = json!({ "root": global.root, "id": id, "bundle": bundle });
+    let mut params = json!({ "root": global.root, "id": id, "bundle": bundle });
+    if let Some(handler) = handler_of(&std::env::args().next().unwrap_or_default()) {
+        params["handler"] = json!(handler);
+    }
     let console_socket = options.path("console-socket").map(String::from);
     Ok(Ask { method: "create", params, console_socket, foreground })
+}
+
+/// The same program under another name makes its machines on the host. Engines that know a runtime by its path have no other way to say so for a whole pod.
+fn handler_of(program: &str) -> Option<&'static str> {
+    match program.rsplit('/').next() {
+        Some("sampan-runtime-namespace") => Some("namespace"),
+        _ => None,
+    }
 }
 
 /// Descriptors of the host do not reach into a guest.
@@ -80,4 +91,17 @@ fn be_holder(connection: Connection, ask: Ask, report: OwnedFd) -> i32 {
         let _ = say(&format!("error {}", failure.message));
         1
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::handler_of;
+
+    #[test]
+    fn the_name_of_the_program_says_where_machines_are_made() {
+        assert_eq!(handler_of("/usr/local/bin/sampan-runtime-namespace"), Some("namespace"));
+        for other in ["sampan-runtime", "/sampan-runtime-namespace/sampan-runtime", ""] {
+            assert_eq!(handler_of(other), None);
+        }
+    }
 }

@@ -5,15 +5,17 @@
  */
 import { isAbsolute, join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
+import type { BundleStdio, SandboxHandler } from '../runtime/bundles/bundle-runtime.ts';
 import { guestConfig } from '../runtime/bundles/guest-config.ts';
 import { type OciConfig, readOciConfig } from '../runtime/bundles/oci-config.ts';
 import { type ContainerRecord, keyOf } from './container-records.ts';
 import { forget } from './delete.ts';
+import { checkProgram } from './find-program.ts';
 import { holderOf, serveHolder } from './held-process.ts';
 import type { LineConnection } from './line-connection.ts';
 import type { OciContext } from './oci-context.ts';
 import { parse, requests } from './oci-requests.ts';
-import { type Placement, placement } from './placement.ts';
+import { checkHandler, isFirstIn, type Placement, placement, sandboxIdFor } from './placement.ts';
 
 export async function create(context: OciContext, connection: LineConnection, params: unknown): Promise<void> {
   const request = parse(requests.create, params);
@@ -28,7 +30,7 @@ export async function create(context: OciContext, connection: LineConnection, pa
     const answer = await connection.next();
     if (answer === undefined) throw new SampanError('FailedPrecondition', 'the holder of the container went away');
     const { stdio } = parse(requests.stdio, answer);
-    return make(context, { ...made, holder }, config, stdio);
+    return make(context, { ...made, holder }, config, { stdio, handler: request.handler });
   });
   await connection.send({ result: {} }).catch(async (error) => {
     await context.serial.run(key, () => forget(context, record));
@@ -43,19 +45,26 @@ async function make(
   context: OciContext,
   made: Made,
   config: OciConfig,
-  stdio: { stdin?: string; stdout?: string; stderr?: string },
+  { stdio, handler: byName }: { stdio: BundleStdio; handler: SandboxHandler | undefined },
 ): Promise<ContainerRecord> {
   const { bundles, records } = context;
   const neighbours = records.all().map(({ key, sandboxId, holder, root, annotations }) => {
     return { key, sandboxId, holderPid: holder.pid, root, annotations };
   });
-  const place: Placement = placement(config, made, neighbours);
+  const place: Placement = placement(config, { ...made, handler: byName }, neighbours);
   // What is refused is refused before a machine is started for it.
+  checkProgram(config, made.rootfs);
   if ('create' in place) {
     const { sysctls = {}, handler, hostNamespaces = [] } = place.create;
     guestConfig(config, { sharePath: '/', sysctls, onHost: handler === 'namespace', hosts: hostNamespaces });
+  } else {
+    const joined = bundles.listSandboxes().find(({ id }) => id === place.join);
+    if (joined) checkHandler(made.annotations, joined.handler);
   }
-  const record: ContainerRecord = { ...made, sandboxId: 'join' in place ? place.join : made.key };
+  const record: ContainerRecord = {
+    ...made,
+    sandboxId: 'join' in place ? place.join : sandboxIdFor(made.key, neighbours),
+  };
   // Nobody may take the sandbox away between the decision to join it and the container's being in it.
   return context.serial.run(`sandbox ${record.sandboxId}`, async () => {
     await context.onStep('oci-record');
@@ -76,7 +85,7 @@ async function make(
         ...('join' in place && place.pidNamespaceOf ? { pidNamespaceOf: place.pidNamespaceOf } : {}),
       });
       await context.onStep('oci-made');
-      if (record.sandboxId === record.key) void bundles.countBeside(record.sandboxId, record.holder.pid);
+      if (isFirstIn(record.sandboxId, record.key)) void bundles.countBeside(record.sandboxId, record.holder.pid);
       return record;
     } catch (error) {
       await forget(context, record);

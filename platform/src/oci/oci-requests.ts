@@ -31,7 +31,8 @@ const processSchema = z.looseObject({
 
 export const requests = {
   named,
-  create: named.extend({ bundle: path, pid }),
+  /** `handler` by the name that the runtime was called by. */
+  create: named.extend({ bundle: path, pid, handler: z.enum(['vm', 'namespace']).optional() }),
   exec: named.extend({ process: processSchema, pid }),
   hold: named.extend({ pid, process: z.unknown().optional() }),
   kill: named.extend({ signal, all: z.boolean() }),

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type OciConfig, parseOciConfig } from '../runtime/bundles/oci-config.ts';
-import { type Neighbour, placement } from './placement.ts';
+import { keyOf } from './container-records.ts';
+import { checkHandler, isFirstIn, type Neighbour, placement, sandboxIdFor } from './placement.ts';
 
 const own = [{ type: 'network' }, { type: 'pid' }];
 const config = (namespaces: object[], more: object = {}): OciConfig =>
@@ -70,6 +71,40 @@ test('containers of one pod share its machine, told by annotation or by whose na
   );
   const pid = config([...own, { type: 'pid', path: '/proc/4711/ns/pid' }]);
   assert.deepEqual(placement(pid, here, [infra]), { join: 's1', pidNamespaceOf: 'k1' });
+});
+
+test('of a pod that is restarted a container goes where its first one is now, not where the others were left', () => {
+  const annotations = { 'io.kubernetes.cri-o.SandboxID': 'p' };
+  const left: Neighbour = { ...infra, key: 'k2', sandboxId: 's1', holderPid: 4712 };
+  const first: Neighbour = { ...infra, key: keyOf('/r', 'p'), sandboxId: 's1-2', annotations: {} };
+  const named = config([{ type: 'network', path: '/proc/4711/ns/net' }, { type: 'pid' }], { annotations });
+  assert.deepEqual(placement(named, here, [left, first]), { join: 's1-2' });
+  assert.deepEqual(placement(config(own, { annotations }), here, [left, first]), { join: 's1-2' });
+  assert.ok('create' in placement(config(own, { annotations }), { ...here, id: 'p' }, [left]), 'the first itself');
+});
+
+test('a machine that is made anew while the one before it is in use has a name of its own', () => {
+  assert.equal(sandboxIdFor('k', []), 'k');
+  assert.equal(sandboxIdFor('k', [{ sandboxId: 'k' }, { sandboxId: 'k-2' }]), 'k-3');
+  assert.deepEqual(
+    ['k', 'k-2', 'k2'].map((id) => isFirstIn(id, 'k')),
+    [true, true, false],
+  );
+});
+
+test('the name of the runtime says of which handler a machine is, an annotation counts more, and in a pod there is one', () => {
+  const handlerOf = (annotations: object) => {
+    const place = placement(config(own, { annotations }), { ...here, handler: 'namespace' }, []);
+    return 'create' in place && place.create.handler;
+  };
+  assert.equal(handlerOf({}), 'namespace');
+  assert.equal(handlerOf({ 'sampan.dev/handler': 'vm' }), 'vm');
+  checkHandler({}, 'namespace');
+  checkHandler({ 'sampan.dev/handler': 'vm' }, 'vm');
+  assert.throws(() => checkHandler({ 'sampan.dev/handler': 'namespace' }, 'vm'), {
+    reason: 'Unsupported',
+    message: /namespace is wanted, but the pod's machine is of the handler vm; .*sampan-runtime-namespace/,
+  });
 });
 
 test("namespaces of strangers, the host's network and unknown handlers are refused by name", () => {

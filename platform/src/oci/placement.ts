@@ -5,7 +5,7 @@
  * the pid of the pod's first container, which is a holder of ours. Any other container gets a machine of its own.
  */
 import { SampanError } from '@sampan/api/errors.ts';
-import type { CreateBundleSandbox } from '../runtime/bundles/bundle-runtime.ts';
+import type { CreateBundleSandbox, SandboxHandler } from '../runtime/bundles/bundle-runtime.ts';
 import { bundleCgroup } from '../runtime/bundles/cgroup-path.ts';
 import {
   handlerOf,
@@ -16,6 +16,7 @@ import {
   sharedWithHost,
 } from '../runtime/bundles/machine-place.ts';
 import type { OciConfig } from '../runtime/bundles/oci-config.ts';
+import { keyOf } from './container-records.ts';
 
 /** Set by Podman and CRI-O on each container of a pod. */
 const podAnnotation = 'io.kubernetes.cri-o.SandboxID';
@@ -35,13 +36,22 @@ export type Placement = { join: string; pidNamespaceOf?: string } | { create: Om
 export interface Newcomer {
   id: string;
   root: string;
+  /** By the runtime's name. */
+  handler?: SandboxHandler | undefined;
 }
 
 /** Throws Unsupported: a namespace of a stranger, the host's network, an unknown handler. */
-export function placement(config: OciConfig, { id, root }: Newcomer, neighbours: Neighbour[]): Placement {
+export function placement(
+  config: OciConfig,
+  { id, root, handler = 'vm' }: Newcomer,
+  neighbours: Neighbour[],
+): Placement {
   const annotations = config.annotations ?? {};
   const pod = annotations[podAnnotation];
-  const ofPod = pod && neighbours.find((one) => one.root === root && one.annotations[podAnnotation] === pod);
+  const isFirstOfPod = (one: Neighbour) => pod !== undefined && one.key === keyOf(root, pod);
+  const isOfPod = (one: Neighbour) => one.root === root && one.annotations[podAnnotation] === pod;
+  const ofPod =
+    pod === undefined || pod === id ? undefined : (neighbours.find(isFirstOfPod) ?? neighbours.find(isOfPod));
   const namespaces = config.linux?.namespaces ?? [];
   const stranger = namespaces.find(({ type, path }) => path && !mayName(type, path));
   if (stranger)
@@ -59,11 +69,41 @@ export function placement(config: OciConfig, { id, root }: Newcomer, neighbours:
       'Unsupported',
       `linux.namespaces: ${shared.map(({ type, path }) => `${type} (${path})`).join(', ')} are not of one machine of this runtime`,
     );
-  const join = ofPod ? ofPod.sandboxId : owner;
-  if (join === undefined) return { create: sandboxOf(config, annotations, usualGroups(id)) };
+  // Of a pod that is restarted some containers may be in the machine from before: whose namespaces are named counts more.
+  const join = owner ?? ofPod?.sandboxId;
+  if (join === undefined) {
+    return {
+      create: sandboxOf(config, annotations, { usual: usualGroups(id), handler: handlerOf(annotations, handler) }),
+    };
+  }
   const pid = shared.find(({ type }) => type === 'pid')?.path;
   const pidOwner = pid && neighbours.find((one) => one.holderPid === ownerOf(pid));
   return pidOwner ? { join, pidNamespaceOf: pidOwner.key } : { join };
+}
+
+/**
+ * Of a machine that is made for the container `key`: its own name, with a number behind it while the machine is still there that was made for it before. A pod's first
+ * container may be restarted while others are in its machine.
+ */
+export function sandboxIdFor(key: string, taken: Pick<Neighbour, 'sandboxId'>[]): string {
+  const isTaken = (id: string) => taken.some(({ sandboxId }) => sandboxId === id);
+  let id = key;
+  for (let number = 2; isTaken(id); number++) id = `${key}-${number}`;
+  return id;
+}
+
+/** Whether the machine was made for this container. */
+export const isFirstIn = (sandboxId: string, key: string): boolean =>
+  sandboxId === key || sandboxId.startsWith(`${key}-`);
+
+/** Throws Unsupported where a container that joins a machine asks for one of another kind. */
+export function checkHandler(annotations: Record<string, string>, joined: SandboxHandler): void {
+  const wanted = handlerOf(annotations, joined);
+  if (wanted !== joined)
+    throw new SampanError(
+      'Unsupported',
+      `annotation sampan.dev/handler: ${wanted} is wanted, but the pod's machine is of the handler ${joined}; the runtime's name decides for a whole pod: sampan-runtime-namespace, or sampan-runtime for vm`,
+    );
 }
 
 const joinable = new Set(['network', 'ipc', 'uts', 'pid']);
@@ -86,9 +126,8 @@ const usualGroups = (id: string): string[] => [`/libpod_parent/libpod-${id}`, `m
 function sandboxOf(
   config: OciConfig,
   annotations: Record<string, string>,
-  usual: string[],
+  { usual, handler }: { usual: string[]; handler: SandboxHandler },
 ): Omit<CreateBundleSandbox, 'id'> {
-  const handler = handlerOf(annotations, 'vm');
   const hostNamespaces = hostNamespacesOf(config, handler);
   const cgroup = bundleCgroup({ cgroupsPath: config.linux?.cgroupsPath, handler, usual });
   const network = config.linux?.namespaces?.find(({ type }) => type === 'network');

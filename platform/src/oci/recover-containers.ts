@@ -7,6 +7,7 @@ import { forget } from './delete.ts';
 import { adoptExecs } from './exec.ts';
 import { isAlive, killQuietly } from './held-process.ts';
 import type { OciContext } from './oci-context.ts';
+import { isFirstIn } from './placement.ts';
 import { statusOf } from './state.ts';
 
 /** Holders come back within a second; one that died before it did is found by a second look. */
@@ -20,7 +21,7 @@ export async function recoverContainers(context: OciContext): Promise<void> {
   for (const { id } of context.bundles.listSandboxes())
     if (id.startsWith('oci-') && !known.has(id)) await context.bundles.deleteSandbox(id);
   for (const { key, sandboxId, holder } of context.records.all())
-    if (sandboxId === key && (await isAlive(holder))) void context.bundles.countBeside(sandboxId, holder.pid);
+    if (isFirstIn(sandboxId, key) && (await isAlive(holder))) void context.bundles.countBeside(sandboxId, holder.pid);
   await adoptExecs(context);
   void lookAgain(context);
 }

@@ -22,6 +22,8 @@ export interface CarriedMount {
   source: string;
   access: Access;
   destination: string;
+  /** The kernel that it is carried to is the one it means something to: it may be a socket or a device. */
+  anyKind?: true;
 }
 
 /** A bind mount of `shared` propagation, which the machine gets as `name` in its share: a peer of the host's mount. */
@@ -164,7 +166,7 @@ function translateMount(mount: OciMount, carried: CarriedMount[], options: Trans
   if (!source.startsWith('/')) throw refused(`mounts ${destination}`, `its source "${source}" is not absolute`);
   const name = `mount${carried.length}`;
   const hosts = accessOf(flags);
-  carried.push({ name, source, access: hosts, destination });
+  carried.push({ name, source, access: hosts, destination, ...(options.onHost ? { anyKind: true } : {}) });
   // The guest's own mount follows what appears below it on the host, and never the other way.
   const kept = flags.filter((flag) => !/^r?(slave|private|unbindable)$/.test(flag));
   const guests = [

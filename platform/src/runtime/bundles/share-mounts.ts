@@ -26,7 +26,7 @@ export function hostShareMounts(launcherPath: string): ShareMounts {
   return {
     prepare: (share) => binds.ask('share', share),
     async bind(part, rootfs, carried) {
-      for (const { name, source, destination } of carried) await checkKind(name, source, destination);
+      for (const mount of carried) await checkKind(mount);
       const all = [{ name: 'rootfs', source: rootfs, access: 'rw' }, ...carried];
       await Promise.all(all.map(({ name, source, access }) => binds.ask('bind', source, join(part, name), access)));
     },
@@ -36,11 +36,11 @@ export function hostShareMounts(launcherPath: string): ShareMounts {
 }
 
 /** A socket or a device means something only to the kernel it lives in. */
-async function checkKind(name: string, source: string, destination: string): Promise<void> {
+async function checkKind({ name, source, destination, anyKind }: CarriedMount): Promise<void> {
   const kind = await stat(source).catch((error: NodeJS.ErrnoException) => {
     throw new SampanError('NotFound', `config.json: mounts ${destination}: ${source}: ${error.code} (${name})`);
   });
-  if (!kind.isDirectory() && !kind.isFile())
+  if (!anyKind && !kind.isDirectory() && !kind.isFile())
     throw new SampanError(
       'Unsupported',
       `config.json: mounts ${destination}: ${source} is neither a file nor a directory; a machine does not reach it`,

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { instanceFromEnvironment } from '../../../src/base/config.ts';
 import { type CommandResult, command } from './command.ts';
@@ -60,11 +60,15 @@ export class PodmanLab implements AsyncDisposable {
     const home = await mkdtemp(`/var/tmp/sampan-${name}-`);
     const lab = new PodmanLab(home, await labEnvironment(home));
     await copyFile(join(lab.env.SAMPAN_HOST_DIR!, 'sampan-runtime'), lab.runtime);
+    await symlink('sampan-runtime', lab.runtimeOf('namespace'));
     await leaveOciService(home, lab.env);
     const loaded = await lab.podman(['load', '-q', '-i', await demoArchive()]);
     if (loaded.code !== 0) throw new Error(`podman load: ${loaded.stderr}`);
     return lab;
   }
+
+  /** By its name it says where machines are made. */
+  runtimeOf = (handler: string): string => (handler === 'vm' ? this.runtime : `${this.runtime}-${handler}`);
 
   /** `before`: a program, with its first arguments, that runs podman. */
   podman(
