@@ -24,6 +24,7 @@ export async function runtime(options: RuntimeCommandOptions): Promise<void> {
   const instance = currentInstance();
   const built = await prepare(runtimePackages, { quiet: !process.stderr.isTTY });
   const directoryOf = (name: string) => built.find((artifact) => artifact.name === name)?.directory ?? '';
+  const command = await ociCommand(instance, directoryOf('host'));
   const child = spawn(process.execPath, [...serverFlags, join(instance.root, 'platform/src/cmd/runtime-service.ts')], {
     // The channel tells the child when we are gone, however we went.
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -35,7 +36,6 @@ export async function runtime(options: RuntimeCommandOptions): Promise<void> {
       ...serverEnvironment(instance.cache),
     },
   });
-  const command = await ociCommand(instance, directoryOf('host'));
   child.once('message', () => process.stderr.write(readyWords(command, directoryOf('host'), instance)));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => child.kill(signal));
   process.exitCode = await new Promise<number>((done) => child.once('exit', (exit) => done(exit ?? 1)));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { KubeObject } from '@sampan/api/client.ts';
@@ -224,6 +224,15 @@ describe('the command line, as a newcomer uses it', () => {
     assert.match(down.stderr, /the server ended[\s\S]*The machines are ended without it/);
     assert.match(down.stdout, /no Pod runs/);
     await rm(broken, { recursive: true, force: true });
+  });
+
+  test('runtime starts nothing where Podman could not find it', async () => {
+    const place = join(home, 'sampan-runtime');
+    await mkdir(join(place, 'in the way'), { recursive: true });
+    const refused = await sampan('runtime');
+    await rm(place, { recursive: true });
+    assert.deepEqual([refused.code, /sampan: E\w+: .*sampan-runtime/.test(refused.stderr)], [1, true], refused.stderr);
+    assert.equal(existsSync(join(home, 'oci.json')), false);
   });
 
   test('runtime says how Podman finds it in a home of its own, and down --runtime ends it', async () => {
