@@ -7,9 +7,10 @@ export interface Reason {
 
 const both = (words: string): Reason => ({ vm: words, host: words });
 
-const limits =
-  "the container's limits are in a group of its own, inside the machine; the group on the host that `cgroupsPath` names holds the whole machine and has none";
-const limited = both(limits);
+const limited: Reason = {
+  vm: "the container's limits are in a group of its own, inside the machine; the group on the host that `cgroupsPath` names holds the whole machine and has none",
+};
+const cpuNumbers: Reason = { vm: 'CPUs of the host are asked for by number, which is refused by name' };
 const namespaces = both(
   'asks for namespaces of strangers by path, for a user namespace, or (in a VM) for those of the host, which are refused by name',
 );
@@ -27,16 +28,13 @@ export const reasons: Record<string, Reason> = {
     vm: 'the process runs when the hook does, but its shell in an emulated machine writes later than the one on the host',
     host: 'the process runs when the hook does; which of the two shells writes first is chance',
   },
-  linux_cgroups_blkio: both('weights and rates of disks are refused by name'),
-  linux_cgroups_cpus: { vm: 'CPUs of the host are asked for by number, which is refused by name', host: limits },
+  linux_cgroups_blkio: { vm: 'weights and rates of disks are refused by name' },
+  linux_cgroups_cpus: cpuNumbers,
   linux_cgroups_devices: limited,
   linux_cgroups_memory: limited,
-  linux_cgroups_network: both('classes and priorities of the host are refused by name'),
+  linux_cgroups_network: { vm: 'classes and priorities of the host are refused by name' },
   linux_cgroups_pids: limited,
-  linux_cgroups_relative_cpus: {
-    vm: 'CPUs of the host are asked for by number, which is refused by name',
-    host: limits,
-  },
+  linux_cgroups_relative_cpus: cpuNumbers,
   linux_cgroups_relative_devices: limited,
   linux_cgroups_relative_memory: limited,
   linux_cgroups_relative_pids: limited,
@@ -48,10 +46,6 @@ export const reasons: Record<string, Reason> = {
   linux_rootfs_propagation: both('mounts of the container do not appear on the host'),
   killsig: {
     vm: 'sends the signal before the shell in an emulated machine has set its trap: some pass, by how busy the host is',
-  },
-  mounts: {
-    vm: 'a mount with shared propagation, which a machine cannot keep, is refused by name',
-    host: 'a mount with shared propagation is one that the host shares: its own was private where this was tried',
   },
   linux_mount_label: noSelinux,
   linux_process_apparmor_profile: both('AppArmor profiles are not set; refused by name'),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 
 use serde_json::Value;
 
@@ -12,10 +13,9 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::{cgroup_v1, params, sys};
 
 const ROOT: &str = "/sys/fs/cgroup";
-/// All containers live below it; its limits are the Pod's.
-pub const POD: &str = "pod";
 const KILL_ROUNDS: u32 = 100;
 static IS_VERSION_1: AtomicBool = AtomicBool::new(false);
+static OWN: Mutex<String> = Mutex::new(String::new());
 
 /// Said once, at boot.
 pub fn use_version_1() {
@@ -26,16 +26,36 @@ fn is_version_1() -> bool {
     IS_VERSION_1.load(Ordering::Relaxed)
 }
 
+/// The machine sees the host's hierarchies whole, and this is its place in them. Said once, at boot.
+pub fn stand_at(own: &str) {
+    *OWN.lock().expect("nobody panics with it") = own.trim_matches('/').to_string();
+}
+
+/// The machine's group: empty where it is the root of all that the machine sees.
+pub fn own() -> String {
+    OWN.lock().expect("nobody panics with it").clone()
+}
+
+/// Containers live below it that have no place of their own; its limits are the Pod's.
+pub fn pod() -> String {
+    let own = own();
+    if own.is_empty() {
+        return "pod".into();
+    }
+    format!("{}/pod", own)
+}
+
 /// The Pod's group, with every controller there is for its children.
 pub fn make_pod() -> Outcome<()> {
+    let (own, pod) = (own(), pod());
     if is_version_1() {
-        return cgroup_v1::make(POD);
+        return cgroup_v1::make(&pod);
     }
-    let has = fs::read_to_string(Path::new(ROOT).join("cgroup.controllers")).context(|| "list cgroup controllers".into())?;
+    let has = fs::read_to_string(Path::new(ROOT).join(&own).join("cgroup.controllers")).context(|| "list cgroup controllers".into())?;
     let wanted = ["cpu", "memory", "pids", "io", "cpuset"].iter().filter(|name| has.split_whitespace().any(|given| given == **name));
     let controllers = wanted.map(|name| format!("+{}", name)).collect::<Vec<_>>().join(" ");
-    fs::create_dir(path(POD)).context(|| "make the Pod's cgroup".into())?;
-    for group in ["", POD] {
+    fs::create_dir(path(&pod)).context(|| "make the Pod's cgroup".into())?;
+    for group in [&own, &pod] {
         write(group, "cgroup.subtree_control", &controllers)?;
     }
     Ok(())

@@ -47,8 +47,12 @@ pub enum State {
 
 pub struct Container {
     pub id: String,
+    /// By crun, and so towards hooks that run inside.
+    pub called: String,
     /// Set where this is a process that joined another container (kept.rs): that one's id.
     pub exec_of: Option<String>,
+    /// Its control group, where that is not one below the Pod's (host/groups.rs).
+    pub place: Option<String>,
     /// Of an exec that comes in without crun: whether its program runs, until that is known.
     pub report: Option<Report>,
     /// Of the terminal, once there is one.
@@ -94,8 +98,10 @@ pub struct Container {
 impl Container {
     pub fn new(id: String) -> Container {
         Container {
+            called: id.clone(),
             id,
             exec_of: None,
+            place: None,
             report: None,
             size: None,
             state: State::Created,
@@ -136,7 +142,8 @@ impl Container {
     }
 
     pub fn cgroup(&self) -> String {
-        format!("pod/{}", self.exec_of.as_ref().unwrap_or(&self.id))
+        let name = self.exec_of.as_ref().unwrap_or(&self.id);
+        self.place.clone().unwrap_or_else(|| format!("{}/{}", cgroup::pod(), name))
     }
 
     pub fn files(&self) -> crun::Files {

@@ -70,6 +70,10 @@ impl Agent {
         spec["process"]["terminal"] = json!(container.tty);
         let own_pid = params::flag(request, "ownPidNamespace");
         self.set_namespaces(&mut spec, params::optional_text(request, "pidNamespaceOf"), own_pid)?;
+        container.place = self.place_of(request)?;
+        if let Some(name) = self.free_name(request) {
+            container.called = name;
+        }
         spec["linux"]["cgroupsPath"] = json!(format!("/{}", container.cgroup()));
         if self.host.is_some() {
             bounds::fit(&mut spec["process"]);
@@ -151,6 +155,13 @@ impl Agent {
         }
         mounted.context(|| format!("mount the image in slot {}", slot))?;
         Ok(place)
+    }
+
+    /// What a container's caller calls it, where crun can call it that too.
+    fn free_name(&self, request: &Value) -> Option<String> {
+        let name = params::id(request, "name").ok()?;
+        let is_taken = self.containers.values().any(|other| other.called == name || other.id == name);
+        (!is_taken).then_some(name)
     }
 
     fn set_namespaces(&self, spec: &mut Value, pid_of: Option<&str>, own_pid: bool) -> Outcome<()> {

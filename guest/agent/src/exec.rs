@@ -47,7 +47,7 @@ impl Agent {
         }
         let description = Path::new(DIRECTORY).join(format!("{}.json", stream));
         fs::write(&description, process.to_string()).context(|| "write the process's description".into())?;
-        let arguments = ["exec", "--process", description.to_str().unwrap_or_default(), id];
+        let arguments = ["exec", "--process", description.to_str().unwrap_or_default(), &self.containers[&key].called];
         let pid = match &mut session.kind {
             Kind::Process { pid, files } => {
                 *pid = crun::spawn(files, tty, &arguments, stdio).context(|| "run crun".into())?;

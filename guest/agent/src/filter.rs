@@ -12,8 +12,8 @@ use crate::container::State;
 use crate::crun;
 use crate::failure::{Failure, Outcome};
 
-/// Of a program. The kernel takes 4,096 instructions of eight bytes (BPF_MAXINSNS).
-const LARGEST: usize = 64 * 1024;
+/// Of a program: the kernel takes 4,096 instructions of eight bytes (BPF_MAXINSNS).
+const LARGEST: usize = 4096 * 8;
 /// With it crun takes the program as it is, in base64; the flags stay those of `linux.seccomp`.
 const ANNOTATION: &str = "run.oci.seccomp_bpf_data";
 
@@ -30,7 +30,7 @@ pub fn give(spec: &mut Value, program: Option<&str>) -> Outcome<()> {
         return Err(Failure::bad("parameter filter belongs to a spec with linux.seccomp"));
     }
     if program.is_empty() || program.len() > LARGEST * 4 / 3 + 4 {
-        return Err(Failure::bad("parameter filter must be base64 of at most 64 KiB"));
+        return Err(Failure::bad("parameter filter must be base64 of at most 32 KiB"));
     }
     if !spec["annotations"].is_object() {
         spec["annotations"] = json!({});
@@ -51,7 +51,7 @@ impl Agent {
         let key = self.container_of(call)?;
         let container = &self.containers[&key];
         match container.state {
-            State::Held { failure: None } => Ok(Answer::Blob(saved(&container.id).unwrap_or_default())),
+            State::Held { failure: None } => Ok(Answer::Blob(saved(&container.called).unwrap_or_default())),
             _ => Err(Failure::precondition(format!("container {} is not one that waits for its start", container.id))),
         }
     }

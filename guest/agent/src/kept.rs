@@ -34,6 +34,7 @@ impl Agent {
         }
         let mut entry = Container::new(id);
         entry.exec_of = Some(owner_id.to_string());
+        entry.place = owner.place.clone();
         entry.tty = params::flag(call, "tty");
         entry.wants_stdin = params::flag(call, "stdin");
         entry.size = params::optional_number(call, "columns")?.zip(params::optional_number(call, "rows")?);
@@ -58,10 +59,11 @@ impl Agent {
             self.containers.get_mut(&key).expect("the caller has it").report = Some(report);
             return Ok(pid);
         }
+        let called = self.containers[&owner].called.clone();
         entry.make_directory()?;
         let description = entry.directory().join(PROCESS);
         fs::write(&description, entry.process.to_string()).context(|| "write the process's description".into())?;
-        let arguments = ["exec", "--process", description.to_str().unwrap_or_default(), owner_id];
+        let arguments = ["exec", "--process", description.to_str().unwrap_or_default(), &called];
         crun::spawn(&entry.files(), entry.tty, &arguments, stdio).context(|| "run crun".into())
     }
 

@@ -102,7 +102,7 @@ impl Agent {
     fn release(&mut self, key: Key) -> Result<(), String> {
         let container = &self.containers[&key];
         let pid = container.pid;
-        crun::let_go(&container.id).map_err(|error| format!("let the container's process go: {}", error))?;
+        crun::let_go(&container.called).map_err(|error| format!("let the container's process go: {}", error))?;
         self.container_runs(key, pid, sys::wall_nanos());
         Ok(())
     }

@@ -45,7 +45,7 @@ impl Agent {
         watch.lap("network");
         self.set_sysctls(setup)?;
         if let Some(limit) = params::optional_number(setup, "memoryLimitBytes")? {
-            cgroup::limit_memory(cgroup::POD, limit)?;
+            cgroup::limit_memory(&cgroup::pod(), limit)?;
         }
         for slot in params::texts(setup, "disks")? {
             self.bring_up_disk(&slot)?;

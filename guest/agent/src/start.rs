@@ -95,7 +95,7 @@ impl Agent {
         }
         let bundle = container.directory();
         let verb = if container.is_readied { "create" } else { "run" };
-        let arguments = [verb, "--no-new-keyring", "--bundle", bundle.to_str().unwrap_or_default(), &container.id];
+        let arguments = [verb, "--no-new-keyring", "--bundle", bundle.to_str().unwrap_or_default(), &container.called];
         crun::spawn(&files, container.tty, &arguments, stdio).context(|| "run crun".into())
     }
 
@@ -270,7 +270,7 @@ impl Agent {
         }
         let group = container.cgroup();
         let (mounts, directory, layer) = (container.mounts.clone(), container.directory(), container.layer());
-        let state = Path::new(crun::STATE).join(&container.id);
+        let state = Path::new(crun::STATE).join(&container.called);
         self.workers.run(move || {
             let mut left = cgroup::remove_group(&group);
             for _ in 0..REMOVE_TRIES {

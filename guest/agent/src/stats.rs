@@ -68,9 +68,10 @@ fn memory_of_machine(is_host: bool) -> (u64, u64) {
     if !is_host {
         return (total, available);
     }
-    let usage = cgroup::usage("");
+    let own = cgroup::own();
+    let usage = cgroup::usage(&own);
     let of = |name: &str| usage.get(name).copied().unwrap_or(0);
-    let limit = cgroup::memory_limit("").min(total);
+    let limit = cgroup::memory_limit(&own).min(total);
     (limit, limit.saturating_sub(of("memory").saturating_sub(of("inactive_file"))))
 }
 
@@ -78,7 +79,7 @@ fn machine_usage(containers: Vec<Value>, volumes: Vec<Value>, interface: Option<
     let (total, available) = memory_of_machine(is_host);
     // A kernel counts for its root group by samples, for the others exactly.
     let cpu = |group: &str| cgroup::usage(group).get("cpu").copied().unwrap_or(0);
-    let cpu_nanos = cpu("").max(cpu(cgroup::POD));
+    let cpu_nanos = cpu(&cgroup::own()).max(cpu(&cgroup::pod()));
     let scratch = sys::space_of(Path::new(SCRATCH)).unwrap_or(sys::Space { total_bytes: 0, used_bytes: 0, inodes_used: 0 });
     let counter = |name: &str| -> String {
         let path = interface.as_ref().map(|interface| format!("/sys/class/net/{}/statistics/{}", interface, name));

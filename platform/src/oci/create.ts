@@ -8,6 +8,7 @@ import { SampanError } from '@sampan/api/errors.ts';
 import type { BundleStdio, SandboxHandler } from '../runtime/bundles/bundle-runtime.ts';
 import { guestConfig } from '../runtime/bundles/guest-config.ts';
 import { type OciConfig, readOciConfig } from '../runtime/bundles/oci-config.ts';
+import { sharedByHost } from '../runtime/bundles/shared-mounts.ts';
 import { type ContainerRecord, keyOf } from './container-records.ts';
 import { forget } from './delete.ts';
 import { checkProgram } from './find-program.ts';
@@ -15,7 +16,7 @@ import { holderOf, serveHolder } from './held-process.ts';
 import type { LineConnection } from './line-connection.ts';
 import type { OciContext } from './oci-context.ts';
 import { parse, requests } from './oci-requests.ts';
-import { checkHandler, isFirstIn, type Placement, placement, sandboxIdFor } from './placement.ts';
+import { checkHandler, isFirstIn, type Neighbour, type Placement, placement, sandboxIdFor } from './placement.ts';
 
 export async function create(context: OciContext, connection: LineConnection, params: unknown): Promise<void> {
   const request = parse(requests.create, params);
@@ -48,15 +49,15 @@ async function make(
   { stdio, handler: byName }: { stdio: BundleStdio; handler: SandboxHandler | undefined },
 ): Promise<ContainerRecord> {
   const { bundles, records } = context;
-  const neighbours = records.all().map(({ key, sandboxId, holder, root, annotations }) => {
-    return { key, sandboxId, holderPid: holder.pid, root, annotations };
-  });
+  const neighbours = await neighboursOf(context, config);
   const place: Placement = placement(config, { ...made, handler: byName }, neighbours);
   // What is refused is refused before a machine is started for it.
   checkProgram(config, made.rootfs);
   if ('create' in place) {
     const { sysctls = {}, handler, hostNamespaces = [] } = place.create;
-    guestConfig(config, { sharePath: '/', sysctls, onHost: handler === 'namespace', hosts: hostNamespaces });
+    const onHost = handler === 'namespace';
+    const isSharedByHost = await sharedByHost(config);
+    guestConfig(config, { sharePath: '/', sysctls, onHost, isSharedByHost, hosts: hostNamespaces });
   } else {
     const joined = bundles.listSandboxes().find(({ id }) => id === place.join);
     if (joined) checkHandler(made.annotations, joined.handler);
@@ -92,6 +93,16 @@ async function make(
       throw error;
     }
   });
+}
+
+function neighboursOf({ bundles, records }: OciContext, { linux }: OciConfig): Promise<Neighbour[]> {
+  const names = (linux?.namespaces ?? []).some(({ path }) => path?.startsWith('/proc/'));
+  return Promise.all(
+    records.all().map(async ({ key, sandboxId, holder, root, annotations }) => {
+      const processPid = names ? await bundles.processOnHost(key).catch(() => undefined) : undefined;
+      return { key, sandboxId, holderPid: holder.pid, root, annotations, ...(processPid ? { processPid } : {}) };
+    }),
+  );
 }
 
 interface CreateNames {

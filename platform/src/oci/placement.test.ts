@@ -57,6 +57,14 @@ test("a machine goes where the bundle says, but for one on the host that is only
   assert.equal(cgroupOf('/mine/libpod-0f', 'namespace'), '/mine/libpod-0f');
 });
 
+test('whose namespaces are named is told by the process that holds a container as by its own', () => {
+  const neighbour = { ...infra, annotations: {}, processPid: 5000 };
+  for (const pid of [4711, 5000]) {
+    const namespaces = [{ type: 'network', path: `/proc/${pid}/ns/net` }, { type: 'pid' }];
+    assert.deepEqual(placement(config(namespaces), here, [neighbour]), { join: 's1' });
+  }
+});
+
 test('containers of one pod share its machine, told by annotation or by whose namespaces they name', () => {
   const byNamespace = config([
     { type: 'network', path: '/proc/4711/ns/net' },

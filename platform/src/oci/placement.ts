@@ -26,6 +26,8 @@ export interface Neighbour {
   key: string;
   sandboxId: string;
   holderPid: number;
+  /** Of its own process, where the host has that. */
+  processPid?: number;
   root: string;
   annotations: Record<string, string>;
 }
@@ -60,9 +62,7 @@ export function placement(
       `linux.namespaces: ${stranger.type} (${stranger.path}) is not of a machine of this runtime`,
     );
   const shared = namespaces.filter(({ type, path }) => path && joinable.has(type) && ownerOf(path) !== undefined);
-  const owners = new Set(
-    shared.map(({ path }) => neighbours.find((one) => one.holderPid === ownerOf(path!))?.sandboxId),
-  );
+  const owners = new Set(shared.map(({ path }) => neighbours.find((one) => isOwner(one, path!))?.sandboxId));
   const [owner] = owners;
   if (owners.size > 1 || (shared.length > 0 && owner === undefined))
     throw new SampanError(
@@ -77,7 +77,7 @@ export function placement(
     };
   }
   const pid = shared.find(({ type }) => type === 'pid')?.path;
-  const pidOwner = pid && neighbours.find((one) => one.holderPid === ownerOf(pid));
+  const pidOwner = pid && neighbours.find((one) => isOwner(one, pid));
   return pidOwner ? { join, pidNamespaceOf: pidOwner.key } : { join };
 }
 
@@ -114,6 +114,9 @@ function mayName(type: string, path: string): boolean {
   return joinable.has(type) && ownerOf(path) !== undefined;
 }
 
+const isOwner = ({ holderPid, processPid }: Neighbour, path: string): boolean =>
+  [holderPid, processPid].includes(ownerOf(path) ?? 0);
+
 /** "/proc/4711/ns/net" is of process 4711. */
 function ownerOf(path: string): number | undefined {
   const pid = /^\/proc\/(\d{1,8})\/ns\/\w+$/.exec(path)?.[1];
@@ -129,7 +132,8 @@ function sandboxOf(
   { usual, handler }: { usual: string[]; handler: SandboxHandler },
 ): Omit<CreateBundleSandbox, 'id'> {
   const hostNamespaces = hostNamespacesOf(config, handler);
-  const cgroup = bundleCgroup({ cgroupsPath: config.linux?.cgroupsPath, handler, usual });
+  const isPods = annotations[podAnnotation] !== undefined;
+  const cgroup = bundleCgroup({ cgroupsPath: config.linux?.cgroupsPath, handler, usual, isPods });
   const network = config.linux?.namespaces?.find(({ type }) => type === 'network');
   if (!network && handler === 'vm')
     throw new SampanError(

@@ -17,29 +17,35 @@ export function statusOf(context: OciContext, record: ContainerRecord): OciStatu
 
 export async function state(context: OciContext, params: unknown): Promise<{ print: string }> {
   const { root, id } = parse(requests.named, params);
-  return { print: JSON.stringify(stateOf(context, context.records.find(root, id)), undefined, 2) };
+  return { print: JSON.stringify(await stateOf(context, context.records.find(root, id)), undefined, 2) };
 }
 
 export async function list(context: OciContext, params: unknown): Promise<{ print: string }> {
   const { root, format, quiet } = parse(requests.list, params);
-  const states = context.records
+  const records = context.records
     .all()
     .filter((record) => record.root === root)
-    .sort((a, b) => a.createdAtMs - b.createdAtMs)
-    .map((record) => stateOf(context, record));
+    .sort((a, b) => a.createdAtMs - b.createdAtMs);
+  const states = await Promise.all(records.map((record) => stateOf(context, record)));
   if (quiet) return { print: states.map(({ id }) => `${id}\n`).join('') };
   if (format === 'json') return { print: JSON.stringify(states) };
   const rows = states.map((one) => [one.id, String(one.pid), one.status, one.bundle, one.created, one.owner]);
   return { print: table([['ID', 'PID', 'STATUS', 'BUNDLE', 'CREATED', 'OWNER'], ...rows]) };
 }
 
-function stateOf(context: OciContext, record: ContainerRecord) {
+/** The container's own process where the host has that; else the holder, whose end is the container's too. */
+async function pidOf({ bundles }: OciContext, { key, holder }: ContainerRecord): Promise<number> {
+  const own = await bundles.processOnHost(key).catch(() => undefined);
+  return own ?? holder.pid;
+}
+
+async function stateOf(context: OciContext, record: ContainerRecord) {
+  const pid = await pidOf(context, record);
   const status = statusOf(context, record);
   return {
     ociVersion: '1.0.2',
     id: record.id,
-    /** The holder: the process of the host whose end is the container's. */
-    pid: status === 'stopped' ? 0 : record.holder.pid,
+    pid: status === 'stopped' ? 0 : pid,
     status,
     bundle: record.bundle,
     rootfs: record.rootfs,

@@ -98,6 +98,11 @@ export interface MachineSpec {
   cgroupParent?: string;
   /** The parent is this machine's alone, and goes with it where nothing else is in it. */
   ownsCgroupParent?: boolean;
+  /**
+   * A control group that is one container's own, as a path in the host's hierarchies: what is in the machine can make it and reach it. Goes with the machine, with
+   * whoever is in it; refused while processes of others are: FailedPrecondition. Only for drivers whose machines run on the host's kernel: others have no use for it.
+   */
+  containerCgroup?: string;
   /** Host CPU ceiling of the whole VMM in millicores; absent: shape.vcpus * 1000. Starting needs more than running, so it comes after a grace. */
   cpuLimitMillicores?: number;
 }

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
 use std::os::unix::io::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -11,13 +10,13 @@ use std::path::{Path, PathBuf};
 use super::gifts::{self, Disks, Gift};
 use super::mode::HostMode;
 use super::options::{Network, Options};
-use super::{devices, loops};
+use super::{devices, groups, loops};
 use crate::agent::Agent;
 use crate::boot::{make_places, mount, NODEV};
 use crate::channel::Channel;
 use crate::disks::Devices;
 use crate::failure::{Context, Failure, Outcome};
-use crate::{cgroup, net, sys};
+use crate::{net, sys};
 
 /// What was opened on the host's side.
 pub struct Parts {
@@ -37,7 +36,7 @@ pub fn boot(options: &Options, parts: Parts) -> Outcome<Agent> {
     mount("tmpfs", "/dev", libc::MS_NOSUID, "mode=755,size=64k")?;
     devices::make_usual()?;
     make_places()?;
-    mount_cgroups()?;
+    let outside = groups::mount_all(options.group.as_deref())?;
     if options.network != Network::Host {
         net::bring_up("lo").context(|| "bring up lo".into())?;
     }
@@ -55,6 +54,7 @@ pub fn boot(options: &Options, parts: Parts) -> Outcome<Agent> {
         host_pid: options.host_pid,
         host_devices: parts.host_devices,
         has_all_devices: false,
+        outside,
         watchers: Vec::new(),
     };
     let mut agent = Agent::new(Devices::given(disks), Channel::listening(parts.channel))?;
@@ -81,46 +81,4 @@ fn enter_root(parts: &Parts) -> Outcome<()> {
         std::env::set_current_dir("/")
     };
     pivot().context(|| "enter the miniOS".into())
-}
-
-/// The machine's cgroup is the root of what it sees. Version 2: the agent goes into a leaf, for a group with children has no processes of its own.
-/// Version 1 and hybrid: every hierarchy of its own at the name crun looks for, and nothing of version 2, where the controllers are not.
-fn mount_cgroups() -> Outcome<()> {
-    let own = fs::read_to_string("/proc/self/cgroup").context(|| "read /proc/self/cgroup".into())?;
-    let hierarchies = version_1(&own);
-    if hierarchies.is_empty() {
-        mount("cgroup2", "/sys/fs/cgroup", NODEV, "")?;
-        fs::create_dir("/sys/fs/cgroup/agent").context(|| "make the agent's cgroup".into())?;
-        fs::write("/sys/fs/cgroup/agent/cgroup.procs", "0").context(|| "join the agent's cgroup".into())?;
-        return cgroup::make_pod();
-    }
-    cgroup::use_version_1();
-    mount("tmpfs", "/sys/fs/cgroup", NODEV, "mode=755,size=64k")?;
-    for controllers in hierarchies {
-        let directory = controllers.strip_prefix("name=").unwrap_or(controllers);
-        let place = Path::new("/sys/fs/cgroup").join(directory);
-        fs::create_dir(&place).context(|| format!("make {}", place.display()))?;
-        let data = if directory == controllers { controllers.to_string() } else { format!("none,{}", controllers) };
-        sys::mount(Path::new("cgroup"), &place, "cgroup", NODEV, &data).context(|| format!("mount cgroup hierarchy {}", controllers))?;
-        for name in directory.split(',').filter(|name| *name != directory) {
-            symlink(directory, Path::new("/sys/fs/cgroup").join(name)).context(|| format!("name cgroup controller {}", name))?;
-        }
-    }
-    cgroup::make_pod()
-}
-
-/// Controllers of each hierarchy of version 1, from cgroups(7) `/proc/self/cgroup`.
-fn version_1(own: &str) -> Vec<&str> {
-    own.lines().filter_map(|line| line.split(':').nth(1)).filter(|controllers| !controllers.is_empty()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::version_1;
-
-    #[test]
-    fn a_hybrid_host_is_taken_for_version_1_and_a_unified_one_is_not() {
-        assert_eq!(version_1("4:memory:/\n3:cpu,cpuacct:/a:b\n1:name=systemd:/\n0::/\n"), ["memory", "cpu,cpuacct", "name=systemd"]);
-        assert!(version_1("0::/machine\n").is_empty());
-    }
 }

@@ -12,6 +12,7 @@ pub mod bounds;
 pub mod capabilities;
 pub mod devices;
 pub mod gifts;
+mod groups;
 pub mod loops;
 pub mod mode;
 mod options;

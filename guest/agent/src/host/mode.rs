@@ -18,6 +18,8 @@ pub struct HostMode {
     pub host_devices: OwnedFd,
     /// All of the host's devices have nodes in this machine's /dev.
     pub has_all_devices: bool,
+    /// It sees the host's control groups whole: what stands before the names that the host's side has for them (groups.rs).
+    pub outside: Option<String>,
     /// Connections of those who want to know when the machine ends, the newest first.
     pub watchers: Vec<UnixStream>,
 }
@@ -88,6 +90,7 @@ mod tests {
             host_pid: false,
             host_devices: std::fs::File::open("/").unwrap().into(),
             has_all_devices: false,
+            outside: None,
             watchers: Vec::new(),
         };
         assert!(mode(false, false).check_sysctl("net.ipv4.ip_unprivileged_port_start").is_ok());

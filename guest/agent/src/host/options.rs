@@ -5,6 +5,7 @@
 //!   --network own|host|PATH   a fresh network namespace, the caller's, or the one that PATH names; default own
 //!   --pid own|host, --ipc own|host
 //!   --cgroup DIR         a cgroup to join, one for each hierarchy
+//!   --group PATH         what these are called in the hierarchies, which the machine is then to see whole (groups.rs)
 //!   --disk SLOT:r|rw:FILE
 //!   --share TAG:r|rw:DIR
 
@@ -25,6 +26,7 @@ pub struct Options {
     pub host_pid: bool,
     pub host_ipc: bool,
     pub cgroups: Vec<String>,
+    pub group: Option<String>,
     pub gifts: Vec<Wanted>,
 }
 
@@ -45,6 +47,7 @@ pub fn parse(arguments: &[String]) -> Outcome<Options> {
         host_pid: false,
         host_ipc: false,
         cgroups: Vec::new(),
+        group: None,
         gifts: Vec::new(),
     };
     let mut rest = arguments.iter();
@@ -64,6 +67,7 @@ pub fn parse(arguments: &[String]) -> Outcome<Options> {
             "--pid" => options.host_pid = is_host(name, &value)?,
             "--ipc" => options.host_ipc = is_host(name, &value)?,
             "--cgroup" => options.cgroups.push(value),
+            "--group" => options.group = Some(value),
             "--disk" => options.gifts.push(wanted(false, &value)?),
             "--share" => options.gifts.push(wanted(true, &value)?),
             _ => return Err(Failure::bad(format!("unknown option {}", name))),
@@ -106,7 +110,8 @@ mod tests {
 
     #[test]
     fn reads_disks_with_colons_in_their_paths_and_namespaces() {
-        let options = read("--directory /d --rootfs /r --network /proc/7/ns/net --pid host --disk scratch:rw:/a:b --share s:r:/c --cgroup /g").unwrap();
+        let options = read("--directory /d --rootfs /r --network /proc/7/ns/net --pid host --disk scratch:rw:/a:b --share s:r:/c --cgroup /g --group /t/m").unwrap();
+        assert_eq!((options.cgroups, options.group), (vec!["/g".to_string()], Some("/t/m".to_string())));
         assert_eq!((options.network, options.host_pid, options.host_ipc), (Network::At("/proc/7/ns/net".into()), true, false));
         assert_eq!(options.gifts[0], Wanted { is_share: false, name: "scratch".into(), writable: true, path: "/a:b".into() });
         assert!(options.gifts[1].is_share);

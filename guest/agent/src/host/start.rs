@@ -122,7 +122,10 @@ fn enter(options: &Options) -> Outcome<()> {
         // What crun leaves behind becomes a child of the agent, as PID 1's would.
         sys::check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).context(|| "adopt orphans".into())?;
     }
-    let mut fresh = libc::CLONE_NEWNS | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+    let mut fresh = libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
+    if options.group.is_none() {
+        fresh |= libc::CLONE_NEWCGROUP;
+    }
     if !options.host_ipc {
         fresh |= libc::CLONE_NEWIPC;
     }

@@ -137,6 +137,8 @@ export interface CreateContainer {
    * says the user is in are added to the supplemental ones, unless `strictGroups`.
    */
   user?: { name: string; supplementalGroups: number[]; strictGroups?: boolean };
+  /** What hooks in its spec are told that it is called, where no other container of the machine is called so; else its id. */
+  name?: string;
   /** The container's control group, as a path in the host's hierarchies, for a machine that sees these (MachineSpec.containerCgroup); others: Unsupported. */
   cgroup?: string;
   /** Process that this container shares the PID namespace with: the id of another container (ephemeral debug, targetContainerName). */
@@ -267,7 +269,7 @@ export interface Agent {
   /** Of a container that was created with `ready`: resolves once its process is there and waits for its start. Throws InternalError with crun's words. */
   awaitReady(id: string): Promise<{ pid: number }>;
   /**
-   * Of such a container while it waits for its start: the system call filter that crun compiled for it, at most 64 KiB; empty where it has none. Throws
+   * Of such a container while it waits for its start: the system call filter that crun compiled for it, at most 32 KiB; empty where it has none. Throws
    * FailedPrecondition at any other time.
    */
   readFilter(id: string): Promise<Uint8Array>;

@@ -30,8 +30,11 @@ export interface CreateBundleSandbox {
   /** Limits of all containers together; absent: the instance's defaults. */
   resources?: { cpuMillicores?: number; memoryBytes?: number };
   annotations: Record<string, string>;
-  /** The control group that its machine is to be beneath, as a path in the host's hierarchies; `isOwn`: it is made for it and goes with it. `isUsual`: nobody asked for this one. */
-  cgroup?: { path: string; isOwn: boolean; isUsual?: boolean };
+  /**
+   * The control group that its machine is to be beneath, as a path in the host's hierarchies; `isOwn`: it is made for it and goes with it. `isUsual`: nobody asked
+   * for this one. `isContainers`: it is the group of the container that names it, with that one's limits, and not the machine's (handler 'namespace' alone).
+   */
+  cgroup?: { path: string; isOwn: boolean; isUsual?: boolean; isContainers?: boolean };
   /** The sandbox's network: 'none', our bridge, what already is in the namespace `netnsPath` (a CNI's); 'host' for handler 'namespace' alone. */
   network: 'none' | 'bridge' | 'netns' | 'host';
   netnsPath?: string;
@@ -225,6 +228,11 @@ export interface BundleRuntime {
   start(containerId: string): Promise<BundleContainer>;
   container(id: string): BundleContainer;
   list(): BundleContainer[];
+  /**
+   * Its first process as the host numbers it, which only handler 'namespace' has; waits for one that is on its way to a container that is created. Undefined: there is
+   * none. Throws NotFound.
+   */
+  processOnHost(containerId: string): Promise<number | undefined>;
   /** To the first process, or to `all`. A container that was only created is stopped by SIGKILL and SIGTERM. Throws NotFound once stopped ("process already finished"). */
   kill(process: ProcessRef, signal: number, all?: boolean): Promise<void>;
   pause(containerId: string): Promise<void>;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bundleCgroup as groupOf, podCgroup } from './cgroup-path.ts';
+import { containerCgroup, bundleCgroup as groupOf, podCgroup } from './cgroup-path.ts';
+import { parseOciConfig } from './oci-config.ts';
 
 const bundleCgroup = (cgroupsPath?: string) => groupOf({ cgroupsPath, handler: 'vm', usual: [] });
 
@@ -36,5 +37,19 @@ test('a machine on the host that is only said to be where all of an engine are i
     assert.equal(groupOf({ cgroupsPath, handler: 'vm', usual })?.isUsual, true);
   }
   const other = groupOf({ cgroupsPath: '/libpod_parent/libpod-2', handler: 'namespace', usual });
-  assert.deepEqual(other, { path: '/libpod_parent/libpod-2', isOwn: true });
+  assert.deepEqual(other, { path: '/libpod_parent/libpod-2', isOwn: true, isContainers: true });
+});
+
+test("a container alone on the host has the group that it names to itself; a Pod's machine, a virtual machine and a slice have not", () => {
+  const of = (cgroupsPath: string) =>
+    parseOciConfig(JSON.stringify({ ociVersion: '1.0.2', process: {}, linux: { cgroupsPath } }));
+  const place = groupOf({ cgroupsPath: 'a/b', handler: 'namespace', usual: [] });
+  assert.equal(containerCgroup(of('/a/b/'), place), '/a/b');
+  assert.equal(containerCgroup(of('/a/c'), place), undefined, 'one that comes into its machine later');
+  for (const other of [
+    groupOf({ cgroupsPath: '/a/b', handler: 'namespace', usual: [], isPods: true }),
+    groupOf({ cgroupsPath: '/a/b', handler: 'vm', usual: [] }),
+    groupOf({ cgroupsPath: 'a.slice:x:b', handler: 'namespace', usual: [] }),
+  ])
+    assert.deepEqual([other?.isContainers, containerCgroup(of('/a/b'), other)], [undefined, undefined]);
 });

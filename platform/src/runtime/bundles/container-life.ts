@@ -7,6 +7,7 @@ import type { BundleContext, LiveContainer, LiveSandbox } from './bundle-context
 import { type BundleContainerRecord, saveBundleContainer } from './bundle-records.ts';
 import type { BundleContainer, BundleExit, CreateBundleContainer, DeleteBundleContainer } from './bundle-runtime.ts';
 import { carryInput } from './carry-input.ts';
+import { containerCgroup } from './cgroup-path.ts';
 import { endContainer, forgetContainer } from './container-end.ts';
 import { hooksAfterStart, hooksAtCreate } from './container-hooks.ts';
 import { guestConfig } from './guest-config.ts';
@@ -22,7 +23,7 @@ import {
   shareTag,
   stopSandbox,
 } from './sandbox-life.ts';
-import { shareWithHost } from './shared-mounts.ts';
+import { sharedByHost, shareWithHost } from './shared-mounts.ts';
 import { shmVolume } from './shm-volume.ts';
 import { openInput, openOutput } from './stdio-ends.ts';
 
@@ -51,6 +52,7 @@ export async function createContainer(
     podFiles: podFiles === true,
     onHost: sandbox.record.request.handler === 'namespace',
     hosts: hostNamespaces,
+    isSharedByHost: await sharedByHost(config),
     shmPath: shm && `${guestVolumes}/${shm.id}`,
   });
   const container: LiveContainer = {
@@ -76,6 +78,7 @@ export async function createContainer(
     const sharing = agent.createVolume({ id: shareTag, kind: 'share', tag: shareTag });
     const sized = shm && agent.createVolume(shm);
     const filter = context.filters.of(guest.spec);
+    const cgroup = containerCgroup(config, sandbox.record.request.cgroup);
     const making = agent.createContainer({
       id: request.id,
       rootfs: { volumeId: shareTag, subPath: `${request.id}/rootfs`, readOnly: guest.readOnlyRootfs },
@@ -88,6 +91,8 @@ export async function createContainer(
       // Callers of ours do something of their own between a container's creation and its start.
       ready: true,
       ...(filter === undefined ? {} : { filter }),
+      ...(cgroup ? { cgroup } : {}),
+      ...(request.name && config.hooks?.startContainer?.length ? { name: request.name } : {}),
       ...(guest.joinsPids && request.pidNamespaceOf ? { pidNamespaceOf: request.pidNamespaceOf } : {}),
       ...(sharesPids && guest.ownsPids ? { ownPidNamespace: true } : {}),
     });

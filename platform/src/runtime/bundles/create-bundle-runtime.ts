@@ -5,6 +5,7 @@ import { agentOf } from './agent-of.ts';
 import { BundleContext, type BundleRuntimeOptions } from './bundle-context.ts';
 import { saveBundleContainer } from './bundle-records.ts';
 import type { BundleRuntime, BundleUsage, ProcessRef } from './bundle-runtime.ts';
+import { processOnHost } from './container-hooks.ts';
 import {
   createContainer,
   deleteContainer,
@@ -55,6 +56,7 @@ export function createBundleRuntime(options: BundleRuntimeOptions): BundleRuntim
     start: (id) => locked(id, () => startContainer(context, id)),
     container: (id) => describeContainer(context, context.container(id)),
     list: () => [...context.containers.values()].map((one) => describeContainer(context, one)),
+    processOnHost: (id) => processOnHost(context, context.container(id)),
     kill: ({ containerId, execId }, signal, all = false) =>
       execId ? killExec(context, { containerId, execId }, signal) : killContainer(context, containerId, signal, all),
     pause: (id) => locked(id, () => freeze(context, id, true)),

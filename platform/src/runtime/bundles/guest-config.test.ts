@@ -183,6 +183,9 @@ test('limits are kept; those that name things of the host are refused by name', 
   assert.throws(() => translateResources({ cpu: { cpus: '0' } }), /cpu\.cpus/);
   assert.throws(() => translateResources({ blockIO: { weight: 10 } }), /blockIO/);
   assert.throws(() => translateResources({ hugepageLimits: [{ pageSize: '2MB', limit: 1 }] }), /2MB/);
+  const hosts = { blockIO: { weight: 10 }, network: { classID: 1 }, cpu: { cpus: '0' } };
+  const pages = { hugepageLimits: [{ pageSize: '2MB', limit: 1 }] };
+  assert.deepEqual(translateResources({ ...hosts, ...pages, rdma: {} }, { onHost: true }), { ...hosts, ...pages });
 });
 
 test('a config that is none is refused with the place', () => {
@@ -218,4 +221,15 @@ test('on the host’s own kernel a mount that is shared is a peer of the host’
   assert.deepEqual([carried.length, d!.source, d!.options.at(-1)], [1, '/share/web/mount0', 'rslave']);
   assert.equal(linuxOf(spec).rootfsPropagation, 'rshared');
   assert.throws(() => translate(given), { reason: 'Unsupported', message: /\/a: .*shared propagation/ });
+});
+
+test('a shared mount of what the host does not share is shared inside the container alone, in a virtual machine too', () => {
+  const mount = { destination: '/a', type: 'bind', source: '/d', options: ['rbind', 'rshared'] };
+  for (const onHost of [true, false]) {
+    const { spec, shared, carried } = translate(config({ mounts: [mount] }), { onHost, isSharedByHost: () => false });
+    assert.deepEqual([shared, carried.map(({ source }) => source)], [[], ['/d']]);
+    const [a] = spec.mounts as { source: string; options: string[] }[];
+    assert.deepEqual([a!.source, a!.options], ['/share/web/mount0', ['rbind', 'rshared']]);
+    assert.equal(linuxOf(spec).rootfsPropagation, undefined);
+  }
 });

@@ -4,7 +4,7 @@
  *   kept      process, capabilities, seccomp, limits, masked and read-only paths, mounts of kernel file systems, tmpfs, startContainer hooks
  *   replaced  cgroupsPath, namespaces and their paths (the machine is the sandbox), /dev/shm, root
  *   carried   bind mounts of files and directories of the host, through the machine's share
- *   shared    those among them whose mounts are to appear on the host too: on the host's own kernel alone
+ *   shared    those among them whose mounts are to appear on the host too: on the host's own kernel alone, and where the host shares what it has there
  *   refused   by name: whatever else would change what the container is (host namespaces, devices, labels, createContainer hooks, CPU numbers...)
  *   not here  prestart, createRuntime, poststart and poststop hooks, which are the host's (host-hooks.ts)
  */
@@ -57,6 +57,8 @@ export interface TranslateOptions {
   podFiles?: boolean;
   /** The "guest" is the host's own kernel, whose mounts are what they say. */
   onHost?: boolean;
+  /** What the host has mounted there tells others what is mounted below it (mount_namespaces(7)). Absent: it does. */
+  isSharedByHost?: (source: string) => boolean;
   /** The host's namespaces, where the machine has them: a container that lists none of the kind means these. */
   hosts?: readonly HostNamespace[];
 }
@@ -69,7 +71,7 @@ export function guestConfig(config: OciConfig, options: TranslateOptions): Guest
   const carried: CarriedMount[] = [];
   const shared: SharedMount[] = [];
   const translate = (mount: OciMount) =>
-    options.onHost && isShared(mount)
+    options.onHost && isSharedWithHost(mount, options)
       ? translateShared(mount, shared, options)
       : translateMount(mount, carried, options);
   const mounts = [...withoutHostCgroups(config.mounts ?? [], options).map(translate), ...podFiles(config, options)];
@@ -148,7 +150,7 @@ function translateMount(mount: OciMount, carried: CarriedMount[], options: Trans
     return mount;
   }
   const source = mount.source ?? '';
-  if (isShared(mount))
+  if (isSharedWithHost(mount, options))
     throw refused(
       `mounts ${destination}`,
       'mounts made inside a machine cannot appear on the host (shared propagation)',
@@ -171,7 +173,8 @@ function translateMount(mount: OciMount, carried: CarriedMount[], options: Trans
   const kept = flags.filter((flag) => !/^r?(slave|private|unbindable)$/.test(flag));
   const guests = [
     ...(options.onHost ? kept : [...kept.filter((flag) => !/^r?ro$/.test(flag)), ...guestAccess[hosts]]),
-    'rslave',
+    // Shared where the host does not share: with whoever is in the container.
+    ...(isShared(mount) ? [] : ['rslave']),
   ];
   return { ...mount, type: 'bind', source: `${options.sharePath}/${name}`, options: guests };
 }
@@ -179,8 +182,11 @@ function translateMount(mount: OciMount, carried: CarriedMount[], options: Trans
 const isBindMount = ({ type, options }: OciMount) =>
   type === 'bind' || (options ?? []).some((option) => option === 'bind' || option === 'rbind');
 
+const isSharedWithHost = (mount: OciMount, { isSharedByHost = () => true }: TranslateOptions) =>
+  isShared(mount) && isSharedByHost(mount.source ?? '');
+
 /** The last word on propagation counts. */
-const isShared = (mount: OciMount) =>
+export const isShared = (mount: OciMount) =>
   isBindMount(mount) &&
   /shared$/.test((mount.options ?? []).findLast((flag) => /^r?(slave|private|shared|unbindable)$/.test(flag)) ?? '');
 
@@ -285,17 +291,20 @@ export function translateResources(
   { onHost = false }: Pick<TranslateOptions, 'onHost'> = {},
 ): Resources {
   const { cpu, blockIO, hugepageLimits, network, rdma, ...rest } = resources;
-  for (const [field, value] of Object.entries({ blockIO, network, rdma }))
-    if (hasContent(value)) throw refused(`linux.resources.${field}`, 'it names things of the host');
+  const ofHost = Object.entries({ blockIO, network, rdma }).filter(([, value]) => hasContent(value));
   const pages = (hugepageLimits as { limit?: number; pageSize?: string }[] | null) ?? [];
   const wanted = pages.find((one) => (one.limit ?? 0) > 0);
+  if (onHost) {
+    const all = { ...rest, ...Object.fromEntries(ofHost), ...(wanted ? { hugepageLimits } : {}) };
+    return { ...withoutNull(all), ...(cpu ? { cpu: withoutNull(cpu as Resources) } : {}) };
+  }
+  for (const [field] of ofHost) throw refused(`linux.resources.${field}`, 'it names things of the host');
   if (wanted) throw refused(`linux.resources.hugepageLimits ${wanted.pageSize}`, 'guests have no huge pages to give');
-  return { ...withoutNull(rest), ...(cpu ? { cpu: translateCpu(cpu as Resources, onHost) } : {}) };
+  return { ...withoutNull(rest), ...(cpu ? { cpu: translateCpu(cpu as Resources) } : {}) };
 }
 
-function translateCpu(cpu: Resources, onHost: boolean): Resources {
+function translateCpu(cpu: Resources): Resources {
   const { cpus, mems, realtimeRuntime, realtimePeriod, ...rest } = cpu;
-  if (onHost) return withoutNull(cpu);
   if (cpus) throw refused('linux.resources.cpu.cpus', 'a machine does not see the CPUs of its host');
   if (mems) throw refused('linux.resources.cpu.mems', 'a machine does not see the memory nodes of its host');
   if (realtimeRuntime || realtimePeriod) throw refused('linux.resources.cpu.realtimeRuntime', 'cgroup v2 has none');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Attachment } from '../../network/network.ts';
 import type { CreateBundleSandbox } from './bundle-runtime.ts';
-import { hostNamespacesOf, hostnameOf, limitsOf, machinePlace, machineSize } from './machine-place.ts';
+import { hostNamespacesOf, hostnameOf, limitsOf, machineGroup, machinePlace, machineSize } from './machine-place.ts';
 import { type OciConfig, parseOciConfig } from './oci-config.ts';
 
 const request = (more: Partial<CreateBundleSandbox>): CreateBundleSandbox => ({
@@ -65,4 +65,10 @@ test("a machine is as big as its containers may become; what limits nothing leav
     assert.deepEqual(sizeOf(none), {});
   assert.deepEqual(sizeOf({ memory: { limit: 2 ** 63 } }), { memoryBytes: 2 ** 63 });
   assert.throws(() => sizeOf({ memory: { limit: 1.5 } }), /linux\.resources\.memory\.limit: is no whole number/);
+});
+
+test("a container's group is not its machine's", () => {
+  const cgroup = { path: '/a', isOwn: true };
+  assert.deepEqual(machineGroup(request({ cgroup })), { cgroupParent: '/a', ownsCgroupParent: true });
+  assert.deepEqual(machineGroup(request({ cgroup: { ...cgroup, isContainers: true } })), { containerCgroup: '/a' });
 });

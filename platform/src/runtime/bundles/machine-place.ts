@@ -61,8 +61,11 @@ export function hostnameOf(config: OciConfig, hosts: string = hostname()): strin
   return config.hostname || (isHosts ? hosts : '');
 }
 
-/** Its control group. */
-export function machineGroup({ cgroup }: CreateBundleSandbox): Pick<MachineSpec, 'cgroupParent' | 'ownsCgroupParent'> {
+/** Its control group, or its container's. */
+export function machineGroup({
+  cgroup,
+}: CreateBundleSandbox): Pick<MachineSpec, 'cgroupParent' | 'ownsCgroupParent' | 'containerCgroup'> {
+  if (cgroup?.isContainers) return { containerCgroup: cgroup.path };
   return cgroup ? { cgroupParent: cgroup.path, ...(cgroup.isOwn ? { ownsCgroupParent: true } : {}) } : {};
 }
 

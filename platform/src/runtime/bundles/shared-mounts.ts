@@ -2,7 +2,8 @@
 import { readFile, realpath } from 'node:fs/promises';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { LiveSandbox } from './bundle-context.ts';
-import type { SharedMount } from './guest-config.ts';
+import { isShared, type SharedMount } from './guest-config.ts';
+import type { OciConfig } from './oci-config.ts';
 import { shareTag } from './sandbox-life.ts';
 
 /** Goes with the machine. Idempotent. Throws FailedPrecondition in containerd's words where the host's mount is not shared, NotFound. */
@@ -22,6 +23,19 @@ export async function shareWithHost({ record, machine }: LiveSandbox, mount: Sha
   const readOnly = access !== 'rw';
   const asked = { tag: shareTag, name, hostPath, readOnly, propagation: 'shared' } as const;
   await machine.mountInShare({ ...asked, ...(access === 'rr' ? { recursive: true } : {}) });
+}
+
+/** Which sources of shared mounts the host shares, for guestConfig(). What is not there is for whoever mounts it to say. */
+export async function sharedByHost({ mounts }: OciConfig): Promise<(source: string) => boolean> {
+  const sources = (mounts ?? []).filter(isShared).map(({ source = '' }) => source);
+  if (sources.length === 0) return () => true;
+  const mountinfo = await readFile('/proc/self/mountinfo', 'utf8');
+  const lonely = new Set<string>();
+  for (const source of sources) {
+    const path = await realpath(source).catch(() => undefined);
+    if (path && !mountOf(path, mountinfo).isShared) lonely.add(source);
+  }
+  return (source) => !lonely.has(source);
 }
 
 /** The mount that a path is in, and whether it tells others: proc_pid_mountinfo(5), fields 5 and 7. Pure. */

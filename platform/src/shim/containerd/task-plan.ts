@@ -46,7 +46,11 @@ export function taskPlan(config: OciConfig, options: TaskPlanOptions): TaskPlan 
   const sysctls = config.linux?.sysctl;
   const handler = handlerOf(annotations, options.handler);
   const hostNamespaces = hostNamespacesOf(config, handler);
-  const cgroup = bundleCgroup({ cgroupsPath: config.linux?.cgroupsPath, handler, usual: [options.usualCgroup] });
+  const isPods = annotations[`${cri}.container-type`] === 'sandbox';
+  const cgroup = bundleCgroup({
+    ...{ cgroupsPath: config.linux?.cgroupsPath, handler, isPods },
+    usual: [options.usualCgroup],
+  });
   return {
     kind: 'own-machine',
     sandbox: {

@@ -11,10 +11,12 @@ export interface StartOptions {
   spec: MachineSpec;
   rootfsPath: string;
   cgroups: readonly string[];
+  /** What these are called in hierarchies that the machine is to see whole. */
+  group?: string | undefined;
 }
 
 /** Pure. */
-export function machineArguments({ spec, rootfsPath, cgroups }: StartOptions): string[] {
+export function machineArguments({ spec, rootfsPath, cgroups, group }: StartOptions): string[] {
   const { network = 'own', pid = 'own', ipc = 'own' } = spec.namespaces ?? {};
   const named = (option: string, name: string, readOnly: boolean, path: string) => [
     option,
@@ -25,6 +27,7 @@ export function machineArguments({ spec, rootfsPath, cgroups }: StartOptions): s
     ...['--directory', spec.directory, '--rootfs', rootfsPath],
     ...['--network', network, '--pid', pid, '--ipc', ipc],
     ...cgroups.flatMap((path) => ['--cgroup', path]),
+    ...(group ? ['--group', group] : []),
     ...spec.disks.flatMap(({ slot, readOnly, path }) => named('--disk', slot, readOnly, path)),
     ...(spec.shares ?? []).flatMap(({ tag, readOnly, directory }) => named('--share', tag, readOnly, directory)),
   ];

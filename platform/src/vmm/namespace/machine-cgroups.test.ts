@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { hierarchiesOf, MachineCgroups } from './machine-cgroups.ts';
+import { hierarchiesOf, isInhabited, MachineCgroups } from './machine-cgroups.ts';
 
 const hybrid = `tmpfs /sys/fs/cgroup tmpfs rw 0 0
 cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,nosuid,nodev,noexec,relatime,cpu,cpuacct 0 0
@@ -126,3 +126,28 @@ test('controllers split between the versions are told by name', () =>
 test('a host that lets us make no groups is refused with the reason', async () => {
   await assert.rejects(MachineCgroups.open('t', ''), { reason: 'FailedPrecondition', message: /control groups/ });
 });
+
+test('a process somewhere below a group is one that lives in it', () =>
+  inDirectory(async (root) => {
+    await fill(join(root, 'a/b'), { 'cgroup.procs': '' });
+    await fill(join(root, 'a'), { 'cgroup.procs': '' });
+    assert.deepEqual([await isInhabited(join(root, 'a')), await isInhabited(join(root, 'none'))], [false, false]);
+    await fill(join(root, 'a/b'), { 'cgroup.procs': '77\n' });
+    assert.equal(await isInhabited(join(root, 'a')), true);
+  }));
+
+test("of a container's group only what counts is made before it, for what stands for it to be beside it", () =>
+  inDirectory(async (root) => {
+    await fill(join(root, 'memory'), { 'memory.limit_in_bytes': '' });
+    await fill(join(root, 'cpuacct'), { 'cpuacct.usage': '' });
+    const mounts = ['memory', 'cpuacct'].map((name) => `cgroup ${root}/${name} cgroup rw,${name} 0 0\n`);
+    const cgroups = await MachineCgroups.open('t', mounts.join(''));
+    const paths = cgroups.placesAt('/a/b');
+    assert.deepEqual(paths, [join(root, 'memory/a/b'), join(root, 'cpuacct/a/b')]);
+    await cgroups.makeCounter(paths);
+    assert.deepEqual(paths.map(existsSync), [false, true]);
+    await fill(paths[1]!, { 'cgroup.procs': '' });
+    await cgroups.countBeside(4711, paths);
+    assert.equal(await textOf(paths[1]!, 'cgroup.procs'), '4711');
+    assert.equal(cgroups.nameOf('one'), '/sampan-t/one');
+  }));

@@ -14,6 +14,9 @@ import { delegate, delegateDown, levelsOf, placesOf } from '../cgroup-places.ts'
 const periodMicros = 100_000;
 /** The kernel takes no smaller quota. */
 const minQuotaMicros = 1_000;
+/** How long a process that ends with a container may take to leave what only counts it. */
+const leaveMs = 5_000;
+const leavePauseMs = 5;
 const delegated = ['cpu', 'memory', 'pids', 'io', 'cpuset'];
 
 /** Where the hierarchies are mounted. Pure; `mounts` is proc(5) /proc/self/mounts. */
@@ -84,6 +87,47 @@ export class MachineCgroups {
   /** One in each hierarchy: beneath `parent`, or in the instance's own (placesOf). */
   paths(name: string, parent?: string, owned = false): string[] {
     return placesOf({ roots: this.#roots, tag: this.#tag, name, parent, owned });
+  }
+
+  /** What paths() are called in the hierarchies, for a machine of no parent. */
+  nameOf = (name: string): string => `/sampan-${this.#tag}/${name}`;
+
+  /** A group of one container's in each hierarchy. */
+  placesAt = (path: string): string[] => this.#roots.map((root) => join(root, path));
+
+  /** Of these, the one that counts and bounds nothing: there what stands for a container may be beside it (version 1). */
+  #counter(paths: readonly string[]): string | undefined {
+    const root = this.#version === 1 && this.#roots.find((one) => existsSync(join(one, 'cpuacct.usage')));
+    return root ? paths.find((path) => path.startsWith(`${root}/`)) : undefined;
+  }
+
+  /** All else of it is crun's to make. Idempotent. */
+  async makeCounter(paths: readonly string[]): Promise<void> {
+    const counter = this.#counter(paths);
+    if (counter) await mkdir(counter, { recursive: true });
+  }
+
+  /** Best effort. */
+  async countBeside(pid: number, paths: readonly string[]): Promise<void> {
+    const counter = this.#counter(paths);
+    if (counter) await writeFile(join(counter, 'cgroup.procs'), String(pid), { flag: 'r+' }).catch(() => {});
+  }
+
+  /** A container's groups, with whoever is in them; who was only counted beside it goes by itself, or is killed after a while. Idempotent. */
+  async removeOfContainer(paths: readonly string[], clock: Clock): Promise<void> {
+    const counter = this.#counter(paths);
+    const others = paths.filter((path) => path !== counter);
+    await this.remove(others, clock);
+    if (!counter) return;
+    for (const untilMs = clock.monotonicMs() + leaveMs; clock.monotonicMs() < untilMs; await clock.sleep(leavePauseMs))
+      if (
+        await removeTree(counter).then(
+          () => true,
+          () => false,
+        )
+      )
+        return;
+    await removeGroup(counter, clock);
   }
 
   /** Idempotent. Throws FailedPrecondition where processes live in what a path is beneath (version 2). */
@@ -206,6 +250,13 @@ async function removeTree(path: string): Promise<void> {
   await rmdir(path).catch((error) => {
     if (!isGone(error)) throw error;
   });
+}
+
+/** Processes live in a group or below it. One that is not there has none. */
+export async function isInhabited(path: string): Promise<boolean> {
+  if ((await readFile(join(path, 'cgroup.procs'), 'utf8').catch(() => '')).trim()) return true;
+  for (const child of await children(path)) if (await isInhabited(child)) return true;
+  return false;
 }
 
 /** A machine with the host's PID namespace leaves processes that did not die with their PID 1. */

@@ -16,6 +16,8 @@ const schema = z.object({
   cgroups: z.array(z.string().startsWith('/')).max(32),
   /** What they are beneath was made for them alone. */
   ownsCgroupParent: z.boolean().optional(),
+  /** Of one container, apart from the machine's own. */
+  containerCgroups: z.array(z.string().startsWith('/')).max(32).optional(),
   /** Slots with a disk. */
   slots: z.array(z.string()).max(16),
   shares: z

@@ -103,12 +103,14 @@ export class NamespaceMachine implements Machine {
 
   async pause(): Promise<void> {
     this.#assertHere('pause');
-    await this.#context.cgroups.freeze(this.#record.cgroups, true);
+    const { cgroups, containerCgroups = [] } = this.#record;
+    await this.#context.cgroups.freeze([...containerCgroups, ...cgroups], true);
   }
 
   async resume(): Promise<void> {
     this.#assertHere('resume');
-    await this.#context.cgroups.freeze(this.#record.cgroups, false);
+    const { cgroups, containerCgroups = [] } = this.#record;
+    await this.#context.cgroups.freeze([...containerCgroups, ...cgroups], false);
   }
 
   /** There is no VMM: what it costs is what its control group uses. */
@@ -123,7 +125,9 @@ export class NamespaceMachine implements Machine {
   }
 
   async countBeside(pid: number): Promise<void> {
-    if (this.#record.ownsCgroupParent) await countBeside(pid, this.#record.cgroups);
+    const { ownsCgroupParent, cgroups, containerCgroups } = this.#record;
+    if (ownsCgroupParent) await countBeside(pid, cgroups);
+    if (containerCgroups) await this.#context.cgroups.countBeside(pid, containerCgroups);
   }
 
   async consoleTail(): Promise<string> {
@@ -175,7 +179,8 @@ export class NamespaceMachine implements Machine {
     const { clock, log } = this.#context;
     try {
       // A paused machine cannot die.
-      await this.#context.cgroups.freeze(this.#record.cgroups, false);
+      const { cgroups, containerCgroups = [] } = this.#record;
+      await this.#context.cgroups.freeze([...cgroups, ...containerCgroups], false);
       await killAndWait(this.process, clock);
     } catch (error) {
       log.error({ machine: this.id, error: messageOf(error) }, 'a machine on the host does not die');

@@ -20,7 +20,7 @@ import { isAnothers } from '../machine-driver.ts';
 import type { Machine, MachineSpec, Vmm, VmmCapabilities } from '../vmm.ts';
 import { isAlive, killAndWait, readProcessFile } from '../vmm-process.ts';
 import { giveAll, startMachineProcess } from './agent-program.ts';
-import { MachineCgroups } from './machine-cgroups.ts';
+import { isInhabited, MachineCgroups } from './machine-cgroups.ts';
 import { type MachineRecord, readMachineRecord, writeMachineRecord } from './machine-record.ts';
 import { type NamespaceContext, NamespaceMachine } from './namespace-machine.ts';
 import { canBeParked, type ParkedMachine, ParkedMachines } from './parked-machines.ts';
@@ -203,6 +203,7 @@ class NamespaceVmm implements Vmm {
       state: 'starting',
       cgroups: this.#context.cgroups.paths(spec.id, spec.cgroupParent, spec.ownsCgroupParent),
       ...(spec.ownsCgroupParent ? { ownsCgroupParent: true } : {}),
+      ...(spec.containerCgroup ? { containerCgroups: this.#context.cgroups.placesAt(spec.containerCgroup) } : {}),
       slots: spec.disks.map(({ slot }) => slot),
       ...(spec.shares?.length ? { shares: spec.shares.map(({ tag, directory }) => ({ tag, directory })) } : {}),
       ...(scratchPath ? { scratchPath } : {}),
@@ -213,12 +214,15 @@ class NamespaceVmm implements Vmm {
     const { cgroups, agentPath, rootfsPath } = this.#context;
     const { directory } = spec;
     const record = this.#recordOf(spec);
+    await refuseInhabited(spec, record);
     await mkdir(directory, { recursive: true, mode: 0o700 });
     try {
       await writeMachineRecord(directory, record);
       await cgroups.create(record.cgroups);
+      await cgroups.makeCounter(record.containerCgroups ?? []);
       await this.#limit(spec, record.cgroups);
-      const process = await startMachineProcess(agentPath, { spec, rootfsPath, cgroups: record.cgroups });
+      const group = spec.containerCgroup && cgroups.nameOf(spec.id);
+      const process = await startMachineProcess(agentPath, { spec, rootfsPath, cgroups: record.cgroups, group });
       const running: MachineRecord = { ...record, state: 'running' };
       await writeMachineRecord(directory, running);
       return { directory, record: running, process };
@@ -232,8 +236,9 @@ class NamespaceVmm implements Vmm {
   async #scrap(directory: string): Promise<void> {
     const { cgroups, clock } = this.#context;
     const [record, process] = await Promise.all([readMachineRecord(directory), readProcessFile(directory, 'pid')]);
-    if (record) await cgroups.freeze(record.cgroups, false);
+    if (record) await cgroups.freeze([...record.cgroups, ...(record.containerCgroups ?? [])], false);
     if (process) await killAndWait(process, clock);
+    if (record?.containerCgroups) await cgroups.removeOfContainer(record.containerCgroups, clock);
     if (record) await cgroups.remove(record.cgroups, clock);
     if (record?.ownsCgroupParent) await removeOwnedParents(record.cgroups, clock);
     if (record?.scratchPath) await this.#loopsCleared(record.scratchPath);
@@ -249,6 +254,16 @@ class NamespaceVmm implements Vmm {
     }
     log.error({ path }, 'a loop device holds a file of a machine that is gone');
   }
+}
+
+/** What a container's group limits, it limits for all that are in it; and it ends with the container. */
+async function refuseInhabited({ id, containerCgroup }: MachineSpec, { containerCgroups = [] }: MachineRecord) {
+  for (const path of containerCgroups)
+    if (await isInhabited(path))
+      throw new SampanError(
+        'FailedPrecondition',
+        `machine ${id}: control group ${containerCgroup} has processes of others`,
+      );
 }
 
 async function isBehindLoop(path: string): Promise<boolean> {

@@ -39,10 +39,10 @@ export interface ParkedMachinesOptions {
 
 /**
  * A machine with namespaces of the host's, or of somebody else, cannot be started before they are known; nor one beneath somebody's control group, since the
- * one it is born in is the root of all that it sees.
+ * one it is born in is the root of all that it sees, unless it is to see more.
  */
-export function canBeParked({ namespaces = {}, cgroupParent }: MachineSpec): boolean {
-  if (cgroupParent !== undefined) return false;
+export function canBeParked({ namespaces = {}, cgroupParent, containerCgroup }: MachineSpec): boolean {
+  if (cgroupParent !== undefined || containerCgroup !== undefined) return false;
   return [namespaces.network, namespaces.pid, namespaces.ipc].every((one = 'own') => one === 'own');
 }
 

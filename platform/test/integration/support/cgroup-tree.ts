@@ -53,6 +53,12 @@ export class CgroupTree implements AsyncDisposable {
       await readFile(join(this.memory(path), this.version === 2 ? 'memory.current' : 'memory.usage_in_bytes'), 'utf8'),
     );
 
+  /** What a file of the group at `path` says, in the hierarchy that has it. */
+  said = async (path: string, file: string): Promise<string | undefined> => {
+    const place = this.#roots.map((root) => join(root, path, file)).find((one) => existsSync(one));
+    return place && (await readFile(place, 'utf8')).trim();
+  };
+
   /** All groups below one, relative to it, in any hierarchy. */
   groups(path = this.path): string[] {
     const below = (place: string): string[] =>
