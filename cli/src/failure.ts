@@ -39,7 +39,7 @@ export function report(error: unknown): number {
     return error.exitCode;
   }
   const label = isReason(error) ? `${error.reason}: ` : '';
-  const mend = isReason(error) ? mendOf(error) : undefined;
+  const mend = isReason(error) ? (mends.get(error) ?? mendOf(error)) : undefined;
   process.stderr.write(`sampan: ${label}${messageOf(error)}\n${mend ? `  mend: ${mend}\n` : ''}`);
   if (process.env.SAMPAN_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   return 1;
@@ -49,16 +49,20 @@ export function report(error: unknown): number {
 export const registryMend =
   'SAMPAN_REGISTRY_PASSWORD=... ./sampan image pull --user NAME IMAGE; manifests have imagePullSecrets';
 
-/** What to do about an answer of the server's, where that does not follow from its words. Pure. */
-export function mendOf({ reason, message, details }: SampanError): string | undefined {
+const mends = new WeakMap<SampanError, string>();
+
+/** The same error, told with what to do about it: by whoever knows what was asked. */
+export function withMend(error: SampanError, mend: string | undefined): SampanError {
+  if (mend) mends.set(error, mend);
+  return error;
+}
+
+/** What to do about an answer of the server's, where that does not follow from its words, whatever was asked. Pure. */
+export function mendOf({ reason, details }: SampanError): string | undefined {
   const { kind } = details;
   if (reason === 'NotFound' && kind === 'pods') return './sampan ps -A lists the Pods there are';
+  if (reason === 'NotFound' && kind === 'images') return './sampan image ls lists the images there are';
   if (reason === 'NotFound' && kind === 'namespaces') return 'kubectl create namespace makes it; -n names another';
-  if (reason === 'NotFound' && message.startsWith('image ')) return './sampan image ls lists the images there are';
-  if (/: the registry wants /.test(message)) return registryMend;
-  if (reason === 'NotFound' && / does not exist: /.test(message)) return 'check the name and the tag of the image';
-  if (reason === 'ServiceUnavailable' && message.startsWith('cannot reach '))
-    return 'check the name of the registry and the network of this host; ./sampan image import needs neither';
   if (reason === 'AlreadyExists' && kind === 'pods') return './sampan rm removes that one; --name names another';
   return undefined;
 }

@@ -134,7 +134,7 @@ const mends: Record<string, string> = {
   RunContainerError: command,
 };
 
-/** What to do about a container that waits for this reason; undefined for reasons that pass. */
+/** What to do about a container that waits for this reason; undefined for reasons that pass. A Pod's status says in words alone that a registry knows nobody. */
 export const startMend = (reason: string, message = ''): string | undefined =>
   mends[reason] && / registry wants /.test(message) ? registryMend : mends[reason];
 

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import { type Reason, SampanError } from '@sampan/api/errors.ts';
 import { connection } from '../connect.ts';
 import type { Credentials } from '../credentials.ts';
-import { connectionLost, Failure, forEach } from '../failure.ts';
+import { connectionLost, Failure, forEach, registryMend, withMend } from '../failure.ts';
 import { getJson, hungUp, open, readText } from '../https.ts';
 import { printTable } from '../table.ts';
 
@@ -67,7 +67,7 @@ export async function pulledImage(
   try {
     for await (const text of createInterface({ input: answer })) {
       const line = parsed(text);
-      if (line.error) throw new SampanError(line.error.reason, line.error.message);
+      if (line.error) throw ofPull(line.error);
       if (line.progress) onProgress(line.progress);
       image = line.image ?? image;
     }
@@ -77,6 +77,17 @@ export async function pulledImage(
   if (!image) throw connectionLost(whilePulling);
   return image;
 }
+
+/** What a pull's failure asks of whoever wanted it. */
+const pullMends: Partial<Record<Reason, string>> = {
+  NotFound: 'check the name and the tag of the image',
+  Unauthorized: registryMend,
+  ServiceUnavailable:
+    'check the name of the registry and the network of this host; ./sampan image import needs neither',
+};
+
+const ofPull = ({ reason, message }: Required<PullLine>['error']): SampanError =>
+  withMend(new SampanError(reason, message), pullMends[reason]);
 
 const whilePulling =
   'the server ended while it pulled the image; a pull that is tried again keeps the layers that are there';

@@ -40,7 +40,8 @@ export async function createImageEndpoints(images: ImageStore, uploadDirectory: 
       importArchive(images, uploadDirectory, { request, response, url }),
     'DELETE /images': async (_, response, url) => {
       const name = url.searchParams.get('name') ?? '';
-      if (!(await images.get(name))) throw new SampanError('NotFound', `image "${name}" not found`);
+      if (!(await images.get(name)))
+        throw new SampanError('NotFound', `image "${name}" not found`, { kind: 'images', name });
       await images.remove(name);
       response.writeHead(204).end();
     },
