@@ -50,7 +50,6 @@ export class ShareLab {
       launcherPath,
       tag: this.#tag,
       log: silentLogger,
-      accelerator: 'tcg',
     });
     return this.#vmm;
   }

@@ -293,7 +293,7 @@ describe('a QEMU machine', { skip: missing ?? false }, () => {
       import { findGuestArtifacts } from '${import.meta.resolve('../../src/vmm/guest-artifacts.ts')}';
       import { silentLogger as log } from '${import.meta.resolve('../../src/base/log.ts')}';
       const guest = await findGuestArtifacts('${lab.guest}');
-      const vmm = await createQemuVmm({ run: '${lab.run}', tag: '${lab.tag}', launcherPath: '${launcherPath}', guest, log, pool: 1 });
+      const vmm = await createQemuVmm({ run: '${lab.run}', tag: '${lab.tag}', launcherPath: '${launcherPath}', guest, log, pool: 1, accelerator: '${lab.accelerator}' });
       await vmm.prepareTemplate({ vcpus: 1, memoryMib: 256 });
       console.log('prepared');
       setInterval(() => {}, 1000);`;

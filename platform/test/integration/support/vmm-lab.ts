@@ -22,6 +22,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createLogger } from '../../../src/base/log.ts';
 import { findGuestArtifacts } from '../../../src/vmm/guest-artifacts.ts';
+import type { Accelerator } from '../../../src/vmm/qemu/acceleration.ts';
 import { createQemuVmm, type QemuVmmOptions } from '../../../src/vmm/qemu/qemu-vmm.ts';
 import type { DiskAttachment, Machine, Vmm } from '../../../src/vmm/vmm.ts';
 import { guestDirectory, launcherPath, missingForMachines } from './built-parts.ts';
@@ -78,18 +79,30 @@ async function buildGuest(root: string): Promise<string> {
   return guest;
 }
 
+/** What machines run on here, as the platform's own guest shows: the lab's does not answer as an agent does. */
+async function accelerationHere(run: string, tag: string): Promise<Accelerator> {
+  const log = createLogger({ level: 'fatal' });
+  const vmm = await createQemuVmm({ run, guest: await findGuestArtifacts(guestDirectory), launcherPath, tag, log });
+  const { acceleration } = await vmm.capabilities();
+  await vmm.teardown();
+  await rm(run, { recursive: true });
+  return acceleration === 'kvm' ? 'kvm' : 'tcg';
+}
+
 export class VmmLab implements AsyncDisposable {
   readonly root: string;
   readonly run: string;
   readonly tag: string;
   readonly guest: string;
+  readonly accelerator: Accelerator;
   readonly #open = new Set<Vmm>();
 
-  private constructor(parts: { root: string; run: string; tag: string; guest: string }) {
+  private constructor(parts: { root: string; run: string; tag: string; guest: string; accelerator: Accelerator }) {
     this.root = parts.root;
     this.run = parts.run;
     this.tag = parts.tag;
     this.guest = parts.guest;
+    this.accelerator = parts.accelerator;
   }
 
   static async make(): Promise<VmmLab> {
@@ -97,7 +110,9 @@ export class VmmLab implements AsyncDisposable {
     // QEMU's unprivileged uid opens the kernel by descriptor, through /proc.
     await chmod(root, 0o755);
     const tag = root.slice(-6).toLowerCase();
-    const lab = new VmmLab({ root, run: `/dev/shm/sampan-vmm-lab-${tag}`, tag, guest: await buildGuest(root) });
+    const run = `/dev/shm/sampan-vmm-lab-${tag}`;
+    const [guest, accelerator] = await Promise.all([buildGuest(root), accelerationHere(`${run}-trial`, tag)]);
+    const lab = new VmmLab({ root, run, tag, guest, accelerator });
     await mkdir(lab.run, { mode: 0o711 });
     return lab;
   }
@@ -105,7 +120,8 @@ export class VmmLab implements AsyncDisposable {
   async vmm(options: Partial<QemuVmmOptions> = {}): Promise<Vmm> {
     const log = createLogger({ level: process.env.LAB_LOG ?? 'fatal' });
     const guest = await findGuestArtifacts(this.guest);
-    const vmm = await createQemuVmm({ run: this.run, guest, launcherPath, tag: this.tag, log, ...options });
+    const { run, tag, accelerator } = this;
+    const vmm = await createQemuVmm({ run, guest, launcherPath, tag, log, accelerator, ...options });
     this.#open.add(vmm);
     return vmm;
   }
