@@ -22,7 +22,7 @@ const machine = { tag: 't', name: 'm' };
 
 test("a group of the machine's own is made where what it is in is, and goes with the machine alone", () =>
   withRoots(async (roots, root) => {
-    const asked = { roots, ...machine, parent: '/team/web', owned: true };
+    const asked = { roots, ...machine, parent: { path: '/team/web', isOwn: true } };
     const everywhere = roots.map((path) => join(path, 'team/web/sampan-t-m'));
     assert.deepEqual(placesOf(asked), everywhere);
     await mkdir(join(root, 'memory/team'));
@@ -41,7 +41,7 @@ test("a group of the machine's own is made where what it is in is, and goes with
 
 test('a process is counted above a machine that has a group of its own, and stays where it is beside one that has none', () =>
   withRoots(async (roots, root) => {
-    const asked = placesOf({ roots, ...machine, parent: '/team/web', owned: true });
+    const asked = placesOf({ roots, ...machine, parent: { path: '/team/web', isOwn: true } });
     const own = placesOf({ roots, ...machine });
     for (const place of [...asked, ...own]) await mkdir(place, { recursive: true });
     await countBeside(7, asked);
@@ -54,7 +54,7 @@ test('a process is counted above a machine that has a group of its own, and stay
 
 test('a slice that systemd has not made is made by nobody', () =>
   withRoots(async (roots, root) => {
-    const asked = { roots, ...machine, parent: '/machine.slice' };
+    const asked = { roots, ...machine, parent: { path: '/machine.slice', isOwn: false } };
     assert.deepEqual(placesOf(asked), placesOf({ roots, ...machine }));
     await mkdir(join(root, 'cpu/machine.slice'));
     const places = [join(root, 'cpu/machine.slice/sampan-t-m'), join(root, 'memory/sampan-t/m')];

@@ -7,6 +7,7 @@ import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../base/clock.ts';
+import type { CgroupParent } from './vmm.ts';
 
 /** How long a process that ends with a machine may take to leave the group. */
 const leaveMs = 5_000;
@@ -19,23 +20,22 @@ export interface PlacesOptions {
   tag: string;
   /** The machine's. */
   name: string;
-  /** Path of a group in the hierarchies (MachineSpec.cgroupParent). */
-  parent?: string;
-  /** The parent is the machine's alone (MachineSpec.ownsCgroupParent): where it goes, what it is in counts. */
-  owned?: boolean;
+  /** Of one that is the machine's alone what it is in counts, since it goes itself. */
+  parent?: CgroupParent | undefined;
 }
 
 /**
  * One path for each hierarchy: beneath the parent, or in the instance's own group. Whoever names a parent may have made it in the hierarchies that count
  * for it and not in others; these keep the instance's own, so that nothing is made that nobody removes. One that is nowhere is made everywhere.
  */
-export function placesOf({ roots, tag, name, parent, owned = false }: PlacesOptions): string[] {
+export function placesOf({ roots, tag, name, parent }: PlacesOptions): string[] {
   const own = (root: string) => join(root, `sampan-${tag}`, name);
   if (parent === undefined) return roots.map(own);
-  const isThere = (root: string) => existsSync(join(root, owned ? dirname(parent) : parent));
+  const { path, isOwn } = parent;
+  const isThere = (root: string) => existsSync(join(root, isOwn ? dirname(path) : path));
   // A slice of systemd's is systemd's to make.
-  const isNowhere = !roots.some(isThere) && !parent.endsWith('.slice');
-  return roots.map((root) => (isNowhere || isThere(root) ? join(root, parent, `sampan-${tag}-${name}`) : own(root)));
+  const isNowhere = !roots.some(isThere) && !path.endsWith('.slice');
+  return roots.map((root) => (isNowhere || isThere(root) ? join(root, path, `sampan-${tag}-${name}`) : own(root)));
 }
 
 /** Those of these that are beneath a group that somebody named. */
@@ -43,7 +43,7 @@ const parentsOf = (paths: readonly string[]) =>
   paths.filter((path) => basename(path).startsWith('sampan-')).map((path) => dirname(path));
 
 /**
- * The groups that were made for these alone (MachineSpec.ownsCgroupParent), where no other groups are in them; who was counted there
+ * The groups that were made for these alone (CgroupParent.isOwn), where no other groups are in them; who was counted there
  * (countBeside) may be gone a moment later. Idempotent.
  */
 export async function removeOwnedParents(paths: readonly string[], clock: Clock): Promise<void> {

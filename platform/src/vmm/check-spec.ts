@@ -30,7 +30,7 @@ export function checkSpec(spec: MachineSpec): void {
   if (nic?.netnsPath && !/^\/[^\n\t\0]{1,4000}$/.test(nic.netnsPath))
     refuse(`"${nic.netnsPath}" is no path of a network namespace`);
   if (nic && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(nic.mac)) refuse(`"${nic.mac}" is no MAC address`);
-  for (const path of [spec.cgroupParent, spec.containerCgroup])
+  for (const path of [spec.cgroupParent?.path, spec.containerCgroup])
     if (path !== undefined && !/^(\/(?!\.{1,2}(\/|$))[!-.0-~]{1,255})+$/.test(path))
       refuse(`"${path}" is no path of a control group`);
   checkDisks(id, spec.disks);

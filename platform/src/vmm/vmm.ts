@@ -79,6 +79,14 @@ export interface MachineNamespaces {
   ipc?: 'own' | 'host';
 }
 
+/** A control group of somebody's, made where it is nowhere. */
+export interface CgroupParent {
+  /** In the host's hierarchies. */
+  path: string;
+  /** It is one machine's alone, and goes with it where nothing else is in it; otherwise it is left. */
+  isOwn: boolean;
+}
+
 export interface MachineSpec {
   /** Unique; a DNS label. */
   id: string;
@@ -92,12 +100,10 @@ export interface MachineSpec {
   /** Only for drivers whose machines run on the host's kernel (namespace); others refuse it: Unsupported. */
   namespaces?: MachineNamespaces;
   /**
-   * A control group, as a path in the host's hierarchies, beneath which all processes of the machine are counted and bounded; absent: the instance's own. It
-   * belongs to whoever names it: made where it is nowhere, and left. A driver whose machines are no processes of the host (fake) has no use for it.
+   * The control group beneath which all processes of the machine are counted and bounded; absent: the instance's own. A driver whose machines are no processes
+   * of the host (fake) has no use for it.
    */
-  cgroupParent?: string;
-  /** The parent is this machine's alone, and goes with it where nothing else is in it. */
-  ownsCgroupParent?: boolean;
+  cgroupParent?: CgroupParent;
   /**
    * A control group that is one container's own, as a path in the host's hierarchies: what is in the machine can make it and reach it. Goes with the machine, with
    * whoever is in it; refused while processes of others are: FailedPrecondition. Only for drivers whose machines run on the host's kernel: others have no use for it.
@@ -168,7 +174,7 @@ export interface Machine {
   /** The Pod has started: the CPU ceiling comes into force now instead of after the driver's grace. Idempotent; absent: no grace. */
   settle?(): Promise<void>;
   /**
-   * Has a process of the host's counted with the machine, in what is the machine's alone (MachineSpec.ownsCgroupParent) but not under its limits, so that whoever
+   * Has a process of the host's counted with the machine, in what is the machine's alone (CgroupParent.isOwn) but not under its limits, so that whoever
    * reads what the process's control group counts reads the machine. Best effort: where there is no such group it stays where it is. Absent: nothing is counted.
    */
   countBeside?(pid: number): Promise<void>;

@@ -14,6 +14,7 @@
  * (something in config.json that cannot be kept, by name), Invalid.
  */
 
+import type { CgroupParent } from '../../vmm/vmm.ts';
 import type { GuestSession } from '../agent/agent.ts';
 import type { OciConfig } from './oci-config.ts';
 
@@ -31,10 +32,10 @@ export interface CreateBundleSandbox {
   resources?: { cpuMillicores?: number; memoryBytes?: number };
   annotations: Record<string, string>;
   /**
-   * The control group that its machine is to be beneath, as a path in the host's hierarchies; `isOwn`: it is made for it and goes with it. `isUsual`: nobody asked
-   * for this one. `isContainers`: it is the group of the container that names it, with that one's limits, and not the machine's (handler 'namespace' alone).
+   * The control group that its machine is to be beneath. `isUsual`: nobody asked for this one. `isContainers`: it is the group of the container that names it,
+   * with that one's limits, and not the machine's (handler 'namespace' alone).
    */
-  cgroup?: { path: string; isOwn: boolean; isUsual?: boolean; isContainers?: boolean };
+  cgroup?: CgroupParent & { isUsual?: boolean; isContainers?: boolean };
   /** The sandbox's network: 'none', our bridge, what already is in the namespace `netnsPath` (a CNI's); 'host' for handler 'namespace' alone. */
   network: 'none' | 'bridge' | 'netns' | 'host';
   netnsPath?: string;

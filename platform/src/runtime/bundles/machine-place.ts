@@ -62,11 +62,10 @@ export function hostnameOf(config: OciConfig, hosts: string = hostname()): strin
 }
 
 /** Its control group, or its container's. */
-export function machineGroup({
-  cgroup,
-}: CreateBundleSandbox): Pick<MachineSpec, 'cgroupParent' | 'ownsCgroupParent' | 'containerCgroup'> {
-  if (cgroup?.isContainers) return { containerCgroup: cgroup.path };
-  return cgroup ? { cgroupParent: cgroup.path, ...(cgroup.isOwn ? { ownsCgroupParent: true } : {}) } : {};
+export function machineGroup({ cgroup }: CreateBundleSandbox): Pick<MachineSpec, 'cgroupParent' | 'containerCgroup'> {
+  if (!cgroup) return {};
+  const { path, isOwn } = cgroup;
+  return cgroup.isContainers ? { containerCgroup: path } : { cgroupParent: { path, isOwn } };
 }
 
 /** Throws Unsupported: a virtual machine is in none of the host's namespaces. */

@@ -5,8 +5,9 @@ import { cgroupParentOf } from './cgroup-parent.ts';
 test('a parent is a path in the hierarchies, however it is written', () => {
   assert.equal(cgroupParentOf(undefined), undefined);
   for (const nothing of ['', '/', '//']) assert.equal(cgroupParentOf({ cgroupParent: nothing }), undefined);
-  assert.equal(cgroupParentOf({ cgroupParent: '/kubepods/besteffort/pod1' }), '/kubepods/besteffort/pod1');
-  assert.equal(cgroupParentOf({ cgroupParent: 'kubepods//pod1/' }), '/kubepods/pod1');
+  const path = '/kubepods/besteffort/pod1';
+  assert.deepEqual(cgroupParentOf({ cgroupParent: path }), { path, isOwn: false });
+  assert.equal(cgroupParentOf({ cgroupParent: 'kubepods//pod1/' })?.path, '/kubepods/pod1');
 });
 
 test('what is no path is refused', () => {

@@ -1,9 +1,10 @@
 /** LinuxPodSandboxConfig.cgroup_parent: the control group beneath which a Pod's processes on the host are counted. Pure. */
 import { SampanError } from '@sampan/api/errors.ts';
+import type { CgroupParent } from '../../vmm/vmm.ts';
 import type * as cri from '../generated/cri.ts';
 
 /** Absolute in the hierarchies; undefined: none is asked for. Throws Invalid, or Unsupported for a slice of systemd's. */
-export function cgroupParentOf(linux: cri.LinuxPodSandboxConfig | undefined): string | undefined {
+export function cgroupParentOf(linux: cri.LinuxPodSandboxConfig | undefined): CgroupParent | undefined {
   const given = linux?.cgroupParent ?? '';
   const levels = given.split('/').filter(Boolean);
   if (levels.length === 0) return undefined;
@@ -14,5 +15,5 @@ export function cgroupParentOf(linux: cri.LinuxPodSandboxConfig | undefined): st
       'Unsupported',
       `cgroup_parent ${given}: this is a slice of systemd's; control groups are named by their paths here (cgroupDriver: cgroupfs, as RuntimeConfig says)`,
     );
-  return `/${levels.join('/')}`;
+  return { path: `/${levels.join('/')}`, isOwn: false };
 }

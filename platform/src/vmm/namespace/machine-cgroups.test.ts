@@ -102,7 +102,7 @@ test('beneath a parent of version 1 each level has CPUs, and what its maker did 
     await mkdir(join(root, 'freezer'));
     const mounts = ['memory', 'cpuset', 'freezer'].map((name) => `cgroup ${root}/${name} cgroup rw,${name} 0 0\n`);
     const cgroups = await MachineCgroups.open('t', mounts.join(''));
-    const paths = cgroups.paths('one', '/kubepods/pod1');
+    const paths = cgroups.paths('one', { path: '/kubepods/pod1', isOwn: false });
     assert.deepEqual(paths, [
       join(root, 'memory/kubepods/pod1/sampan-t-one'),
       join(root, 'cpuset/kubepods/pod1/sampan-t-one'),

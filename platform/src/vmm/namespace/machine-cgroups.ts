@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { messageOf, SampanError } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import { delegate, delegateDown, levelsOf, placesOf } from '../cgroup-places.ts';
+import type { CgroupParent } from '../vmm.ts';
 
 const periodMicros = 100_000;
 /** The kernel takes no smaller quota. */
@@ -85,8 +86,8 @@ export class MachineCgroups {
   }
 
   /** One in each hierarchy: beneath `parent`, or in the instance's own (placesOf). */
-  paths(name: string, parent?: string, owned = false): string[] {
-    return placesOf({ roots: this.#roots, tag: this.#tag, name, parent, owned });
+  paths(name: string, parent?: CgroupParent): string[] {
+    return placesOf({ roots: this.#roots, tag: this.#tag, name, parent });
   }
 
   /** What paths() are called in the hierarchies, for a machine of no parent. */

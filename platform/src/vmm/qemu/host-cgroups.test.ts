@@ -84,7 +84,7 @@ test('version 2: beneath a parent each group on the way hands its controllers on
     for (const path of [root, join(root, 'sampan-t'), join(root, 'kubepods'), join(root, 'kubepods/pod1')])
       await controllers(path, 'cpu memory pids');
     const cgroups = await HostCgroups.open('t', root);
-    const paths = cgroups.paths('m', '/kubepods/pod1');
+    const paths = cgroups.paths('m', { path: '/kubepods/pod1', isOwn: false });
     assert.deepEqual(paths, [join(root, 'kubepods/pod1/sampan-t-m')]);
     await cgroups.create(paths);
     assert.equal(await readFile(join(root, 'kubepods/pod1/cgroup.subtree_control'), 'utf8'), '+cpu +memory +pids');
@@ -100,12 +100,12 @@ test('version 1: a hierarchy that the parent is not in keeps the instance’s ow
     for (const name of ['cpu', 'memory', 'pids']) await mkdir(join(root, name));
     await mkdir(join(root, 'memory/kubepods/pod1'), { recursive: true });
     const cgroups = await HostCgroups.open('t', root);
-    assert.deepEqual(cgroups.paths('m', '/kubepods/pod1'), [
+    assert.deepEqual(cgroups.paths('m', { path: '/kubepods/pod1', isOwn: false }), [
       join(root, 'cpu/sampan-t/m'),
       join(root, 'memory/kubepods/pod1/sampan-t-m'),
       join(root, 'pids/sampan-t/m'),
     ]);
-    const nowhere = cgroups.paths('m', '/elsewhere');
+    const nowhere = cgroups.paths('m', { path: '/elsewhere', isOwn: false });
     assert.deepEqual(
       nowhere,
       ['cpu', 'memory', 'pids'].map((name) => join(root, name, 'elsewhere/sampan-t-m')),

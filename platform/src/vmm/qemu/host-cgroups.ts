@@ -10,6 +10,7 @@ import { messageOf } from '@sampan/api/errors.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { delegate, delegateDown, placesOf } from '../cgroup-places.ts';
+import type { CgroupParent } from '../vmm.ts';
 
 const periodMicros = 100_000;
 /** The kernel takes no smaller quota. */
@@ -67,8 +68,8 @@ export class HostCgroups {
   }
 
   /** Where a cgroup of this name is, or would be, in each hierarchy; beneath `parent`, or in the instance's own (placesOf). */
-  paths(name: string, parent?: string, owned = false): string[] {
-    return placesOf({ roots: this.#roots, tag: this.#tag, name, parent, owned });
+  paths(name: string, parent?: CgroupParent): string[] {
+    return placesOf({ roots: this.#roots, tag: this.#tag, name, parent });
   }
 
   /** Idempotent. Throws FailedPrecondition where processes live in what a path is beneath (version 2). */

@@ -113,8 +113,8 @@ function recordOf(context: QemuContext, { spec, template, cpuGraceMs }: StartMac
     origin: template ? 'template' : 'cold',
     state: 'starting',
     uid: uidFor(spec.id),
-    cgroups: context.cgroups.paths(spec.id, spec.cgroupParent, spec.ownsCgroupParent),
-    ...(spec.ownsCgroupParent ? { ownsCgroupParent: true } : {}),
+    cgroups: context.cgroups.paths(spec.id, spec.cgroupParent),
+    ...(spec.cgroupParent?.isOwn ? { ownsCgroupParent: true } : {}),
     slots: spec.disks.map((disk) => disk.slot),
     ...(spec.shares?.length ? { shares: spec.shares.map(({ tag, directory }) => ({ tag, directory })) } : {}),
     cpuLimit: {
