@@ -14,7 +14,7 @@ import {
   startContainer,
 } from './container-life.ts';
 import { addExec, deleteExec, describeExec, killExec, startExec } from './exec-life.ts';
-import { translateResources } from './guest-config.ts';
+import { translateResources } from './guest-resources.ts';
 import { nobodyKeeps } from './held-stdio.ts';
 import { hostHookNamespaces } from './hooked-network.ts';
 import { recoverBundles } from './recover-bundles.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { guestConfig, translateResources } from './guest-config.ts';
+import { guestConfig } from './guest-config.ts';
+import { translateResources } from './guest-resources.ts';
 import { type OciConfig, parseOciConfig } from './oci-config.ts';
 
 const isolated = ['pid', 'network', 'ipc', 'uts', 'mount'].map((type) => ({ type }));

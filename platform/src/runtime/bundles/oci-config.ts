@@ -79,6 +79,11 @@ export type OciConfig = z.infer<typeof configSchema>;
 export type OciMount = z.infer<typeof mount>;
 export type OciHook = z.infer<typeof hook>;
 
+/** Of what is well said and cannot be kept. */
+export function refused(field: string, why: string): SampanError {
+  return new SampanError('Unsupported', `config.json: ${field}: ${why}`);
+}
+
 /** Throws Invalid naming what is wrong. */
 export function parseOciConfig(source: string): OciConfig {
   let value: unknown;

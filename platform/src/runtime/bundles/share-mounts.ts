@@ -7,7 +7,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SampanError } from '@sampan/api/errors.ts';
 import { LineChild } from '../../base/line-child.ts';
-import type { CarriedMount } from './guest-config.ts';
+import type { CarriedMount } from './guest-mounts.ts';
 
 /** What binds and unbinds: a process on the host, a plain note in tests. */
 export interface ShareMounts {

@@ -2,7 +2,7 @@
 import { readFile, realpath } from 'node:fs/promises';
 import { SampanError } from '@sampan/api/errors.ts';
 import type { LiveSandbox } from './bundle-context.ts';
-import { isShared, type SharedMount } from './guest-config.ts';
+import { isShared, type SharedMount } from './guest-mounts.ts';
 import type { OciConfig } from './oci-config.ts';
 import { shareTag } from './sandbox-life.ts';
 
