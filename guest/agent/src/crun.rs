@@ -1,6 +1,8 @@
 //! Running crun: its arguments, and its words when it fails. One exec of it starts a container; nothing else ever runs it but exec.
 
+use std::collections::hash_map::DefaultHasher;
 use std::fs;
+use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::io::OwnedFd;
@@ -21,7 +23,7 @@ pub struct Files {
 impl Files {
     pub fn new(directory: &Path, name: &str) -> Files {
         let file = |kind: &str| directory.join(format!("{}.{}", name, kind));
-        Files { pid: file("pid"), log: file("log"), console: file("tty") }
+        Files { pid: file("pid"), log: file("log"), console: console_of(&file("tty")) }
     }
 
     /// The process that crun started.
@@ -44,6 +46,13 @@ impl Files {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// A socket's path has room for 107 bytes, and ids may be longer.
+fn console_of(path: &Path) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    PathBuf::from(format!("/run/sampan/{:016x}.tty", hasher.finish()))
 }
 
 /// stdin, stdout, stderr of the process; absent means /dev/null.

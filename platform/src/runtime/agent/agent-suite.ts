@@ -156,7 +156,8 @@ export function agentSuite(options: AgentSuiteOptions): void {
     });
 
     test('a terminal that is hung up ends for the process that reads from it', async () => {
-      const id = await start(['/bin/cat'], { stdin: true, tty: true });
+      // As containerd's are, and longer than a socket's path may be.
+      const id = await start(['/bin/cat'], { stdin: true, tty: true, id: `default-${'f'.repeat(92)}` });
       await agent.writeStdin(id, Buffer.from('word\n'));
       await agent.hangUp(id);
       await exitOf(id);

@@ -132,6 +132,8 @@ export class FakeContainer {
     const container = { id, spec, mounts, readOnlyRootfs: false, tty, stdin, stdinOnce: false };
     const exec = new FakeContainer(this.#guest, container);
     exec.execOf = this.request.id;
+    const { columns, rows } = request;
+    if (columns && rows) exec.terminal = { columns, rows };
     exec.#owner = this;
     return exec;
   }

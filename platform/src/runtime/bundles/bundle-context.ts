@@ -85,6 +85,8 @@ export interface LiveExec {
   /** Resolved once the agent has it: before, there is no output to read. */
   made: Deferred<void>;
   starting?: Promise<void>;
+  /** Of its terminal, told before it was started. */
+  size?: { columns: number; rows: number };
   held: HeldStdio;
   input?: InputEnd | undefined;
   /** Its input is being carried. */

@@ -232,6 +232,21 @@ test('exec has a process, stdio and an exit code of its own', async () => {
   assert.equal(world.runtime.container('main').state, 'running');
 });
 
+test('the size of its terminal may be told before an exec is started, and changed afterwards', async () => {
+  await using world = await World.create();
+  await world.container('main', ['sleep']);
+  await world.runtime.start('main');
+  const ref = { containerId: 'main', execId: 'e' };
+  await world.runtime.addExec({ ...ref, process: { args: ['sleep'], cwd: '/' }, stdio: {}, tty: true });
+  await world.runtime.resize(ref, 99, 33);
+  await world.runtime.startExec('main', 'e');
+  const exec = [...world.guest().containers.values()].find(({ request }) => request.id.startsWith('exec-'))!;
+  assert.deepEqual(exec.terminal, { columns: 99, rows: 33 });
+  await world.runtime.resize(ref, 80, 24);
+  assert.deepEqual(exec.terminal, { columns: 80, rows: 24 });
+  await world.runtime.kill(ref, 9);
+});
+
 test('an exec process outlives the runtime, as does what it says and how it ends', async () => {
   await using world = await World.create();
   await world.container('main', ['sleep']);

@@ -132,8 +132,15 @@ async function stats(context: BundleContext, id: string): Promise<BundleUsage> {
 
 async function resize(context: BundleContext, ref: ProcessRef, columns: number, rows: number): Promise<void> {
   const { containerId, execId } = ref;
+  const exec = execId ? context.exec(containerId, execId) : undefined;
+  // Clients tell it as soon as they have asked for the process.
+  if (exec?.record.state === 'created' && !exec.starting) {
+    exec.size = { columns, rows };
+    return;
+  }
+  await exec?.starting?.catch(() => {});
   const agent = await agentOf(context, context.container(containerId));
-  await agent.resizeTty(execId ? context.exec(containerId, execId).record.id : containerId, columns, rows);
+  await agent.resizeTty(exec?.record.id ?? containerId, columns, rows);
 }
 
 /** Sandboxes go on; whoever waits for something of ours is told that we go. */

@@ -105,10 +105,10 @@ async function start(context: BundleContext, exec: LiveExec): Promise<void> {
   context.events.tell({ type: 'exec-started', containerId, execId, guestPid: record.guestPid });
 }
 
-function guestRequest({ record: { id, request }, input }: LiveExec) {
+function guestRequest({ record: { id, request }, input, size: told }: LiveExec) {
   const { containerId, process, tty } = request;
   const { width, height } = process.consoleSize ?? {};
-  const size = width && height ? { columns: width, rows: height } : {};
+  const size = told ?? (width && height ? { columns: width, rows: height } : {});
   return { id, containerId, args: process.args, process, tty, stdin: input !== undefined, ...size };
 }
 

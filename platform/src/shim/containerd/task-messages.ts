@@ -78,10 +78,12 @@ const memoryStat = new Message({
   usage: int64(32),
   usageLimit: int64(33),
 });
+const ioStat = new Message({});
 export const cgroupMetrics = new Message({
   pids: nested(1, pidsStat),
   cpu: nested(2, cpuStat),
   memory: nested(4, memoryStat),
+  io: nested(6, ioStat),
 });
 export const cgroupMetricsType = 'io.containerd.cgroups.v2.Metrics';
 

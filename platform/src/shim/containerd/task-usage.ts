@@ -14,6 +14,8 @@ export function usageAny(usage: BundleUsage): { typeUrl: string; value: Buffer }
       usage: BigInt(usage.memoryUsageBytes),
       usageLimit: BigInt(usage.memoryLimitBytes),
     },
+    // Without one nerdctl's stats end in a trace.
+    io: {},
   });
   return { typeUrl: cgroupMetricsType, value };
 }
