@@ -17,7 +17,7 @@ import type { BundleExit, CreateBundleSandbox, SandboxHandler } from './bundle-r
 import { EventFeed } from './event-feed.ts';
 import type { BundleExecRecord } from './exec-records.ts';
 import type { HeldStdio, StdioKeeper } from './held-stdio.ts';
-import type { HookNamespaces } from './hooked-network.ts';
+import type { HookNamespaces } from './hook-namespaces.ts';
 import { HostHooks } from './host-hooks.ts';
 import type { OutputPump } from './output-pump.ts';
 import { SeccompFilters } from './seccomp-filters.ts';

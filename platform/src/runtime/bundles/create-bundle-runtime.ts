@@ -16,7 +16,7 @@ import {
 import { addExec, deleteExec, describeExec, killExec, startExec } from './exec-life.ts';
 import { translateResources } from './guest-resources.ts';
 import { nobodyKeeps } from './held-stdio.ts';
-import { hostHookNamespaces } from './hooked-network.ts';
+import { hostHookNamespaces } from './hook-namespaces.ts';
 import { recoverBundles } from './recover-bundles.ts';
 import { createSandbox, deleteSandbox, describeSandbox, dialSandbox, stopSandbox } from './sandbox-life.ts';
 

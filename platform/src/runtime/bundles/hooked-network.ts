@@ -3,41 +3,13 @@
  * a guest has none. So before the machine is made a process stands in for it, in the network namespace that config.json names or in a fresh one, and
  * what the hooks have left there is what the machine joins. Owns the fresh namespace, by a path that goes with the sandbox.
  */
-import { isReason, SampanError } from '@sampan/api/errors.ts';
-import { LineChild } from '../../base/line-child.ts';
-import { checkNetnsPath, makeNetns, removeNetns } from '../../network/netns.ts';
+import { isReason } from '@sampan/api/errors.ts';
 import type { Attachment } from '../../network/network.ts';
 import type { BundleContext, LiveSandbox } from './bundle-context.ts';
 import { saveBundleSandbox } from './bundle-records.ts';
 import type { HookedBundle } from './bundle-runtime.ts';
+import type { StandIn } from './hook-namespaces.ts';
 import { hookPlan } from './hook-plan.ts';
-
-/** What makes namespaces and stands in them: processes on the host, plain notes in tests. */
-export interface HookNamespaces {
-  /** Idempotent, as is `remove`. */
-  make(path: string): Promise<void>;
-  remove(path: string): Promise<void>;
-  standIn(path: string): Promise<StandIn>;
-}
-
-export interface StandIn {
-  pid: number;
-  close(): void;
-}
-
-export const hostHookNamespaces: HookNamespaces = {
-  make: makeNetns,
-  remove: removeNetns,
-  async standIn(path) {
-    checkNetnsPath(path);
-    // What a hook does to its mounts, name or queues is done to nobody else. It ends with us: cat meets the end of its input.
-    const child = new LineChild('nsenter', [`--net=${path}`, 'unshare', '--mount', '--uts', '--ipc', 'cat']);
-    await child.ask('ok');
-    const { pid } = child;
-    if (pid === undefined) throw new SampanError('InternalError', `nobody stays in ${path}`);
-    return { pid, close: () => child.close() };
-  },
-};
 
 /** Runs what is to run before there is a container, where its network namespace is not inside a machine yet. Throws InternalError naming the hook. */
 export async function hooksBeforeMachine(

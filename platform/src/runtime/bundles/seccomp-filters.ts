@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { isReason } from '@sampan/api/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Agent } from '../agent/agent.ts';
-import type { LiveSandbox } from './bundle-context.ts';
+import type { CreateBundleSandbox } from './bundle-runtime.ts';
 
 /** An engine has one or two of its own; the others are users'. */
 const most = 32;
@@ -49,15 +49,22 @@ export class SeccompFilters {
   }
 }
 
+/** What it asks of a sandbox. */
+interface MayBeFresh {
+  record: { request: Pick<CreateBundleSandbox, 'handler'> };
+  /** No program of anybody's has run in it yet. */
+  isFresh?: boolean;
+}
+
 export interface LearnFrom {
   id: string;
   /** Its OCI config as the agent gets it. */
   spec: object;
-  sandbox: LiveSandbox;
+  sandbox: MayBeFresh;
   agent: Pick<Agent, 'awaitReady' | 'readFilter'>;
 }
 
-const canBeBelieved = ({ record, isFresh }: LiveSandbox): boolean =>
+const canBeBelieved = ({ record, isFresh }: MayBeFresh): boolean =>
   isFresh === true && record.request.handler === 'namespace';
 
 function keyOf(spec: object): string | undefined {
