@@ -105,7 +105,6 @@ export class QemuMachine implements Machine {
   takeUp(status: string): void {
     if (status === 'shutdown' || status === 'guest-panicked') this.shutDown('guest-reset');
     if (status === 'io-error') this.#diskWait.stands();
-    if (status === 'internal-error') this.#stick();
   }
 
   async attachDisk(disk: DiskAttachment): Promise<void> {
