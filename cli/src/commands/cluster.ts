@@ -16,6 +16,15 @@ function withoutDashes(words: string[]): string[] {
 const collect = (value: string, all: string[] = []): string[] => [...all, value];
 
 export function clusterCommands(program: Command): void {
+  runCommand(program);
+  psCommand(program);
+  logsCommand(program);
+  execCommand(program);
+  rmCommand(program);
+  imageCommands(program.command('image').description('images on this node'));
+}
+
+function runCommand(program: Command): void {
   program
     .command('run')
     .description("run an image in a VM of its own and show its output; the exit code is the container's")
@@ -57,6 +66,9 @@ Examples:
     .action(async (image: string, command: string[], options) =>
       (await import('./run.ts')).run(image, withoutDashes(command), options),
     );
+}
+
+function psCommand(program: Command): void {
   program
     .command('ps')
     .description('list Pods')
@@ -68,6 +80,9 @@ Examples:
     .addOption(new Option('-o, --output <format>').choices(['json', 'yaml', 'wide']).conflicts('quiet'))
     .addHelpText('after', '\nExamples:\n  ./sampan ps -A -o wide\n  ./sampan rm $(./sampan ps -q -l app=web)')
     .action(async (options) => (await import('./ps.ts')).ps(options));
+}
+
+function logsCommand(program: Command): void {
   program
     .command('logs')
     .description('show the output of a Pod')
@@ -81,6 +96,9 @@ Examples:
     .option('-n, --namespace <name>', 'namespace', 'default')
     .addHelpText('after', '\nExamples:\n  ./sampan logs -f web\n  ./sampan logs --tail 20 -t web')
     .action(async (pod: string, options) => (await import('./logs.ts')).logs(pod, options));
+}
+
+function execCommand(program: Command): void {
   program
     .command('exec')
     .description("run a command in a running Pod; the exit code is the command's")
@@ -105,6 +123,9 @@ Examples:
     .action(async (pod: string, command: string[], options) =>
       (await import('./exec.ts')).exec(pod, withoutDashes(command), options),
     );
+}
+
+function rmCommand(program: Command): void {
   program
     .command('rm')
     .description('delete Pods; their VMs are released')
@@ -113,7 +134,6 @@ Examples:
     .option('-n, --namespace <name>', 'namespace', 'default')
     .addHelpText('after', '\nExample:\n  ./sampan rm -f web')
     .action(async (pods: string[], options) => (await import('./rm.ts')).rm(pods, options));
-  imageCommands(program.command('image').description('images on this node'));
 }
 
 function imageCommands(image: Command): void {

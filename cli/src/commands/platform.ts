@@ -7,8 +7,20 @@ import type { DoctorOptions } from './doctor.ts';
 import type { DownOptions } from './down.ts';
 import type { UpOptions } from './up.ts';
 
-/** Each action is imported when it is used, so that a command pays only for what it needs. */
+/** In the order of `--help`. Each action is imported when it is used, so that a command pays only for what it needs. */
 export function platformCommands(program: Command): void {
+  upCommand(program);
+  downCommand(program);
+  criCommand(program);
+  runtimeCommand(program);
+  statusCommand(program);
+  doctorCommand(program);
+  kubeconfigCommand(program);
+  testCommand(program);
+  benchCommand(program);
+}
+
+function upCommand(program: Command): void {
   withNetworkOptions(
     program
       .command('up')
@@ -32,6 +44,9 @@ With --macvlan a Pod of runtimeClassName namespace that is annotated
 sampan.dev/network-mode: macvlan has an address of its own on the parent's wire.`,
     )
     .action(async (options: UpOptions) => (await import('./up.ts')).up(options));
+}
+
+function downCommand(program: Command): void {
   program
     .command('down')
     .description('stop the platform; Pods go on unless --pods is given')
@@ -49,6 +64,9 @@ Examples:
   ./sampan down --runtime    what ./sampan runtime made is removed`,
     )
     .action(async (options: DownOptions) => (await import('./down.ts')).down(options));
+}
+
+function criCommand(program: Command): void {
   withNetworkOptions(
     program
       .command('cri')
@@ -70,6 +88,9 @@ up by the next start. ./sampan down --pods, with the same SAMPAN_HOME, removes
 them and all that was made for them.`,
     )
     .action(async (options: CriOptions) => (await import('./cri.ts')).cri(options));
+}
+
+function runtimeCommand(program: Command): void {
   program
     .command('runtime')
     .description('run containers of containerd and Podman in machines, in the foreground, without an API server')
@@ -86,16 +107,25 @@ on. ./sampan down --runtime, with the same SAMPAN_HOME, ends them and removes al
 that was made for them.`,
     )
     .action(async (options: { home?: string }) => (await import('./runtime.ts')).runtime(options));
+}
+
+function statusCommand(program: Command): void {
   program
     .command('status')
     .description('say whether the platform runs, and what runs on it')
     .addOption(new Option('-o, --output <format>').choices(['json']))
     .action(async (options: { output?: string }) => (await import('./status.ts')).status(options));
+}
+
+function doctorCommand(program: Command): void {
   withNetworkOptions(
     program.command('doctor').description('say what this machine can and cannot do, and how to mend it'),
   )
     .addOption(new Option('-o, --output <format>').choices(['json']))
     .action(async (options: DoctorOptions) => (await import('./doctor.ts')).doctor(options));
+}
+
+function kubeconfigCommand(program: Command): void {
   program
     .command('kubeconfig')
     .description("print the path of the admin's kubeconfig")
@@ -103,6 +133,9 @@ that was made for them.`,
     .action(() => {
       process.stdout.write(`${kubeconfigPath(currentInstance())}\n`);
     });
+}
+
+function testCommand(program: Command): void {
   program
     .command('test')
     .description('set up what is missing and run every test, real microVMs included')
@@ -112,6 +145,9 @@ that was made for them.`,
     .action(async (files: string[], options: { unit?: boolean; once?: boolean }) =>
       (await import('./test.ts')).test(files, options),
     );
+}
+
+function benchCommand(program: Command): void {
   program
     .command('bench')
     .description(
