@@ -47,6 +47,9 @@ export const reasons: Record<string, Reason> = {
   killsig: {
     vm: 'sends the signal before the shell in an emulated machine has set its trap: some pass, by how busy the host is',
   },
+  mounts: {
+    vm: "a guest's table of mounts names the place in the machine's share, not the directory of the host that is there",
+  },
   linux_mount_label: noSelinux,
   linux_process_apparmor_profile: both('AppArmor profiles are not set; refused by name'),
   process_capabilities: {
