@@ -1,20 +1,11 @@
 /** `sampan image`: the node's images, through nodes/<name>/proxy/images. */
 import { open as openFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-import { type Reason, SampanError } from '@sampan/api/errors.ts';
 import { connection } from '../connect.ts';
 import type { Credentials } from '../credentials.ts';
-import { connectionLost, Failure, forEach, registryMend, withMend } from '../failure.ts';
-import { getJson, hungUp, open, readText } from '../https.ts';
+import { Failure, forEach } from '../failure.ts';
+import { getJson, open, readText } from '../https.ts';
+import { type Image, pulledImage } from '../pulled-image.ts';
 import { printTable } from '../table.ts';
-
-interface Image {
-  id: string;
-  repoTags: string[];
-  repoDigests: string[];
-  sizeBytes: number;
-}
 
 const mib = 1024 * 1024;
 
@@ -50,55 +41,6 @@ export async function pull(name: string, options: { user?: string }): Promise<vo
     process.stderr.write(`\r\x1b[K${phase} ${(doneBytes / mib).toFixed(1)}${whole} MiB`);
   }).finally(() => isWatched && process.stderr.write('\r\x1b[K'));
   process.stdout.write(`${image.id}\n`);
-}
-
-interface PullLine {
-  progress?: { phase: string; doneBytes: number; totalBytes: number };
-  image?: Image;
-  error?: { reason: Reason; message: string };
-}
-
-/** From the answer's lines. Throws what the server says, and a Failure where the server went away before it had said how it ended. */
-export async function pulledImage(
-  answer: Readable,
-  onProgress: (progress: Required<PullLine>['progress']) => void,
-): Promise<Image> {
-  let image: Image | undefined;
-  try {
-    for await (const text of createInterface({ input: answer })) {
-      const line = parsed(text);
-      if (line.error) throw ofPull(line.error);
-      if (line.progress) onProgress(line.progress);
-      image = line.image ?? image;
-    }
-  } catch (error) {
-    throw hungUp(error as NodeJS.ErrnoException, whilePulling);
-  }
-  if (!image) throw connectionLost(whilePulling);
-  return image;
-}
-
-/** What a pull's failure asks of whoever wanted it. */
-const pullMends: Partial<Record<Reason, string>> = {
-  NotFound: 'check the name and the tag of the image',
-  Unauthorized: registryMend,
-  ServiceUnavailable:
-    'check the name of the registry and the network of this host; ./sampan image import needs neither',
-};
-
-const ofPull = ({ reason, message }: Required<PullLine>['error']): SampanError =>
-  withMend(new SampanError(reason, message), pullMends[reason]);
-
-const whilePulling =
-  'the server ended while it pulled the image; a pull that is tried again keeps the layers that are there';
-
-/** A line that was cut off is the last one. */
-function parsed(text: string): PullLine {
-  try {
-    return JSON.parse(text) as PullLine;
-  } catch {
-    return {};
-  }
 }
 
 function authOf(user: string | undefined): { username: string; password: string } | undefined {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { mock, test } from 'node:test';
 import type { Reason } from '@sampan/api/errors.ts';
-import { report } from '../failure.ts';
-import { pulledImage } from './image.ts';
+import { report } from './failure.ts';
+import { pulledImage } from './pulled-image.ts';
 
 const progress = { progress: { phase: 'download', doneBytes: 1, totalBytes: 2 } };
 const image = { id: 'sha256:1', repoTags: [], repoDigests: [], sizeBytes: 1 };
