@@ -13,7 +13,7 @@ import { type CliInstance, currentInstance, runningServer, type ServerInfo } fro
 import { artifacts } from '../setup/artifacts.ts';
 import { cordon } from '../setup/cordon.ts';
 import { runningRuntime, runtimeHome } from '../setup/runtime-process.ts';
-import { startServer, stopProcess } from '../setup/server-process.ts';
+import { lockHeldExit, startServer, stopProcess } from '../setup/server-process.ts';
 import { serverWords } from '../setup/server-words.ts';
 
 export interface DownOptions {
@@ -131,8 +131,9 @@ async function teardown(instance: CliInstance): Promise<void> {
   const words = serverWords(said).join('\n        ');
   throw new Failure('not everything could be removed', {
     why: words || 'it does not say',
-    mend: /already runs/.test(words)
-      ? 'end what serves this home first (./sampan cri ends by Ctrl-C), then say this again'
-      : 'say this again; ./sampan doctor tells what the machine lacks',
+    mend:
+      code === lockHeldExit
+        ? 'end what serves this home first (./sampan cri ends by Ctrl-C), then say this again'
+        : 'say this again; ./sampan doctor tells what the machine lacks',
   });
 }

@@ -11,7 +11,7 @@ import { serverMend, serverWords } from './server-words.ts';
 
 const startTimeoutMs = 60_000;
 /** How a server ends whose home another one serves (`platform/src/cmd/instance-lock.ts`), and how long that one, if it is just starting, may take to say so. */
-const lockHeldExit = 75;
+export const lockHeldExit = 75;
 const otherStartMs = 20_000;
 
 /**

@@ -12,14 +12,14 @@ import type { Network } from '../network/network.ts';
 import { hostShareMounts } from '../runtime/bundles/share-mounts.ts';
 import { restRelay } from '../shim/relay-client.ts';
 import { launcherPath, openBridgeNetwork, openCniNetwork, openMacvlan, openVmms } from './drivers.ts';
-import { takeInstanceLock } from './instance-lock.ts';
+import { lockHeldExit, takeInstanceLock } from './instance-lock.ts';
 
 const instance = instanceFromEnvironment();
 const log = createLogger({ level: 'warn' });
 
 try {
   await ensureDirectory(instance.run, 0o711);
-  await takeInstanceLock(instance);
+  await takeInstanceLock(instance).catch((error) => notTornDown(error, lockHeldExit));
   process.env.SAMPAN_POOL = '0';
   // What is attached is detached with the configuration in its record.
   delete process.env.SAMPAN_MACVLAN;
@@ -42,8 +42,12 @@ try {
   if (!process.env.SAMPAN_RUN) await rmdir(dirname(instance.run)).catch(() => {});
   process.exit(0);
 } catch (error) {
+  notTornDown(error, 1);
+}
+
+function notTornDown(error: unknown, exit: number): never {
   log.error({ error: messageOf(error) }, `${instance.home} could not be torn down`);
-  process.exit(1);
+  process.exit(exit);
 }
 
 async function hasFiles(directory: string): Promise<boolean> {
