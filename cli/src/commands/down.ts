@@ -10,7 +10,7 @@ import { type KubeClient, type KubeObject, resources } from '@sampan/api/client.
 import { connect } from '../connect.ts';
 import { Failure, report } from '../failure.ts';
 import { type CliInstance, currentInstance, runningServer, type ServerInfo } from '../instance.ts';
-import { artifacts } from '../setup/artifacts.ts';
+import { artifacts, directoryAtHand } from '../setup/artifacts.ts';
 import { cordon } from '../setup/cordon.ts';
 import { runningRuntime, runtimeHome } from '../setup/runtime-process.ts';
 import { lockHeldExit, startServer, stopProcess } from '../setup/server-process.ts';
@@ -112,14 +112,8 @@ const mostWords = 64 * 1024;
 
 /** Removes what the server made on this host: bridge, NAT rules, templates, the run directory. State in home stays. */
 async function teardown(instance: CliInstance): Promise<void> {
-  const built = await artifacts(instance);
-  const directoryOf = (name: string) => built.find((artifact) => artifact.name === name)?.directory;
-  const env = {
-    ...process.env,
-    SAMPAN_HOME: instance.home,
-    SAMPAN_GUEST_DIR: directoryOf('guest'),
-    SAMPAN_HOST_DIR: directoryOf('host'),
-  };
+  const [guest, host] = await Promise.all((await artifacts(instance)).map(directoryAtHand));
+  const env = { ...process.env, SAMPAN_HOME: instance.home, SAMPAN_GUEST_DIR: guest, SAMPAN_HOST_DIR: host };
   const script = join(instance.root, 'platform/src/cmd/teardown.ts');
   const child = spawn(process.execPath, [script], { stdio: ['ignore', 'ignore', 'pipe'], env });
   let said = '';

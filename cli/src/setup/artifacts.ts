@@ -1,8 +1,8 @@
 /** The built things a server needs: guest (kernel, miniOS, agent) and host launcher, each cached under a key of what it is built from. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import type { CliInstance } from '../instance.ts';
 import { runCommand } from './run-command.ts';
 import { toolPath } from './tool-path.ts';
@@ -22,6 +22,22 @@ export async function artifacts(instance: CliInstance): Promise<Artifact[]> {
       return { name, directory, built: existsSync(join(directory, '.complete')) };
     }),
   );
+}
+
+/**
+ * Where one is, or else the one that was built last: enough for taking down what an earlier checkout has made, for which nothing is booted. Its own place where
+ * none is there.
+ */
+export async function directoryAtHand({ directory, built }: Artifact): Promise<string> {
+  if (built) return directory;
+  const shelf = dirname(directory);
+  const names = await readdir(shelf).catch(() => []);
+  const times = names.map(async (name) => {
+    const mark = await stat(join(shelf, name, '.complete')).catch(() => undefined);
+    return mark ? [{ name, timeMs: mark.mtimeMs }] : [];
+  });
+  const [newest] = (await Promise.all(times)).flat().sort((a, b) => b.timeMs - a.timeMs);
+  return newest ? join(shelf, newest.name) : directory;
 }
 
 /** Builds one into the cache; its script prints progress. The script itself writes OUTDIR; `.complete` is ours and comes last. */
