@@ -33,8 +33,8 @@ export function page(comparisons: Comparison[], untried: string[], versions: { c
   return `# OCI conformance
 
 What \`npm run oci-validation\` wrote: the validation programs of OCI runtime-tools ${versions.tools}, unmodified, over ${versions.crun} on the host
-(shown cgroup v1 alone where the host has both) and over \`sampan-runtime\`, with each container in a VM and with each on the host (the annotation
-\`sampan.dev/handler: namespace\`). The programs are of 2018 and test what runtime-spec 1.0 says, a few of them things that it leaves open. Those without points complain
+(shown cgroup v1 alone where the host has both) and over \`sampan-runtime\`, with each container in a VM and with each on the host
+(\`sampan-runtime-namespace\`). The programs are of 2018 and test what runtime-spec 1.0 says, a few of them things that it leaves open. Those without points complain
 of what is wrong, and pass when they have no complaint.
 
 ${good('sampan')} of the ${tried} programs tried pass over \`sampan-runtime\` in VMs, ${good('host')} on the host, ${good('crun')} over crun. Each difference has its reason.${untried.length > 0 ? `\nNot tried yet: ${untried.join(', ')}.` : ''}

@@ -19,10 +19,9 @@ const noSelinux = both('SELinux labels are not set; refused by name');
 export const reasons: Record<string, Reason> = {
   delete_resources: limited,
   hooks: both("looks for words that the program's own hooks do not write"),
-  hooks_stdin: {
-    vm: 'wants of prestart the status `created`, as before runtime-spec 1.0.2, and as pid the one that `state` tells, which is a holder outside the namespaces that hooks are for',
-    host: 'the same; and it finds the annotation that chose the handler, which it did not write',
-  },
+  hooks_stdin: both(
+    'wants of prestart the status `created`, as before runtime-spec 1.0.2, and of each the pid that `state` tells of a container that has ended by then',
+  ),
   prestart: both('wants prestart at the start, as before runtime-spec 1.0.2; it is part of create'),
   poststart: {
     vm: 'the process runs when the hook does, but its shell in an emulated machine writes later than the one on the host',

@@ -69,22 +69,9 @@ await writeFile(
 );
 const crun = join(lab.home, 'crun');
 await writeFile(crun, crunScript, { mode: 0o755 });
-/** The programs know nothing of handlers: the annotation is put into what they have written. */
-const onHost = join(lab.home, 'on-host');
-const addAnnotation = `#!${process.execPath}
-const { readFileSync, writeFileSync } = require('node:fs');
-const args = process.argv.slice(2);
-const at = args.indexOf('--bundle') + 1;
-if (at > 0) {
-  const path = args[at] + '/config.json';
-  const config = JSON.parse(readFileSync(path, 'utf8'));
-  config.annotations = { ...config.annotations, 'sampan.dev/handler': 'namespace' };
-  writeFileSync(path, JSON.stringify(config));
-}
-const program = ${JSON.stringify(lab.runtime)};
-process.execve(program, [program, ...args], process.env);
-`;
-await writeFile(onHost, addAnnotation, { mode: 0o755 });
+/** The programs know nothing of handlers: the runtime's name says it. */
+const onHost = join(lab.home, 'sampan-runtime-namespace');
+await copyFile(lab.runtime, onHost);
 const resultsPath = `${cache}-results.json`;
 const results: Record<string, Comparison> = existsSync(resultsPath)
   ? JSON.parse(await readFile(resultsPath, 'utf8'))
