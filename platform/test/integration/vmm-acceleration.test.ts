@@ -14,12 +14,14 @@ import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { findGuestArtifacts } from '../../src/vmm/guest-artifacts.ts';
 import { type AccelerationProfile, accelerationProfiles } from '../../src/vmm/qemu/acceleration.ts';
+import { agentAnswers } from '../../src/vmm/qemu/agent-answers.ts';
 import { keepFrozen, statePathOf } from '../../src/vmm/qemu/freeze-template.ts';
 import { HostCgroups } from '../../src/vmm/qemu/host-cgroups.ts';
-import { bootsAlone, clonesLive } from '../../src/vmm/qemu/kvm-probe.ts';
+import { bootsAlone, clonesLive, type Verdict } from '../../src/vmm/qemu/kvm-probe.ts';
 import { plugShare } from '../../src/vmm/qemu/late-share.ts';
 import { placeholderMac } from '../../src/vmm/qemu/qemu-arguments.ts';
 import type { QemuContext } from '../../src/vmm/qemu/qemu-context.ts';
+import { createQemuVmm } from '../../src/vmm/qemu/qemu-vmm.ts';
 import { type QmpClient, statusOf } from '../../src/vmm/qemu/qmp.ts';
 import {
   readTemplateState,
@@ -34,6 +36,8 @@ import { until } from './support/wait.ts';
 const virtiofsd = '/usr/lib/qemu/virtiofsd';
 const { kvm, tcg } = accelerationProfiles;
 const shape = { vcpus: 2, memoryMib: 256 };
+/** Emulation on a busy host. */
+const patienceMs = 90_000;
 
 describe('the acceleration of machines', { skip: missingForMachines() ?? false }, () => {
   let home: string;
@@ -61,16 +65,44 @@ describe('the acceleration of machines', { skip: missingForMachines() ?? false }
 
   test('the trial passes where machines boot and their clones live, and leaves nothing', async () => {
     const context = await contextOf(tcg);
-    await bootsAlone(context);
-    await clonesLive(context);
+    await bootsAlone(context, patienceMs);
+    await clonesLive(context, patienceMs);
     assert.deepEqual(await readdir(home), []);
   });
 
   test('it fails at once with the guest’s words where the guest dies, and leaves nothing', async () => {
     const context = await contextOf({ ...tcg, kernelParameters: (host) => [...tcg.kernelParameters(host), 'mem=24M'] });
-    for (const trial of [bootsAlone, clonesLive])
-      await assert.rejects(trial(context), (error) => /^the guest did not boot: /.test(messageOf(error)));
+    await assert.rejects(bootsAlone(context, patienceMs), (error) =>
+      /^the guest did not boot: /.test(messageOf(error)),
+    );
     assert.deepEqual(await readdir(home), []);
+  });
+
+  test('a machine that KVM gives no more is started under emulation, and the driver says so', async () => {
+    const nodes = kvm.deviceNodes;
+    kvm.deviceNodes = ['/dev/kvm-that-went'];
+    const went = { accelerator: 'tcg', reason: 'there is no /dev/kvm: emulating' } as const;
+    const verdicts: Verdict[] = [{ accelerator: 'kvm', reason: 'it was there' }, went];
+    const { run, guest } = await contextOf(kvm);
+    const vmm = await createQemuVmm({
+      ...{ run: join(run, 'vmm'), guest, launcherPath, tag: 'acceltst', log: silentLogger },
+      choose: async () => verdicts.shift() ?? went,
+      templateBytes: 0,
+    });
+    const directory = join(run, 'vmm', 'm');
+    try {
+      assert.equal((await vmm.capabilities()).acceleration, 'kvm');
+      const machine = await vmm.create({ id: 'm', directory, shape, disks: [] });
+      await until('its agent answers', () => agentAnswers(machine.channelPath, systemClock, 10_000).then(() => true));
+      const { acceleration, accelerationReason } = await vmm.capabilities();
+      assert.deepEqual([acceleration, accelerationReason], ['tcg', went.reason]);
+      assert.deepEqual(verdicts, [], 'it was looked at anew');
+    } finally {
+      kvm.deviceNodes = nodes;
+      await vmm.destroy(directory);
+      await vmm.teardown();
+      await rm(join(run, 'vmm'), { recursive: true });
+    }
   });
 
   test('under KVM a machine starts in its jail, its state is saved, and a clone takes it up and goes on, with a share too', async (t) => {

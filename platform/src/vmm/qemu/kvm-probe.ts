@@ -24,6 +24,7 @@ export interface Verdict {
   coldOnly?: true | undefined;
 }
 
+/** How long a machine may take, for the whole of its way. */
 const bootTimeoutMs = 20_000;
 const answerTimeoutMs = 10_000;
 /** What did not work may have been for want of memory or time. */
@@ -88,15 +89,15 @@ async function tryKvm(context: QemuContext, { extension }: KvmDevice): Promise<V
 const short = (words: string): string => words.replace(/\s+/g, ' ').slice(0, 300);
 
 /** Throws with the guest's, the launcher's or QEMU's words when a machine of the context's acceleration does not come up. */
-export function bootsAlone(context: QemuContext): Promise<void> {
+export function bootsAlone(context: QemuContext, timeoutMs = bootTimeoutMs): Promise<void> {
   return inDirectory(context, 'boot', async (directory) => {
     const vmm = await startTrial(context, { start: 'cold', directory });
-    await letGoAfter(vmm, () => awaitReady(context, vmm.qmp, { timeoutMs: bootTimeoutMs }));
+    await letGoAfter(vmm, () => awaitReady(context, vmm.qmp, { timeoutMs }));
   });
 }
 
 /** The same for a machine that is frozen and another that takes up its state and goes on. */
-export function clonesLive(context: QemuContext): Promise<void> {
+export function clonesLive(context: QemuContext, timeoutMs = answerTimeoutMs): Promise<void> {
   return inDirectory(context, 'template', async (directory) => {
     const memoryPath = await freezeTemplate(context, { directory, shape });
     const template = { memoryPath, statePath: statePathOf(directory) };
@@ -105,7 +106,7 @@ export function clonesLive(context: QemuContext): Promise<void> {
       await letGoAfter(vmm, async () => {
         await readTemplateState(vmm.qmp);
         await vmm.qmp.call('cont');
-        await agentAnswers(join(cloneDirectory, channelName), context.clock, answerTimeoutMs);
+        await agentAnswers(join(cloneDirectory, channelName), context.clock, timeoutMs);
       });
     });
   });

@@ -28,7 +28,7 @@ import type { Machine, MachineShape, MachineSpec, Rehearsal, Vmm, VmmCapabilitie
 import { type Accelerator, accelerationProfiles } from './acceleration.ts';
 import { ClonePool } from './clone-pool.ts';
 import { findMachine } from './find-machine.ts';
-import { HostAcceleration } from './host-acceleration.ts';
+import { type Choose, HostAcceleration } from './host-acceleration.ts';
 import { HostCgroups } from './host-cgroups.ts';
 import type { QemuContext } from './qemu-context.ts';
 import type { QemuMachine } from './qemu-machine.ts';
@@ -66,6 +66,8 @@ export interface QemuVmmOptions {
   qemuPath?: string;
   /** Default: found out (kvm-probe.ts), and thought over when machines fail. */
   accelerator?: Accelerator;
+  /** Who finds it out; default: chooseAccelerator(). */
+  choose?: Choose;
 }
 
 /** Throws FailedPrecondition when QEMU or the launcher is missing, Unsupported on a machine that is not x86-64. */
@@ -106,7 +108,7 @@ export async function createQemuVmm(options: QemuVmmOptions): Promise<Vmm> {
     clock,
     log,
   };
-  const acceleration = await HostAcceleration.choose(context, options.accelerator);
+  const acceleration = await HostAcceleration.choose(context, options.accelerator, options.choose);
   log.info({ ...acceleration.verdict, qemuVersion }, 'virtual machines');
   const vmm = new QemuVmm(context, acceleration, options);
   await vmm.recover();
