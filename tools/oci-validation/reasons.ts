@@ -10,6 +10,8 @@ const both = (words: string): Reason => ({ vm: words, host: words });
 const limited: Reason = {
   vm: "the container's limits are in a group of its own, inside the machine; the group on the host that `cgroupsPath` names holds the whole machine and has none",
 };
+const toldAtStart =
+  'the host where this was tried has no such limits: crun says so at create, and with us at start, which the program does not wait for';
 const cpuNumbers: Reason = { vm: 'CPUs of the host are asked for by number, which is refused by name' };
 const namespaces = both(
   'asks for namespaces of strangers by path, for a user namespace, or (in a VM) for those of the host, which are refused by name',
@@ -27,11 +29,11 @@ export const reasons: Record<string, Reason> = {
     vm: 'the process runs when the hook does, but its shell in an emulated machine writes later than the one on the host',
     host: 'the process runs when the hook does; which of the two shells writes first is chance',
   },
-  linux_cgroups_blkio: { vm: 'weights and rates of disks are refused by name' },
+  linux_cgroups_blkio: { vm: 'weights and rates of disks are refused by name', host: toldAtStart },
   linux_cgroups_cpus: cpuNumbers,
   linux_cgroups_devices: limited,
   linux_cgroups_memory: limited,
-  linux_cgroups_network: { vm: 'classes and priorities of the host are refused by name' },
+  linux_cgroups_network: { vm: 'classes and priorities of the host are refused by name', host: toldAtStart },
   linux_cgroups_pids: limited,
   linux_cgroups_relative_cpus: cpuNumbers,
   linux_cgroups_relative_devices: limited,
