@@ -58,7 +58,7 @@ impl Plan {
         let filter = match owner.door {
             Door::Crun => return None,
             Door::Plain => None,
-            Door::Filtered => Some(saved_filter(&owner.id)?),
+            Door::Filtered => Some(saved_filter(&owner.called)?),
         };
         let last_capability = fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok()?.trim().parse().ok()?;
         let rootfs = owner.directory().join("rootfs");
@@ -200,8 +200,8 @@ fn capabilities_of(sets: Option<&Value>) -> Option<Capabilities> {
 }
 
 /// Eight bytes an instruction.
-fn saved_filter(id: &str) -> Option<Vec<u64>> {
-    let bytes = filter::saved(id)?;
+fn saved_filter(called: &str) -> Option<Vec<u64>> {
+    let bytes = filter::saved(called)?;
     Some(bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes"))).collect())
 }
 
