@@ -1,6 +1,6 @@
 /** `sampan runtime`: the one process of a node that runs tasks of containerd and containers of OCI command lines, in the foreground. */
 import { spawn } from 'node:child_process';
-import { copyFile, mkdir, rename } from 'node:fs/promises';
+import { copyFile, mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Failure } from '../failure.ts';
 import { type CliInstance, currentInstance, usualHome } from '../instance.ts';
@@ -53,6 +53,9 @@ async function ociCommand({ home }: CliInstance, programs: string): Promise<stri
   // Whoever runs it now goes on with what it was.
   await copyFile(built, `${own}.new`);
   await rename(`${own}.new`, own);
+  // Under this name it makes its machines on the host (host/oci/src/create.rs).
+  await rm(`${own}-namespace`, { force: true });
+  await symlink('sampan-runtime', `${own}-namespace`);
   return own;
 }
 
@@ -62,6 +65,7 @@ export function readyWords(command: string, programs: string, { home }: Pick<Cli
 Sampan runs bundles in machines, for Podman:
 
   podman --runtime ${shellWord(command)} run --rm IMAGE uname -a
+  (sampan-runtime-namespace beside it: on the host's kernel)
 
 and for containerd${environment}:
 
