@@ -4,6 +4,7 @@ import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomHex } from '../../../src/base/ids.ts';
 import { hierarchiesOf } from '../../../src/vmm/namespace/machine-cgroups.ts';
+import { until } from './wait.ts';
 
 export class CgroupTree implements AsyncDisposable {
   readonly version: 1 | 2;
@@ -77,11 +78,16 @@ export class CgroupTree implements AsyncDisposable {
     return (await Promise.all(lists)).flatMap((text) => text.split('\n').filter(Boolean).map(Number));
   }
 
-  /** Nothing may live in it any more. */
+  /** Nothing may live in it any more; what is ending is waited for. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const root of [...this.#roots, ...this.#beside]) {
       const places = [this.path, ...this.groups().map((one) => join(this.path, one))];
-      for (const place of places.reverse()) if (existsSync(join(root, place))) await rmdir(join(root, place));
+      for (const place of places.reverse()) await until(`${place} can go`, () => isGone(join(root, place)));
     }
   }
+}
+
+async function isGone(place: string): Promise<boolean> {
+  if (existsSync(place)) await rmdir(place);
+  return true;
 }
