@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::io::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -176,29 +176,6 @@ pub fn give(arguments: &[String]) -> Outcome<()> {
         "ok" => Ok(()),
         complaint => Err(Failure::internal(complaint.to_string())),
     }
-}
-
-/// Serves lines on stdin, `give` and its arguments with tabs between them: a machine that is taken from stock gets all it is to have by these, and
-/// a program started for each would take longer than the rest.
-pub fn give_all() -> Outcome<()> {
-    for line in io::stdin().lock().lines() {
-        let line = line.context(|| "read stdin".into())?;
-        let fields: Vec<String> = line.split('\t').map(decoded).collect();
-        let said = match fields.split_first() {
-            Some((word, arguments)) if word == "give" => give(arguments),
-            _ => Err(Failure::bad("wanted give and its arguments")),
-        };
-        match said {
-            Ok(()) => println!("ok"),
-            Err(failure) => println!("error {}: {}", failure.reason, failure.message.replace('\n', " ")),
-        }
-    }
-    Ok(())
-}
-
-/// %25, %09 and %0A stand for what cannot stand in a line.
-fn decoded(field: &str) -> String {
-    field.replace("%09", "\t").replace("%0A", "\n").replace("%25", "%")
 }
 
 pub enum Visitor {

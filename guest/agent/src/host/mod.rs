@@ -3,7 +3,7 @@
 //!
 //!   sampan-agent machine OPTIONS            make a machine, print `pid PID STARTTIME`, end; the machine goes on (options.rs)
 //!   sampan-agent give SOCKET disk NAME r|rw PATH    hand a running machine a file (gifts.rs)
-//!   sampan-agent gives                      the same for one line on stdin after another, each answered by `ok` or `error WORDS`
+//!   sampan-agent lines                      both, for one line on stdin after another (lines.rs)
 //!
 //! Everything the machine holds (mounts, loop devices, network) hangs on its processes: when they are gone, the kernel takes it back.
 
@@ -13,6 +13,7 @@ pub mod capabilities;
 pub mod devices;
 pub mod gifts;
 mod groups;
+mod lines;
 pub mod loops;
 pub mod mode;
 mod options;
@@ -25,7 +26,7 @@ pub fn command(arguments: &[String]) -> Option<Outcome<()>> {
     match arguments.first().map(String::as_str) {
         Some("machine") => Some(options::parse(&arguments[1..]).and_then(|options| start::start(&options))),
         Some("give") => Some(gifts::give(&arguments[1..])),
-        Some("gives") => Some(gifts::give_all()),
+        Some("lines") => Some(lines::serve()),
         _ => None,
     }
 }

@@ -2,10 +2,9 @@
 
 import { join } from 'node:path';
 import { isReason, SampanError } from '@sampan/api/errors.ts';
-import { run } from '../../base/child.ts';
 import type { LineChild } from '../../base/line-child.ts';
 import type { DiskAttachment, MachineSpec, ShareMount } from '../vmm.ts';
-import { type ProcessId, parseProcessId } from '../vmm-process.ts';
+import { type ProcessId, readProcessFile } from '../vmm-process.ts';
 
 export interface StartOptions {
   spec: MachineSpec;
@@ -33,11 +32,15 @@ export function machineArguments({ spec, rootfsPath, cgroups, group }: StartOpti
   ];
 }
 
-/** Throws FailedPrecondition or ResourceExhausted (what the host lacks) or InternalError, with the agent's words. */
-export async function startMachineProcess(agentPath: string, options: StartOptions): Promise<ProcessId> {
-  const { stdout } = await said(run(agentPath, machineArguments(options), { timeoutMs: 30_000 }));
-  const id = parseProcessId(stdout.trim().replace(/^pid /, ''));
-  if (!id) throw new SampanError('InternalError', `the agent said "${stdout.slice(0, 200)}" instead of a pid`);
+/**
+ * Throws FailedPrecondition or ResourceExhausted (what the host lacks) or InternalError, with the agent's words. Not by a program started from here:
+ * while Node forks, which takes it more than ten milliseconds, it does nothing else.
+ */
+export async function startMachineProcess(starts: LineChild, options: StartOptions): Promise<ProcessId> {
+  await said(starts.ask(...machineArguments(options)));
+  const id = await readProcessFile(options.spec.directory, 'pid');
+  if (!id)
+    throw new SampanError('InternalError', `the agent made ${options.spec.directory} without naming its process`);
   return id;
 }
 
@@ -54,15 +57,15 @@ export async function giveAll(gives: LineChild, directory: string, { disks, shar
   ]);
 }
 
-export async function giveDisk(agentPath: string, socketPath: string, disk: DiskAttachment): Promise<void> {
-  await said(run(agentPath, ['give', socketPath, 'disk', disk.slot, disk.readOnly ? 'r' : 'rw', disk.path]));
+export function giveDisk(gives: LineChild, socketPath: string, disk: DiskAttachment): Promise<void> {
+  return said(gives.ask('give', socketPath, 'disk', disk.slot, disk.readOnly ? 'r' : 'rw', disk.path));
 }
 
 /** A part of the host's tree into a share, where the driver has made a place for it. */
-export async function giveShareMount(agentPath: string, socketPath: string, mount: ShareMount): Promise<void> {
+export function giveShareMount(gives: LineChild, socketPath: string, mount: ShareMount): Promise<void> {
   const { propagation, tag, name, readOnly, recursive, hostPath } = mount;
   const access = !readOnly ? 'rw' : recursive ? 'rr' : 'r';
-  await said(run(agentPath, ['give', socketPath, propagation, `${tag}/${name}`, access, hostPath]));
+  return said(gives.ask('give', socketPath, propagation, `${tag}/${name}`, access, hostPath));
 }
 
 /** The agent's complaint is `REASON: WORDS`. */

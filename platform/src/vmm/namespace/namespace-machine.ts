@@ -21,11 +21,12 @@ import type { MachineCgroups } from './machine-cgroups.ts';
 import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
 
 export interface NamespaceContext {
-  agentPath: string;
   rootfsPath: string;
   cgroups: MachineCgroups;
   /** The agent's program, which hands things to machines that run. */
   gives: LineChild;
+  /** Makes machines. */
+  starts: LineChild;
   clock: Clock;
   log: Logger;
 }
@@ -84,7 +85,7 @@ export class NamespaceMachine implements Machine {
           'FailedPrecondition',
           `machine ${this.id}: slot ${disk.slot} has a disk already; wanted an empty one`,
         );
-      await giveDisk(this.#context.agentPath, join(this.directory, giftsName), disk);
+      await giveDisk(this.#context.gives, join(this.directory, giftsName), disk);
       this.#record = { ...this.#record, slots: [...this.#record.slots, disk.slot] };
       await writeMachineRecord(this.directory, this.#record);
     });
@@ -97,7 +98,7 @@ export class NamespaceMachine implements Machine {
       const share = this.#record.shares?.find(({ tag }) => tag === mount.tag);
       if (!share) throw new SampanError('NotFound', `machine ${this.id} has no share ${mount.tag}`);
       await makeSharePlace(share.directory, mount, 'host');
-      await giveShareMount(this.#context.agentPath, join(this.directory, giftsName), mount);
+      await giveShareMount(this.#context.gives, join(this.directory, giftsName), mount);
     });
   }
 

@@ -45,8 +45,10 @@ export async function createNamespaceVmm(options: NamespaceVmmOptions): Promise<
   await ensureDirectory(options.run, 0o711);
   await checkHost(guest.agentPath);
   const cgroups = await MachineCgroups.open(tag);
-  const gives = new LineChild(guest.agentPath, ['gives']);
-  const context = { agentPath: guest.agentPath, rootfsPath: guest.rootfsPath, cgroups, gives, clock, log };
+  // What is given does not wait for machines that start.
+  const gives = new LineChild(guest.agentPath, ['lines']);
+  const starts = new LineChild(guest.agentPath, ['lines']);
+  const context = { rootfsPath: guest.rootfsPath, cgroups, gives, starts, clock, log };
   const vmm = new NamespaceVmm(context, options);
   await vmm.recover();
   return vmm;
@@ -126,6 +128,7 @@ class NamespaceVmm implements Vmm {
   destroy(directory: string): Promise<void> {
     return this.#serial.run(directory, async () => {
       if (await isAnothers(directory, 'namespace')) return;
+      this.#parked.busy();
       await this.#machines.get(directory)?.kill('the machine was destroyed');
       this.#machines.delete(directory);
       await this.#scrap(directory);
@@ -137,6 +140,7 @@ class NamespaceVmm implements Vmm {
   async close(): Promise<void> {
     await this.#parked.close();
     this.#context.gives.close();
+    this.#context.starts.close();
     for (const machine of this.#machines.values()) machine.disconnect();
     await this.#context.cgroups.removeParents();
   }
@@ -211,7 +215,7 @@ class NamespaceVmm implements Vmm {
   }
 
   async #startNew(spec: MachineSpec): Promise<ParkedMachine> {
-    const { cgroups, agentPath, rootfsPath } = this.#context;
+    const { cgroups, starts, rootfsPath } = this.#context;
     const { directory } = spec;
     const record = this.#recordOf(spec);
     await refuseInhabited(spec, record);
@@ -222,7 +226,7 @@ class NamespaceVmm implements Vmm {
       await cgroups.makeCounter(record.containerCgroups ?? []);
       await this.#limit(spec, record.cgroups);
       const group = spec.containerCgroup && cgroups.nameOf(spec.id);
-      const process = await startMachineProcess(agentPath, { spec, rootfsPath, cgroups: record.cgroups, group });
+      const process = await startMachineProcess(starts, { spec, rootfsPath, cgroups: record.cgroups, group });
       const running: MachineRecord = { ...record, state: 'running' };
       await writeMachineRecord(directory, running);
       return { directory, record: running, process };

@@ -15,8 +15,11 @@ import { isAlive, type ProcessId } from '../vmm-process.ts';
 import { type MachineRecord, writeMachineRecord } from './machine-record.ts';
 import type { NamespaceContext } from './namespace-machine.ts';
 
-/** Another is started when nothing was asked for so long: machines that start come first. */
-const quietMs = 150;
+/**
+ * Another is started when no machine was made or taken away for so long: those come first, and what their engine does around them. Under Podman a short
+ * container's start, its end and its clearing away are up to a quarter of a second apart.
+ */
+const quietMs = 400;
 /** One that nobody has asked for within this time is let go. */
 const recentMs = 10 * 60_000;
 const lookAgainMs = 1_000;
@@ -28,7 +31,7 @@ export interface ParkedMachine {
 }
 
 export interface ParkedMachinesOptions {
-  context: NamespaceContext;
+  context: Pick<NamespaceContext, 'clock' | 'log'>;
   /** The instance's directory on tmpfs. */
   run: string;
   /** Kept ready; 0: none. */
@@ -50,7 +53,8 @@ export class ParkedMachines {
   readonly #options: ParkedMachinesOptions;
   readonly #parked: ParkedMachine[] = [];
   readonly #stop = new AbortController();
-  #notedMs = 0;
+  #askedMs = 0;
+  #busyMs = 0;
   #worker: Promise<void> | undefined;
 
   constructor(options: ParkedMachinesOptions) {
@@ -68,6 +72,7 @@ export class ParkedMachines {
 
   /** One to be adopted or scrapped by the caller. */
   async take(): Promise<ParkedMachine | undefined> {
+    this.busy();
     for (let machine = this.#parked.shift(); machine; machine = this.#parked.shift()) {
       if (await isAlive(machine.process)) return machine;
       await this.#options.scrap(machine.directory);
@@ -75,11 +80,16 @@ export class ParkedMachines {
     return undefined;
   }
 
+  /** A machine is being made or taken away: that comes first. */
+  busy(): void {
+    this.#busyMs = this.#options.context.clock.monotonicMs();
+  }
+
   /** Somebody has asked for a machine: others may follow. */
   note(): void {
-    const { size, context } = this.#options;
-    this.#notedMs = context.clock.monotonicMs();
-    if (size === 0 || this.#stop.signal.aborted) return;
+    this.busy();
+    this.#askedMs = this.#busyMs;
+    if (this.#options.size === 0 || this.#stop.signal.aborted) return;
     this.#worker ??= this.#work().finally(() => {
       this.#worker = undefined;
     });
@@ -103,11 +113,12 @@ export class ParkedMachines {
     const { signal } = this.#stop;
     try {
       for (;;) {
-        const unusedMs = clock.monotonicMs() - this.#notedMs;
-        if (unusedMs > recentMs) break;
+        const nowMs = clock.monotonicMs();
+        if (nowMs - this.#askedMs > recentMs) break;
         const isFull = this.#parked.length >= this.#options.size;
+        const busyMs = quietMs - (nowMs - this.#busyMs);
         if (isFull) await clock.sleep(lookAgainMs, signal);
-        else if (unusedMs < quietMs) await clock.sleep(quietMs - unusedMs, signal);
+        else if (busyMs > 0) await clock.sleep(busyMs, signal);
         else await this.#park();
       }
       for (const { directory } of this.#parked.splice(0)) await this.#options.scrap(directory);
