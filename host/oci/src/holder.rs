@@ -133,9 +133,13 @@ impl Holder {
         }
     }
 
-    /// What the service has said: how it ended, if it has.
+    /// What the service has said: how it ended, if it has. A service that was taken down for good, with all its containers, says nothing any more.
     fn heard(&mut self) -> Option<i32> {
-        let value = match self.connection.as_mut()?.buffered() {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => return self.is_torn_down().then_some(LOST),
+        };
+        let value = match connection.buffered() {
             Ok(Some(value)) => value,
             Ok(None) => return None,
             Err(_) => {
@@ -183,6 +187,11 @@ impl Holder {
             Some(connection) => !connection.has_line(),
             None => true,
         }
+    }
+
+    /// A service that ended comes back to the directory of its socket; who takes down what it made removes that.
+    fn is_torn_down(&self) -> bool {
+        self.place.as_ref().map_or(false, |(directory, _)| matches!(sys::links(directory.as_raw_fd()), Ok(0)))
     }
 
     fn reconnect(&mut self) {

@@ -25,6 +25,13 @@ pub fn open(path: &str, flags: libc::c_int) -> Outcome<OwnedFd> {
     check(unsafe { libc::open(name.as_ptr(), flags | libc::O_CLOEXEC, 0o600) }, &format!("open {}", path)).map(own)
 }
 
+/// How many names a file has; a directory that was removed has none.
+pub fn links(fd: RawFd) -> Outcome<u64> {
+    let mut status: libc::stat = unsafe { std::mem::zeroed() };
+    check(unsafe { libc::fstat(fd, &mut status) }, "fstat")?;
+    Ok(status.st_nlink as u64)
+}
+
 /// Takes ownership of a descriptor that a system call has just returned.
 pub fn own(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }

@@ -137,6 +137,17 @@ test('the service may be restarted under a holder', async () => {
   assert.equal(held.output.stdout, 'late\n');
 });
 
+test('what is taken down for good, with the directory of its socket, takes its holders along', async () => {
+  const held = await create('left', await bundle('left', 'sleep 300'));
+  await call(['start', 'left']);
+  await server.close();
+  await rm(join(home, 'run'), { recursive: true });
+  await closed(held);
+  await until('the holder ends', async () => !existsSync(`/proc/${held.pid}`));
+  for (const { id } of bundles.list()) await bundles.delete(id, { force: true, withSandbox: true });
+  server = await serve();
+});
+
 test('a container that was created for a caller who died with the service is taken back', async () => {
   const held = await create('gone', await bundle('gone', 'true'));
   await server.close();
