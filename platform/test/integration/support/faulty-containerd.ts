@@ -13,7 +13,7 @@ export const inMachine = 'io.containerd.sampan.v2';
 export const untilTold: string[] = ['sh', '-c', 'trap "exit 7" TERM; while true; do sleep 0.05; done'];
 
 /** The relay starts the service anew, with other descriptors than the lab's. */
-const started = /runtime-service\.ts|sampan-launch binds/;
+const started = /runtime-service\.ts|sampan-launch binds|agent lines/;
 
 export class FaultyContainerd implements AsyncDisposable {
   readonly lab: ContainerdLab;
