@@ -115,8 +115,11 @@ impl Agent {
     fn join(&mut self, stream: Key, session: &mut Session, wants_stdin: bool) -> Outcome<crun::Stdio3> {
         let mut stdio: crun::Stdio3 = [None, None, None];
         if session.tty {
-            let path = Path::new(DIRECTORY).join(format!("{}.tty", stream));
-            let console = ConsoleSocket::listen(&path).context(|| "make the console socket".into())?;
+            // Where crun is told that it is.
+            let console = match &session.kind {
+                Kind::Process { files, .. } => ConsoleSocket::listen(&files.console).context(|| "make the console socket".into())?,
+                Kind::Connection { .. } => unreachable!("has no terminal"),
+            };
             self.reactor.watch(console.fd(), Source::SessionConsole(stream), READ);
             session.console = Some(console);
             return Ok(stdio);
