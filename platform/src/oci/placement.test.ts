@@ -57,6 +57,17 @@ test("a machine goes where the bundle says, but for one on the host that is only
   assert.equal(cgroupOf('/mine/libpod-0f', 'namespace'), '/mine/libpod-0f');
 });
 
+test("a container of one of Podman's pods on the host has no group of its own among the host's: others come into its machine", () => {
+  const isContainers = (cgroupsPath: string) => {
+    const annotations = { 'sampan.dev/handler': 'namespace' };
+    const place = placement(config(own, { annotations, linux: { namespaces: own, cgroupsPath } }), here, []);
+    return 'create' in place ? place.create.cgroup?.isContainers : undefined;
+  };
+  assert.equal(isContainers(`/libpod_parent/${'0f'.repeat(32)}/libpod-0f`), undefined);
+  assert.equal(isContainers(`/docker/${'0f'.repeat(32)}`), true);
+  assert.equal(isContainers('/mine/libpod-0f'), true);
+});
+
 test('whose namespaces are named is told by the process that holds a container as by its own', () => {
   const neighbour = { ...infra, annotations: {}, processPid: 5000 };
   for (const pid of [4711, 5000]) {

@@ -20,6 +20,8 @@ import { keyOf } from './container-records.ts';
 
 /** Set by Podman and CRI-O on each container of a pod. */
 const podAnnotation = 'io.kubernetes.cri-o.SandboxID';
+/** Podman's containers of a pod are in a group below one that has the pod's id for a name; `play kube` leaves the annotation out. */
+const podGroup = /\/[0-9a-f]{64}\/[^/]+\/?$/;
 
 /** A container that may be joined. */
 export interface Neighbour {
@@ -132,8 +134,9 @@ function sandboxOf(
   { usual, handler }: { usual: string[]; handler: SandboxHandler },
 ): Omit<CreateBundleSandbox, 'id'> {
   const hostNamespaces = hostNamespacesOf(config, handler);
-  const isPods = annotations[podAnnotation] !== undefined;
-  const cgroup = bundleCgroup({ cgroupsPath: config.linux?.cgroupsPath, handler, usual, isPods });
+  const { cgroupsPath } = config.linux ?? {};
+  const isPods = annotations[podAnnotation] !== undefined || podGroup.test(cgroupsPath ?? '');
+  const cgroup = bundleCgroup({ cgroupsPath, handler, usual, isPods });
   const network = config.linux?.namespaces?.find(({ type }) => type === 'network');
   if (!network && handler === 'vm')
     throw new SampanError(
